@@ -1,0 +1,152 @@
+import type { AttentionProgram, ExpertProgram } from '../graph/partition.js';
+import type { ExpertId, LayerIndex, MicroBatchIndex } from './units.js';
+import type { DType, MemoryKind, Region } from './region.js';
+import type { WeightSource } from './weight-source.js';
+
+/** Registered at import time; touches no native code until `probe` or `create`. */
+export interface BackendFactory {
+  readonly specVersion: 1;
+  /** Stable name used in configuration and metrics: 'reference', 'cpu', 'cuda'. */
+  readonly name: string;
+  /** Never throws: an absent driver or instruction set is an answer, not an error. */
+  probe(): Promise<BackendProbe>;
+  /** Rejects with BackendError 'ERR_BACKEND_UNAVAILABLE', 'ERR_NATIVE_LOAD' or 'ERR_OUT_OF_MEMORY'. */
+  create(options?: BackendOptions): Promise<Backend>;
+}
+
+export type BackendProbe =
+  | {
+      readonly available: true;
+      /** For people: 'AMD EPYC, 2 cores'. */
+      readonly device: string;
+      /** Kernel variants this machine can run, best first: ['avx512', 'avx2', 'scalar']. */
+      readonly variants: readonly string[];
+    }
+  | { readonly available: false; readonly reason: string };
+
+export interface BackendOptions {
+  /** Compute threads, the calling one included. Default: the cores this process may use. */
+  readonly threads?: number;
+  /** Forces one of `BackendProbe.variants`. Default: the best. */
+  readonly isa?: string;
+}
+
+export interface Backend {
+  readonly name: string;
+  readonly memory: MemoryKind;
+  /** Element type of `hidden` and `answers` in slots: what this backend's stages read and write. */
+  readonly activationDType: DType;
+  /** The variant in use, as in `BackendProbe.variants`. */
+  readonly isa: string;
+  /** Zeroed, 64-byte aligned. Throws BackendError 'ERR_OUT_OF_MEMORY'. Called during start-up only. */
+  allocate(byteLength: number): Region;
+  createAttentionStage(options: AttentionStageOptions): Promise<AttentionStage>;
+  createExpertStage(options: ExpertStageOptions): Promise<ExpertStage>;
+  /** Idempotent. Frees every stage and region of this backend. */
+  close(): void;
+}
+
+export interface AttentionStageOptions {
+  readonly program: AttentionProgram;
+  readonly weights: WeightSource;
+  readonly kvPageCount: number;
+  /** Tokens per KV page: a multiple of 16. */
+  readonly kvPageSize: number;
+  readonly microBatchCount: number;
+  readonly tokensPerMicroBatchMax: number;
+  /** Positions a sequence may reach; sizes the rotary table. */
+  readonly positionsMax: number;
+}
+
+export interface ExpertStageOptions {
+  readonly program: ExpertProgram;
+  readonly weights: WeightSource;
+  /** Experts resident on this worker, ascending. */
+  readonly experts: readonly ExpertId[];
+  /** Rows of one `run`, over all experts: M × tokensPerSlotMax × min(topK, local experts). */
+  readonly rowsMax: number;
+}
+
+/**
+ * The attention half of every layer, on one attention worker. Calls are synchronous: on a CPU they return when
+ * the work is done, on a GPU when it is enqueued. Wrong shapes throw 'ERR_SHAPE' before any work; a
+ * device fault throws 'ERR_DEVICE', and so does every later call.
+ *
+ * Law 1: a token's numbers do not depend on which other tokens share its micro-batch.
+ */
+export interface AttentionStage {
+  /** Once, before the first `embed`: slots[i] is where micro-batch i's routed tokens go and its answers come from. */
+  bindSlots(slots: readonly AttentionSlot[]): void;
+  /** Starts a micro-batch: token ids → residual [tokens, hiddenSize]. The batch is in force until the next `embed` of its index. */
+  embed(batch: MicroBatch): void;
+  /** Norm, QKV, RoPE, KV append, paged attention, projection, residual, norm, router → slot. */
+  attend(layer: LayerIndex, microBatch: MicroBatchIndex): void;
+  /** residual[t] += Σₖ weights[t,k] · answers[t,k], in ascending k in f32: the result does not depend on who answered first. */
+  combine(layer: LayerIndex, microBatch: MicroBatchIndex): void;
+  /** Final norm and LM head for the batch's `logitsRows` → [logitsRows, vocabSize]. A view, valid until the next call. */
+  logits(microBatch: MicroBatchIndex): Float32Array;
+  close(): void;
+}
+
+/** The expert half of every layer, on one expert worker. Same rules. */
+export interface ExpertStage {
+  /** Once, before the first `run`: the table that `ExpertInput.slotIndex` points into. */
+  bindSlots(slots: readonly ExpertSlot[]): void;
+  /**
+   * Grouped GEMM over the local experts: answers = down(act(gate·x) ⊙ up·x), one row per (token, expert).
+   * Routing weights are NOT applied here; `AttentionStage.combine` applies them, once.
+   */
+  run(layer: LayerIndex, input: ExpertInput): void;
+  close(): void;
+}
+
+/** What an attention worker computes together. Prefill chunks and decode tokens mix freely. */
+export interface MicroBatch {
+  readonly index: MicroBatchIndex;
+  /** [tokens] vocabulary ids. */
+  readonly tokenIds: Int32Array;
+  /** [tokens] position of each token in its sequence, from 0; consecutive within a sequence. */
+  readonly positions: Int32Array;
+  /** [sequences + 1] prefix sum: tokens of sequence i are [offsets[i], offsets[i+1]). */
+  readonly offsets: Int32Array;
+  /** [sum of pages] page tables one after the other, each in position order. */
+  readonly kvPages: Int32Array;
+  /** [sequences + 1] prefix sum: the table of sequence i is kvPages[kvPageOffsets[i] … kvPageOffsets[i+1]). */
+  readonly kvPageOffsets: Int32Array;
+  /** Token rows whose logits are wanted, ascending. */
+  readonly logitsRows: Int32Array;
+}
+
+/** One micro-batch's memory between an attention worker and the experts; T = tokensPerSlotMax. */
+export interface AttentionSlot {
+  /** [T, hiddenSize] activation dtype: the normed hidden states the experts read. */
+  readonly hidden: Region;
+  /** [T, topK] i32 expert ids; -1 = no expert. */
+  readonly expertIds: Region;
+  /** [T, topK] f32 routing weights. */
+  readonly weights: Region;
+  /** [T, topK, hiddenSize] activation dtype: one answer per (token, expert), where expertIds ≥ 0. */
+  readonly answers: Region;
+}
+
+/** The same memory as an expert worker sees it (or its local copy, where a network lies between). */
+export interface ExpertSlot {
+  /** [rows, hiddenSize] activation dtype, read. */
+  readonly hidden: Region;
+  /** [rows, hiddenSize] activation dtype, written. */
+  readonly answers: Region;
+}
+
+/** The rows of one layer for one expert worker, as lists into the bound slots: no row is copied to be merged. */
+export interface ExpertInput {
+  readonly layer: LayerIndex;
+  readonly rowCount: number;
+  /** [local experts] its sum is rowCount. Rows are sorted by local expert, attention rank, micro-batch, token. */
+  readonly rowsPerExpert: Int32Array;
+  /** [≥ rowCount] which bound slot. */
+  readonly slotIndex: Int32Array;
+  /** [≥ rowCount] row in that slot's `hidden`. */
+  readonly hiddenRow: Int32Array;
+  /** [≥ rowCount] row in that slot's `answers`. */
+  readonly answerRow: Int32Array;
+}

@@ -1,0 +1,104 @@
+import type { Clock } from '../clock.js';
+import type { AttentionSlot, ExpertInput, ExpertSlot } from './backend.js';
+import type { DType, MemoryKind, Region } from './region.js';
+import type { AttentionRank, ExpertRank, LayerIndex, MicroBatchIndex } from './units.js';
+
+export interface TransportFactory {
+  readonly specVersion: 1;
+  /** 'loopback', 'shm', 'tcp', … */
+  readonly name: string;
+  /** Memory it can send from without a staging copy. Checked against Backend.memory at start-up. */
+  readonly memoryKinds: readonly MemoryKind[];
+  /** Never throws: a missing system facility is an answer. */
+  probe(): Promise<
+    { readonly available: true } | { readonly available: false; readonly reason: string }
+  >;
+  /** Resolves when all N expert peers are reachable. Rejects with 'ERR_PEER_TIMEOUT', 'ERR_PROTOCOL_VERSION'. */
+  openAttention(rank: AttentionRank, options: TransportOptions): Promise<AttentionPort>;
+  /** Resolves when all M attention peers are reachable. */
+  openExpert(rank: ExpertRank, options: TransportOptions): Promise<ExpertPort>;
+}
+
+export interface TransportOptions {
+  readonly attentionWorkerCount: number; // M
+  readonly expertWorkerCount: number; // N
+  /** placement[expertId] = the expert ranks that hold it, at least one. A row goes to the first. */
+  readonly placement: readonly (readonly ExpertRank[])[];
+  readonly layerCount: number;
+  readonly hiddenSize: number;
+  readonly topK: number;
+  /** Of `hidden` and `answers`: Backend.activationDType, the same on every worker. */
+  readonly dtype: DType;
+  /** Tokens one attention worker may put in one slot. */
+  readonly tokensPerSlotMax: number;
+  /** Micro-batches in flight (m). All slots are allocated in open; none later. */
+  readonly slotCount: number;
+  /** A peer that owes an answer and is silent for longer is declared lost. */
+  readonly peerTimeoutMs: number;
+  /** How long a wait spins before it parks. 0 on machines with fewer cores than workers. */
+  readonly spinUs: number;
+  readonly gather: GatherPolicy;
+  readonly rendezvous: Rendezvous;
+  readonly clock: Clock;
+  /** Asked at least every 50 ms during a wait; a value ends the wait with 'ERR_PEER_CLOSED' and this text. */
+  readonly stopReason: () => string | undefined;
+  /** Where slot memory comes from when the transport does not need memory of its own kind. */
+  allocate(byteLength: number): Region;
+}
+
+/** When an expert worker starts on (layer, micro-batch): once all ranks in step sent theirs, or after a window. */
+export type GatherPolicy =
+  { readonly type: 'lockstep' } | { readonly type: 'window'; readonly windowUs: number };
+
+/** How workers that cannot name each other yet trade addresses. One call per port, during open. */
+export interface Rendezvous {
+  /** Tells the others where this worker can be reached; resolves with everyone's address, by rank. */
+  exchange(
+    address: string,
+  ): Promise<{ readonly attention: readonly string[]; readonly expert: readonly string[] }>;
+}
+
+/**
+ * Attention side of M2N. All calls after open are synchronous and allocate nothing. Per pair of ranks, delivery
+ * is in order and exactly once; nothing is promised across ranks.
+ *
+ * TransportError codes: 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_FRAME_INVALID' (fatal for the port);
+ * 'ERR_SLOT_BUSY', 'ERR_SLOT_OVERFLOW' (the caller's bug, thrown before anything is sent).
+ */
+export interface AttentionPort {
+  /** [slotCount] the memory of each micro-batch; the same objects for the port's life. */
+  readonly slots: readonly AttentionSlot[];
+  /**
+   * Announces a step with these micro-batches, ascending. All its dispatches follow in the order of `pingPong`: layer by layer,
+   * micro-batch by micro-batch. A parked rank is resumed by this call.
+   */
+  beginStep(microBatches: readonly MicroBatchIndex[]): void;
+  /** M2N. Sends each of the slot's first `tokens` rows to the workers of its experts. 'ERR_SLOT_BUSY' until the last ticket of the slot is released. */
+  dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket;
+  /** N2M. Returns when every answer is in the slot's `answers`. A ticket is single-use. */
+  combine(ticket: DispatchTicket): void;
+  /** Call once AttentionStage.combine has read the answers: the slot may be filled again. */
+  release(ticket: DispatchTicket): void;
+  /** Says once that no step follows for now: expert workers do not wait for this rank until `beginStep`. */
+  park(): void;
+  /** Idempotent; peers see the end of this rank. */
+  close(): void;
+}
+
+/** Expert side of M2N. */
+export interface ExpertPort {
+  /** [M × slotCount] slot of (attention rank a, micro-batch i) at a × slotCount + i. */
+  readonly slots: readonly ExpertSlot[];
+  /** Blocks for the next work: one layer's rows, merged over ranks in step. Undefined once every attention rank closed. The object is reused. */
+  receive(): ExpertInput | undefined;
+  /** Makes the written answers of the last `receive` visible to their ranks. */
+  reply(input: ExpertInput): void;
+  close(): void;
+}
+
+/** Proof that a dispatch is under way. The port reuses the object once the ticket is released. */
+export interface DispatchTicket {
+  readonly layer: LayerIndex;
+  readonly microBatch: MicroBatchIndex;
+  readonly tokens: number;
+}

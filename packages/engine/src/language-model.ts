@@ -1,0 +1,129 @@
+import type { SamplingOptions } from '@megascale/core';
+
+/** What a program (and the HTTP server) sees of a running model. `LLM` is the implementation. */
+export interface LanguageModel {
+  readonly info: ModelInfo;
+  /** Text → token ids, with the special tokens the model expects in front. */
+  encode(text: string): number[];
+  detokenize(tokenIds: readonly number[]): string;
+  /** Renders the model's chat template. Rejects with RequestError 'ERR_REQUEST_INVALID' when there is none or it refuses the messages. */
+  renderChat(messages: readonly ChatMessage[]): string;
+  /**
+   * Generates from a text or from token ids. The iteration ends with a piece that has a `finishReason`; it throws RequestError ('ERR_CONTEXT_LENGTH',
+   * 'ERR_REQUEST_INVALID', 'ERR_QUEUE_FULL', 'ERR_UNAVAILABLE', 'ERR_ABORTED') or TransportError when a worker is lost. Leaving the
+   * loop early, or aborting `signal`, frees the sequence's pages.
+   */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
+  /** What is going on now: for /health, /metrics and tests. */
+  stats(): Promise<EngineStats>;
+  /** Refuses new requests, lets running ones finish within the limit, then stops every worker. Idempotent. */
+  close(options?: { readonly drainMs?: number }): Promise<void>;
+}
+
+export interface ModelInfo {
+  /** The directory's name unless the options name it. */
+  readonly name: string;
+  readonly family: string;
+  readonly vocabSize: number;
+  /** Prompt and output tokens together. */
+  readonly contextTokensMax: number;
+  readonly hasChatTemplate: boolean;
+  readonly topology: Topology;
+  readonly backend: string;
+  readonly isa: string;
+  /** From generation_config.json: what applies where a request is silent. */
+  readonly defaultSampling: SamplingOptions;
+  readonly eosTokenIds: readonly number[];
+}
+
+export type Topology =
+  | { readonly type: 'colocated'; readonly attentionWorkers: number; readonly microBatches: number }
+  | {
+      readonly type: 'disaggregated';
+      readonly attentionWorkers: number; // M
+      readonly expertWorkers: number; // N
+      readonly microBatches: number; // m
+      readonly transport: string;
+    };
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Output tokens at most. Default: what the context leaves. */
+  readonly maxTokens?: number;
+  /** Output ends before the first of these texts; they are not part of the output. */
+  readonly stop?: readonly string[];
+  /** Goes on past end-of-sequence tokens. Default false. */
+  readonly ignoreEos?: boolean;
+  /** Log-probabilities of each output token and of so many alternatives (0–20). Absent: none are computed. */
+  readonly logprobs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A part of the answer: usually one token, sometimes none (half a character, or a possible stop text, is held back) or several. */
+export interface Piece {
+  readonly text: string;
+  readonly tokens: readonly OutputToken[];
+  /** On the last piece only. 'stop': end-of-sequence token or stop text. 'length': maxTokens or the context's end. */
+  readonly finishReason?: 'stop' | 'length';
+  /** On the last piece only. */
+  readonly usage?: Usage;
+}
+
+export interface OutputToken {
+  readonly id: number;
+  /** What this token alone adds; may be half a character, shown as U+FFFD. */
+  readonly text: string;
+  /** Natural logarithm; present when logprobs were asked for. Of the model's distribution, before temperature and cuts. */
+  readonly logprob?: number;
+  readonly topLogprobs?: readonly {
+    readonly id: number;
+    readonly text: string;
+    readonly logprob: number;
+  }[];
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+}
+
+export interface EngineStats {
+  readonly state: 'ready' | 'draining' | 'failed' | 'closed';
+  /** Why, when the state is 'failed'. */
+  readonly reason?: string;
+  readonly requestsWaiting: number;
+  readonly requestsRunning: number;
+  readonly kvPagesTotal: number;
+  readonly kvPagesFree: number;
+  readonly promptTokensTotal: number;
+  readonly outputTokensTotal: number;
+  readonly preemptionsTotal: number;
+  readonly stepsTotal: number;
+  /** Process ids of the workers, for people and tests. */
+  readonly workers: readonly {
+    readonly role: 'attention' | 'expert';
+    readonly rank: number;
+    readonly pid: number;
+  }[];
+  /** Where step time went, summed over attention workers. */
+  readonly stepTime: StepTime;
+}
+
+/** Microseconds, summed since the start. Their sum over `totalUs` is one; what is left of it is `drivingUs`. */
+export interface StepTime {
+  readonly totalUs: number;
+  /** Inside the backend's calls. */
+  readonly computeUs: number;
+  /** Waiting for experts (combine), and dispatching. */
+  readonly transportUs: number;
+  /** Choosing tokens. */
+  readonly samplingUs: number;
+  /** Planning, batching, the loop itself. */
+  readonly drivingUs: number;
+  /** Half-layers run: layers × micro-batches, summed over steps. */
+  readonly halfLayers: number;
+}
