@@ -1,24 +1,44 @@
 // `npm test`: everything, from a fresh clone. All checks run, then the unit tests; one failure fails all.
 // Arguments go to vitest: `npm test -- packages/core`.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { prepare, run, runTool } from './prepare.mjs';
 
 await prepare();
 
+const reportFolder = mkdtempSync(join(tmpdir(), 'megascale-test-'));
+const reportPath = join(reportFolder, 'vitest.json');
 const checks = [
   ['types', () => runTool('turbo', ['run', 'typecheck', '--output-logs=errors-only'])],
   ['lint', () => runTool('eslint', ['.', '--max-warnings=0'])],
   ['format', () => runTool('prettier', ['--check', '.', '--log-level=warn'])],
   ['native format', () => run(process.execPath, ['scripts/format-native.mjs'])],
   ['packages', () => run(process.execPath, ['scripts/check-packages.mjs'])],
-  ['tests', () => runTool('vitest', ['run', ...process.argv.slice(2)])],
+  ['tests', runUnitTests],
 ];
 
 const failed = [];
-for (const [name, check] of checks) {
-  console.error(`\nmegascale: ${name}`);
-  if ((await check()) !== 0) failed.push(name);
+try {
+  for (const [name, check] of checks) {
+    console.error(`\nmegascale: ${name}`);
+    if ((await check()) !== 0) failed.push(name);
+  }
+  if (failed.length > 0) console.error(`megascale: failed: ${failed.join(', ')}`);
+  if (existsSync(reportPath)) console.log(closingLine());
+} finally {
+  rmSync(reportFolder, { recursive: true, force: true });
 }
-if (failed.length > 0) {
-  console.error(`\nmegascale: failed: ${failed.join(', ')}`);
-  process.exit(1);
+process.exitCode = failed.length > 0 ? 1 : 0;
+
+function runUnitTests() {
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportPath}`];
+  return runTool('vitest', ['run', ...reporters, ...process.argv.slice(2)]);
+}
+
+/** `tests: 12 passed, 0 failed, 3 skipped`, for people and programs that read only the end. */
+function closingLine() {
+  const report = JSON.parse(readFileSync(reportPath, 'utf8'));
+  const skipped = report.numPendingTests + report.numTodoTests;
+  return `tests: ${report.numPassedTests} passed, ${report.numFailedTests} failed, ${skipped} skipped`;
 }
