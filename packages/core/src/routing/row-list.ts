@@ -1,0 +1,125 @@
+import { TransportError } from '../errors.js';
+import type { ExpertInput } from '../spec/backend.js';
+import { layerIndex, type LayerIndex } from '../spec/units.js';
+
+/** The routes of one micro-batch that take part in a merge. */
+export interface RowSource {
+  /** Index of its slot in the table bound to the expert stage. */
+  slotIndex: number;
+  /** Routed tokens in the slot. */
+  tokens: number;
+  /** [≥ tokens, topK] expert ids; -1 = no expert. */
+  expertIds: Int32Array;
+}
+
+export interface RowListOptions {
+  /** [expertCount] from `localExpertTable`. */
+  readonly localExperts: Int32Array;
+  /** Resident experts, those without rows included: the length of `rowsPerExpert`. */
+  readonly localExpertCount: number;
+  readonly topK: number;
+  /** Rows the lists have room for. */
+  readonly rowsMax: number;
+}
+
+/**
+ * An `ExpertInput` whose arrays are allocated once and filled again for every merge.
+ *
+ * `merge` is a counting sort: rows come out sorted by local expert, and within one expert in the order of
+ * the sources and of their tokens. Sources must therefore be given by attention rank, then micro-batch.
+ */
+export class RowList implements ExpertInput {
+  layer: LayerIndex = layerIndex(0);
+  rowCount = 0;
+  readonly rowsPerExpert: Int32Array;
+  readonly slotIndex: Int32Array;
+  readonly hiddenRow: Int32Array;
+  readonly answerRow: Int32Array;
+  /** [localExpertCount] where the next row of each local expert goes. */
+  private readonly nextRow: Int32Array;
+
+  constructor(private readonly options: RowListOptions) {
+    this.rowsPerExpert = new Int32Array(options.localExpertCount);
+    this.nextRow = new Int32Array(options.localExpertCount);
+    this.slotIndex = new Int32Array(options.rowsMax);
+    this.hiddenRow = new Int32Array(options.rowsMax);
+    this.answerRow = new Int32Array(options.rowsMax);
+  }
+
+  /**
+   * Replaces the content by the rows of the first `sourceCount` sources that belong to local experts.
+   *
+   * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, or more rows
+   * than `rowsMax`; the list is then empty.
+   */
+  merge(layer: LayerIndex, sources: readonly RowSource[], sourceCount: number): this {
+    this.layer = layer;
+    this.rowCount = 0;
+    this.rowsPerExpert.fill(0);
+    let rowCount = 0;
+    for (let index = 0; index < sourceCount; index++) {
+      const source = sources[index];
+      if (source !== undefined) rowCount += this.count(source);
+    }
+    if (rowCount > this.options.rowsMax) this.refuse(`${rowCount} rows for one expert worker`);
+    this.startRows();
+    for (let index = 0; index < sourceCount; index++) {
+      const source = sources[index];
+      if (source !== undefined) this.place(source);
+    }
+    this.rowCount = rowCount;
+    return this;
+  }
+
+  private count(source: RowSource): number {
+    const { localExperts, topK } = this.options;
+    const end = source.tokens * topK;
+    let rows = 0;
+    for (let index = 0; index < end; index++) {
+      const id = source.expertIds[index] ?? -2;
+      if (id === -1) continue;
+      const local = localExperts[id];
+      if (local === undefined) return this.refuse(`expert id ${id} of token ${index / topK}`);
+      if (local < 0) continue;
+      this.rowsPerExpert[local] = (this.rowsPerExpert[local] ?? 0) + 1;
+      rows++;
+    }
+    return rows;
+  }
+
+  private startRows(): void {
+    let row = 0;
+    for (let local = 0; local < this.nextRow.length; local++) {
+      this.nextRow[local] = row;
+      row += this.rowsPerExpert[local] ?? 0;
+    }
+  }
+
+  private place(source: RowSource): void {
+    const { localExperts, topK } = this.options;
+    for (let token = 0; token < source.tokens; token++) {
+      for (let k = 0; k < topK; k++) {
+        const answerRow = token * topK + k;
+        const local = localExperts[source.expertIds[answerRow] ?? -1] ?? -1;
+        if (local < 0) continue;
+        // A row outside the lists is dropped by the typed arrays: foreign ids may change while we read.
+        const row = this.nextRow[local] ?? 0;
+        this.nextRow[local] = row + 1;
+        this.slotIndex[row] = source.slotIndex;
+        this.hiddenRow[row] = token;
+        this.answerRow[row] = answerRow;
+      }
+    }
+  }
+
+  private refuse(what: string): never {
+    this.rowsPerExpert.fill(0);
+    const { localExperts, rowsMax } = this.options;
+    throw new TransportError('ERR_FRAME_INVALID', {
+      message:
+        `A slot asks for ${what}; valid are expert ids below ${localExperts.length} and at most ` +
+        `${rowsMax} rows. The attention worker wrote its routes wrongly, or runs another model.`,
+      details: { expertCount: localExperts.length, rowsMax },
+    });
+  }
+}
