@@ -75,7 +75,7 @@ export class RequestError extends MegascaleError<RequestErrorCode> {}
 /** An error as plain data, to cross a process or thread border. */
 export interface SerializedError {
   readonly name: string;
-  readonly code: string | undefined;
+  readonly code?: string | undefined;
   readonly message: string;
   readonly details: Readonly<Record<string, unknown>>;
 }

@@ -1,0 +1,120 @@
+import {
+  bytesPerElement,
+  expertRank,
+  localExpertTable,
+  RowList,
+  TransportError,
+  type AttentionPort,
+  type AttentionSlot,
+  type Backend,
+  type DispatchTicket,
+  type ExpertStage,
+  type LayerIndex,
+  type MicroBatchIndex,
+  type ModelSizes,
+  type RowSource,
+} from '@megascale/core';
+import { evenPlacement } from './placement.js';
+
+export interface ColocatedOptions {
+  readonly backend: Backend;
+  /** Holds every expert of the model. */
+  readonly expertStage: ExpertStage;
+  readonly sizes: ModelSizes;
+  readonly tokensPerSlotMax: number;
+  readonly slotCount: number;
+}
+
+interface Ticket extends DispatchTicket {
+  layer: LayerIndex;
+  readonly microBatch: MicroBatchIndex;
+  tokens: number;
+}
+
+/**
+ * The port of a worker that holds both halves: `dispatch` runs the experts at once, over the same slots and
+ * row lists a transport would use, and `combine` finds the answers there. The baseline of every comparison.
+ */
+export class ColocatedPort implements AttentionPort {
+  readonly slots: readonly AttentionSlot[];
+  readonly #expertStage: ExpertStage;
+  readonly #rows: RowList;
+  readonly #sources: readonly RowSource[];
+  readonly #one: RowSource[] = [];
+  readonly #tickets: Ticket[] = [];
+  readonly #busy: boolean[] = [];
+
+  constructor(options: ColocatedOptions) {
+    const { expertCount, topK } = options.sizes;
+    this.slots = allocateSlots(options);
+    this.#expertStage = options.expertStage;
+    this.#expertStage.bindSlots(this.slots);
+    this.#rows = new RowList({
+      localExperts: localExpertTable(evenPlacement(expertCount, 1), expertRank(0)),
+      localExpertCount: expertCount,
+      topK,
+      rowsMax: options.tokensPerSlotMax * topK,
+    });
+    this.#sources = this.slots.map(({ expertIds }, slotIndex) => ({
+      slotIndex,
+      tokens: 0,
+      expertIds: int32View(expertIds.bytes),
+    }));
+  }
+
+  beginStep(): void {
+    // Nobody else has to know.
+  }
+
+  dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
+    const source = this.#sources[microBatch];
+    if (source === undefined || this.#busy[microBatch] === true) {
+      throw new TransportError('ERR_SLOT_BUSY', {
+        message: `Micro-batch ${String(microBatch)} has no free slot: release its ticket first.`,
+        details: { microBatch },
+      });
+    }
+    source.tokens = tokens;
+    this.#one[0] = source;
+    this.#rows.merge(layer, this.#one, 1);
+    if (this.#rows.rowCount > 0) this.#expertStage.run(layer, this.#rows);
+    const ticket = (this.#tickets[microBatch] ??= { layer, microBatch, tokens });
+    ticket.layer = layer;
+    ticket.tokens = tokens;
+    this.#busy[microBatch] = true;
+    return ticket;
+  }
+
+  combine(): void {
+    // The answers have been there since dispatch.
+  }
+
+  release(ticket: DispatchTicket): void {
+    this.#busy[ticket.microBatch] = false;
+  }
+
+  park(): void {
+    // Nobody waits for this worker.
+  }
+
+  close(): void {
+    this.#expertStage.close();
+  }
+}
+
+function allocateSlots({ backend, sizes, ...options }: ColocatedOptions): AttentionSlot[] {
+  const { hiddenSize, topK } = sizes;
+  const { tokensPerSlotMax: tokens, slotCount } = options;
+  const rowBytes = hiddenSize * bytesPerElement[backend.activationDType];
+  return Array.from({ length: slotCount }, () => ({
+    hidden: backend.allocate(tokens * rowBytes),
+    expertIds: backend.allocate(tokens * topK * bytesPerElement.i32),
+    weights: backend.allocate(tokens * topK * bytesPerElement.f32),
+    answers: backend.allocate(tokens * topK * rowBytes),
+  }));
+}
+
+function int32View(bytes: Uint8Array | undefined): Int32Array {
+  if (bytes === undefined) throw new TypeError('Colocated slots must be readable by the host.');
+  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}

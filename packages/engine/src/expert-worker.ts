@@ -1,0 +1,67 @@
+import {
+  buildModelGraph,
+  expertRank,
+  MegascaleError,
+  openCheckpoint,
+  partition,
+  residentExperts,
+} from '@megascale/core';
+import { evenPlacement } from './placement.js';
+import { loadBackend, loadTransport } from './plugins.js';
+import { transportOptions, type WorkerContext } from './worker-context.js';
+
+/**
+ * The expert half of every layer, for the experts placed on this rank: receive rows, run them, reply. It holds no sequence and no
+ * schedule; what arrives decides what it does.
+ */
+export async function runExpertWorker(context: WorkerContext): Promise<void> {
+  const { start, control, inbox } = context;
+  const { config } = start;
+  const rank = expertRank(start.rank);
+  const checkpoint = openCheckpoint(start.modelDirectory);
+  const program = partition(buildModelGraph(checkpoint.config)).expert;
+  const experts = residentExperts(
+    evenPlacement(program.sizes.expertCount, config.expertWorkers),
+    rank,
+  );
+
+  const factory = await loadBackend(config.backend);
+  const backend = await factory.create({
+    threads: config.threads,
+    ...(config.isa === undefined ? {} : { isa: config.isa }),
+  });
+  const stage = await backend.createExpertStage({
+    program,
+    weights: checkpoint.weights,
+    experts,
+    rowsMax:
+      config.attentionWorkers *
+      config.microBatches *
+      config.tokensPerMicroBatchMax *
+      Math.min(program.sizes.topK, experts.length),
+  });
+  const transport = await loadTransport(config.transport);
+  const port = await transport.openExpert(
+    rank,
+    transportOptions(
+      context,
+      { sizes: program.sizes, routedLayerCount: program.stages.length },
+      backend,
+    ),
+  );
+  stage.bindSlots(port.slots);
+  inbox.send({ type: 'worker-ready', backend: backend.name, isa: backend.isa });
+
+  try {
+    for (let input = port.receive(); input !== undefined; input = port.receive()) {
+      stage.run(input.layer, input);
+      port.reply(input);
+    }
+  } catch (error) {
+    if (!(MegascaleError.isInstance(error) && control.stopReason() !== undefined)) throw error;
+  } finally {
+    port.close();
+    stage.close();
+    backend.close();
+  }
+}

@@ -1,0 +1,139 @@
+import { availableParallelism } from 'node:os';
+import { ConfigError, type GatherPolicy, type ModelSizes } from '@megascale/core';
+import { z } from 'zod';
+
+const count = z.int().positive();
+
+/** What `LLM.load` accepts. Everything has a default; see `resolveOptions` for those that depend on the model. */
+export const llmOptionsSchema = z
+  .object({
+    /** What clients call the model. Default: the directory's name. */
+    name: z.string().min(1).optional(),
+    /** Both halves in one worker, no transport: the baseline. Default false. */
+    colocated: z.boolean().default(false),
+    /** M, 1–64. */
+    attentionWorkers: count.max(64).default(1),
+    /** N, 1–256; at most the number of experts. */
+    expertWorkers: count.max(256).default(1),
+    /** m, 1–8: micro-batches in flight. */
+    microBatches: count.max(8).default(2),
+    backend: z.string().default('cpu'),
+    transport: z.string().default('shm'),
+    policy: z.string().default('first-come'),
+    /** Compute threads of each worker. Default: the cores divided by the workers, at least 1. */
+    threads: count.max(1024).optional(),
+    /** Kernel variant; default: the best this machine has. */
+    isa: z.string().optional(),
+    /** Tokens per KV page, a multiple of 16. */
+    kvPageSize: count.multipleOf(16).default(16),
+    /** Pages of each attention worker. Default: what `kvMemoryBytes` holds, and no more than `runningMax` full contexts. */
+    kvPages: count.optional(),
+    kvMemoryBytes: count.default(1 << 30),
+    /** Prompt and output tokens of one sequence. Default: what the model was made for, as far as the pages reach. */
+    contextTokensMax: count.optional(),
+    /** Sequences of one attention worker that may run at once. */
+    runningMax: count.default(256),
+    /** Prefill and decode tokens of one step. */
+    tokensPerStepMax: count.default(512),
+    /** Prompt tokens of one sequence in one step. */
+    prefillChunkTokens: count.default(256),
+    /** Sequences that may wait at one attention worker; beyond that, requests are refused (429). */
+    waitingMax: count.default(1024),
+    /** A peer that owes an answer and is silent for longer is lost. */
+    peerTimeoutMs: count.default(10_000),
+    /** How long a wait for a peer spins before it parks. Default: 50, or 0 where workers outnumber cores. */
+    spinUs: z.int().nonnegative().optional(),
+    gather: z
+      .union([
+        z.object({ type: z.literal('lockstep') }),
+        z.object({ type: z.literal('window'), windowUs: z.int().nonnegative() }),
+      ])
+      .default({ type: 'lockstep' }),
+    /** Restarts of the workers after a loss, before the engine gives up. */
+    restartsMax: z.int().nonnegative().default(3),
+  })
+  .strict();
+
+export type LlmOptions = z.input<typeof llmOptionsSchema>;
+type ParsedOptions = z.output<typeof llmOptionsSchema>;
+
+/** Everything a worker needs to know, as plain data. */
+export interface EngineConfig {
+  readonly colocated: boolean;
+  readonly attentionWorkers: number;
+  readonly expertWorkers: number;
+  readonly microBatches: number;
+  readonly backend: string;
+  readonly transport: string;
+  readonly policy: string;
+  readonly threads: number;
+  readonly isa: string | undefined;
+  readonly kvPageSize: number;
+  readonly kvPages: number;
+  readonly contextTokensMax: number;
+  readonly runningMax: number;
+  readonly tokensPerStepMax: number;
+  readonly tokensPerMicroBatchMax: number;
+  readonly prefillChunkTokens: number;
+  readonly waitingMax: number;
+  readonly peerTimeoutMs: number;
+  readonly spinUs: number;
+  readonly gather: GatherPolicy;
+}
+
+/** @throws ConfigError 'ERR_CONFIG_FIELD' naming the option, what was found and what is allowed. */
+export function parseOptions(options: LlmOptions): ParsedOptions {
+  const result = llmOptionsSchema.safeParse(options, { reportInput: true });
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = issue?.path.join('.') ?? '';
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `Option ${path || '(unknown)'}: ${issue?.message ?? 'invalid'}${issue?.input === undefined ? '' : ` (found ${JSON.stringify(issue.input)})`}.`,
+    details: { path, issues: result.error.issues },
+  });
+}
+
+/** Fills in what depends on the model and on the machine. */
+export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): EngineConfig {
+  const workers = options.attentionWorkers + (options.colocated ? 0 : options.expertWorkers);
+  const cores = availableParallelism();
+  const threads = options.threads ?? Math.max(1, Math.floor(cores / workers));
+  const { kvPages, contextTokensMax } = resolveMemory(options, sizes);
+  const tokensPerStepMax = Math.max(options.tokensPerStepMax, options.microBatches);
+  return {
+    colocated: options.colocated,
+    attentionWorkers: options.attentionWorkers,
+    expertWorkers: options.expertWorkers,
+    microBatches: options.microBatches,
+    backend: options.backend,
+    transport: options.transport,
+    policy: options.policy,
+    threads,
+    isa: options.isa,
+    kvPageSize: options.kvPageSize,
+    kvPages,
+    contextTokensMax,
+    runningMax: Math.min(options.runningMax, tokensPerStepMax),
+    tokensPerStepMax,
+    tokensPerMicroBatchMax: Math.ceil(tokensPerStepMax / options.microBatches),
+    prefillChunkTokens: options.prefillChunkTokens,
+    waitingMax: options.waitingMax,
+    peerTimeoutMs: options.peerTimeoutMs,
+    spinUs: options.spinUs ?? (workers * threads > cores ? 0 : 50),
+    gather: options.gather,
+  };
+}
+
+function resolveMemory(
+  options: ParsedOptions,
+  sizes: ModelSizes,
+): { kvPages: number; contextTokensMax: number } {
+  const { kvPageSize, runningMax } = options;
+  // Keys and values, two bytes each on `cpu`; the reference backend takes twice that.
+  const tokenBytes = 2 * 2 * sizes.layerCount * sizes.kvHeadCount * sizes.headSize;
+  const pagesOf = (tokens: number): number => Math.ceil(tokens / kvPageSize);
+  const wanted = Math.min(options.contextTokensMax ?? sizes.positionsMax, sizes.positionsMax);
+  const affordable = Math.max(1, Math.floor(options.kvMemoryBytes / (tokenBytes * kvPageSize)));
+  const kvPages = options.kvPages ?? Math.min(affordable, runningMax * pagesOf(wanted));
+  return { kvPages, contextTokensMax: Math.min(wanted, kvPages * kvPageSize) };
+}

@@ -1,0 +1,78 @@
+import type { MicroBatchIndex, ResolvedSampling, Sampler, SequenceId } from '@megascale/core';
+import type { LogitsRow } from '@megascale/scheduler';
+
+/** How one sequence's tokens are chosen. */
+export interface ChoiceOptions {
+  readonly sampling: ResolvedSampling;
+  /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
+  readonly logprobs?: number;
+}
+
+export interface ChoiceDetails {
+  readonly logprob?: number;
+  readonly top?: { readonly id: number; readonly logprob: number }[];
+}
+
+const noDetails: ChoiceDetails = {};
+
+/** Chooses the next token of every row of a step's logits, each by its own sequence's options. */
+export class TokenChooser {
+  readonly #sampler: Sampler;
+  readonly #vocabSize: number;
+  readonly #options = new Map<SequenceId, ChoiceOptions>();
+  #chosen: number[][] = [];
+  #details: ChoiceDetails[][] = [];
+
+  constructor(sampler: Sampler, vocabSize: number) {
+    this.#sampler = sampler;
+    this.#vocabSize = vocabSize;
+  }
+
+  register(sequence: SequenceId, options: ChoiceOptions): void {
+    this.#options.set(sequence, options);
+  }
+
+  forget(sequence: SequenceId): void {
+    this.#options.delete(sequence);
+  }
+
+  /** chosen[i][r] = token of row r of micro-batch i, for the step since `begin`. */
+  get chosen(): readonly (readonly number[])[] {
+    return this.#chosen;
+  }
+
+  begin(microBatchCount: number): void {
+    this.#chosen = Array.from({ length: microBatchCount }, () => []);
+    this.#details = Array.from({ length: microBatchCount }, () => []);
+  }
+
+  /** `logits`: [rows, vocabSize]. A sequence cancelled in mid-step has no options any more: its row is skipped. */
+  choose(rows: readonly LogitsRow[], microBatch: MicroBatchIndex, logits: Float32Array): void {
+    const chosen = this.#chosen[microBatch] ?? [];
+    const details = this.#details[microBatch] ?? [];
+    for (const [index, row] of rows.entries()) {
+      const options = row.type === 'sample' ? this.#options.get(row.history.request.id) : undefined;
+      if (options === undefined) {
+        chosen[index] = 0;
+        continue;
+      }
+      const start = index * this.#vocabSize;
+      const { tokenId, logprob, top } = this.#sampler.choose(
+        logits.subarray(start, start + this.#vocabSize),
+        options.sampling,
+        row.position + 1,
+        options.logprobs,
+      );
+      chosen[index] = tokenId;
+      if (logprob === undefined) continue;
+      details[index] = {
+        logprob,
+        top: (top ?? []).map(({ tokenId: id, logprob: value }) => ({ id, logprob: value })),
+      };
+    }
+  }
+
+  detailsOf(microBatch: number, row: number): ChoiceDetails {
+    return this.#details[microBatch]?.[row] ?? noDetails;
+  }
+}

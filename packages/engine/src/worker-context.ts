@@ -1,0 +1,50 @@
+import {
+  systemClock,
+  type Backend,
+  type ModelSizes,
+  type Region,
+  type TransportOptions,
+} from '@megascale/core';
+import type { WorkerStart } from './messages.js';
+import { evenPlacement } from './placement.js';
+import type { ThreadControl } from './thread-control.js';
+import type { ThreadInbox } from './thread-inbox.js';
+
+/** What a data thread is given. */
+export interface WorkerContext {
+  readonly start: WorkerStart;
+  readonly control: ThreadControl;
+  readonly inbox: ThreadInbox;
+}
+
+/** The transport's options for this worker: the same on every worker but for what is passed in. */
+export function transportOptions(
+  { start, control, inbox }: WorkerContext,
+  model: { readonly sizes: ModelSizes; readonly routedLayerCount: number },
+  backend: Backend,
+): TransportOptions {
+  const { config } = start;
+  return {
+    attentionWorkerCount: config.attentionWorkers,
+    expertWorkerCount: config.expertWorkers,
+    placement: evenPlacement(model.sizes.expertCount, config.expertWorkers),
+    layerCount: model.routedLayerCount,
+    hiddenSize: model.sizes.hiddenSize,
+    topK: model.sizes.topK,
+    dtype: backend.activationDType,
+    tokensPerSlotMax: config.tokensPerMicroBatchMax,
+    slotCount: config.microBatches,
+    peerTimeoutMs: config.peerTimeoutMs,
+    spinUs: config.spinUs,
+    gather: config.gather,
+    clock: systemClock,
+    stopReason: control.stopReason,
+    allocate: (byteLength: number): Region => backend.allocate(byteLength),
+    rendezvous: {
+      exchange: async (address) => {
+        inbox.send({ type: 'worker-reachable', address });
+        return inbox.take('addresses-known');
+      },
+    },
+  };
+}
