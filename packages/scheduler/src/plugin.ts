@@ -1,0 +1,5 @@
+import type { Plugin } from '@megascale/core';
+import { firstCome } from './policies/first-come.js';
+
+/** The policies of this package, for `--policy NAME` and for worker processes. */
+export const plugin: Plugin = { policies: [firstCome] };

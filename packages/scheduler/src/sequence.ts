@@ -1,0 +1,129 @@
+import type { KvPageId, SamplingOptions, SequenceId } from '@megascale/core';
+
+/**
+ * Why a sequence ended. 'stop': end-of-sequence token, or a stop text that the caller found. 'length': maxTokens. 'abort':
+ * the client left. 'error': the engine could not go on.
+ */
+export type FinishReason = 'stop' | 'length' | 'abort' | 'error';
+
+/** What the engine asks of the scheduler for one sequence. */
+export interface SequenceRequest {
+  readonly id: SequenceId;
+  /** At least one. */
+  readonly promptTokens: ArrayLike<number>;
+  /** Output tokens the client already has, of a sequence whose worker was lost: computed again, never emitted again. */
+  readonly outputTokens?: ArrayLike<number>;
+  /** Output tokens at most, `outputTokens` included; at least 1. */
+  readonly maxTokens: number;
+  readonly eosTokenIds: readonly number[];
+  /** Go on past end-of-sequence tokens. */
+  readonly ignoreEos: boolean;
+  /** On the clock that also gives `planStep` its time. */
+  readonly arrivedAtMs: number;
+  /** Carried for the sampler; nothing here reads it. */
+  readonly sampling: SamplingOptions;
+  /** Ask for the logits of every prompt token as well, for log-probabilities of the prompt. Default false. */
+  readonly promptLogits?: boolean;
+}
+
+/** What stays with a sequence through all its states. */
+export interface TokenHistory {
+  readonly request: SequenceRequest;
+  readonly promptTokenCount: number;
+  /** Every token known so far: the prompt, then the output. Only grows. */
+  readonly tokens: readonly number[];
+  /** Prompt tokens whose logits were delivered: a preempted sequence does not deliver them twice. */
+  readonly promptLogitsDelivered: number;
+  /** Place in the order of admission; ties of arrival time are told apart by it. */
+  readonly admissionNumber: number;
+}
+
+/** The same, to write; only the batcher does. */
+export interface GrowingHistory extends TokenHistory {
+  readonly tokens: number[];
+  promptLogitsDelivered: number;
+}
+
+/** Holds no pages; all its tokens are to be computed. */
+export interface WaitingSequence {
+  readonly state: 'waiting';
+  readonly history: GrowingHistory;
+}
+
+export interface RunningSequence {
+  readonly state: 'running';
+  readonly history: GrowingHistory;
+  /** The page table, in position order; room for at least `computedTokens`. The batcher grows it. */
+  readonly kvPages: KvPageId[];
+  /** Tokens whose keys and values are in the pages: positions 0 … computedTokens − 1. The batcher advances it. */
+  computedTokens: number;
+}
+
+export interface FinishedSequence {
+  readonly state: 'finished';
+  readonly history: TokenHistory;
+  readonly reason: FinishReason;
+}
+
+export type Sequence = WaitingSequence | RunningSequence | FinishedSequence;
+
+/** The legal transitions. Preemption is the one way back: pages are given up and every token is computed again. */
+export const sequenceTransitions = {
+  waiting: ['running', 'finished'],
+  running: ['waiting', 'finished'],
+  finished: [],
+} as const satisfies Record<Sequence['state'], readonly Sequence['state'][]>;
+
+export function admitSequence(request: SequenceRequest, admissionNumber: number): WaitingSequence {
+  const tokens = Array.from(request.promptTokens).concat(Array.from(request.outputTokens ?? []));
+  const promptTokenCount = request.promptTokens.length;
+  return {
+    state: 'waiting',
+    history: { request, promptTokenCount, tokens, promptLogitsDelivered: 0, admissionNumber },
+  };
+}
+
+export function startSequence(sequence: WaitingSequence): RunningSequence {
+  expectTransition(sequence, 'running');
+  return { state: 'running', history: sequence.history, kvPages: [], computedTokens: 0 };
+}
+
+/** The caller gives the pages back first. */
+export function preemptSequence(sequence: RunningSequence): WaitingSequence {
+  expectTransition(sequence, 'waiting');
+  return { state: 'waiting', history: sequence.history };
+}
+
+/** The caller gives the pages back first. */
+export function finishSequence(
+  sequence: WaitingSequence | RunningSequence,
+  reason: FinishReason,
+): FinishedSequence {
+  expectTransition(sequence, 'finished');
+  return { state: 'finished', history: sequence.history, reason };
+}
+
+/** Tokens to compute before the next one can be sampled. */
+export function tokensLeft(sequence: WaitingSequence | RunningSequence): number {
+  const computed = sequence.state === 'running' ? sequence.computedTokens : 0;
+  return sequence.history.tokens.length - computed;
+}
+
+export function outputTokenCount(history: TokenHistory): number {
+  return history.tokens.length - history.promptTokenCount;
+}
+
+/** The reason to end after the newest token, if it gives one. */
+export function finishReasonOf(history: TokenHistory): 'stop' | 'length' | undefined {
+  const { eosTokenIds, ignoreEos, maxTokens } = history.request;
+  const newest = history.tokens.at(-1);
+  if (!ignoreEos && newest !== undefined && eosTokenIds.includes(newest)) return 'stop';
+  return outputTokenCount(history) >= maxTokens ? 'length' : undefined;
+}
+
+function expectTransition(sequence: Sequence, next: Sequence['state']): void {
+  const allowed: readonly Sequence['state'][] = sequenceTransitions[sequence.state];
+  if (allowed.includes(next)) return;
+  const { id } = sequence.history.request;
+  throw new TypeError(`Sequence ${id} is ${sequence.state} and cannot become ${next}.`);
+}
