@@ -1,0 +1,5 @@
+/** @megascale/core/testing: contract suites, tiny models and the smallest driver. Needs vitest. */
+export * from './micro-batch.js';
+export * from './run-colocated.js';
+export * from './seeded-random.js';
+export * from './tiny-models.js';
