@@ -71,6 +71,7 @@ export default tseslint.config(
       'docs/api/**',
       'tools/**',
       'models/**',
+      'scripts/package-consumer/**',
     ],
   },
   eslint.configs.recommended,
