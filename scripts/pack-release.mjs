@@ -53,12 +53,8 @@ function stagePackage(source, stage, prebuiltFolder) {
   const platforms = findAddons(source, manifest, prebuiltFolder).map(({ platform, addonPath }) =>
     stagePlatformPackage(stage, manifest, platform, addonPath),
   );
-  const {
-    scripts: _scripts,
-    devDependencies: _devDependencies,
-    binary: _binary,
-    ...published
-  } = manifest;
+  const published = { ...manifest };
+  for (const field of ['scripts', 'devDependencies', 'binary']) delete published[field];
   if (platforms.length > 0) {
     published.optionalDependencies = Object.fromEntries(
       platforms.map((folder) => [readManifest(folder).name, manifest.version]),
