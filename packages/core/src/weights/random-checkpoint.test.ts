@@ -1,0 +1,114 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { buildModelGraph } from '../families/registry.js';
+import { checkWeights, requiredWeights } from './check-weights.js';
+import { openCheckpoint } from './checkpoint.js';
+import { makeRandomCheckpoint, type RandomCheckpointOptions } from './random-checkpoint.js';
+import { randomTokenizer } from './random-tokenizer.js';
+import { randomWeightSource } from './random-weight-source.js';
+
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'megascale-random-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true });
+});
+
+const mixtral: RandomCheckpointOptions = {
+  family: 'mixtral',
+  hidden: 24,
+  layers: 2,
+  experts: 3,
+  topK: 2,
+  expertWidth: 20,
+  heads: 4,
+  kvHeads: 2,
+  vocab: 300,
+  seed: 11,
+};
+const qwen3Moe: RandomCheckpointOptions = {
+  ...mixtral,
+  family: 'qwen3-moe',
+  headSize: 8,
+  tied: true,
+  slidingWindow: 16,
+  normTopkProb: false,
+  mlpOnlyLayers: [0],
+  attentionBias: true,
+  vocab: 40,
+};
+
+describe('makeRandomCheckpoint', () => {
+  it.each([mixtral, qwen3Moe])(
+    'writes a $family that opens and fits its graph',
+    async (options) => {
+      await makeRandomCheckpoint(dir, { ...options, shardBytesMax: 9000 });
+      const { config, weights, generationConfig } = openCheckpoint(dir);
+      const model = buildModelGraph(config);
+      checkWeights(model, weights);
+      expect(readdirSync(dir)).toContain('model.safetensors.index.json');
+      expect(generationConfig.sampling).toEqual({ temperature: 0 });
+      expect(generationConfig.eosTokenIds).toHaveLength(1);
+      const memory = randomWeightSource(model, options.seed);
+      for (const { name, shape } of requiredWeights(model)) {
+        const onDisk = Buffer.from(weights.read(weights.locate(name, shape)));
+        expect(onDisk.equals(memory.read(memory.locate(name, shape)))).toBe(true);
+      }
+    },
+  );
+
+  it('refuses a directory that holds something, and sizes that cannot be', async () => {
+    const bad = async (change: object, code: string): Promise<void> => {
+      await expect(makeRandomCheckpoint(dir, { ...mixtral, ...change })).rejects.toMatchObject({
+        code,
+      });
+      expect(readdirSync(dir)).toEqual([]);
+    };
+    await bad({ hidden: 0 }, 'ERR_CONFIG_FIELD');
+    await bad({ vocab: 1 }, 'ERR_CONFIG_FIELD');
+    await bad({ seed: 0.5 }, 'ERR_CONFIG_FIELD');
+    await bad({ topK: 4 }, 'ERR_SHAPE');
+    writeFileSync(join(dir, 'precious'), '');
+    await expect(makeRandomCheckpoint(dir, mixtral)).rejects.toThrow('precious');
+  });
+});
+
+describe('randomTokenizer', () => {
+  function load(vocabSize: number): Tokenizer {
+    const { tokenizer, tokenizerConfig } = randomTokenizer(vocabSize);
+    return new Tokenizer(tokenizer, tokenizerConfig);
+  }
+
+  it.each([2, 3, 40, 100, 259, 260, 261, 1000])('has exactly %i tokens', (vocabSize) => {
+    const ids = [...load(vocabSize).get_vocab().values()];
+    expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: vocabSize }, (_, i) => i));
+  });
+
+  it.each([260, 500])('gives any text back with %i tokens', (vocabSize) => {
+    const tokenizer = load(vocabSize);
+    for (const text of [' ~The quick brown fox, 0123!\n\t', 'żółw — 東京 🐢', ' w270']) {
+      const { ids } = tokenizer.encode(text);
+      expect(ids).toHaveLength(Buffer.byteLength(text));
+      expect(tokenizer.decode(ids)).toBe(text);
+    }
+  });
+
+  it('spells plain text with few tokens, and marks what it cannot spell', () => {
+    const tokenizer = load(40);
+    expect(tokenizer.decode(tokenizer.encode('a tiny test').ids)).toBe('a tiny test');
+    expect(tokenizer.encode('A').ids).toEqual([randomTokenizer(40).padTokenId]);
+  });
+
+  it('ends with the token that generation_config.json names', async () => {
+    await makeRandomCheckpoint(dir, mixtral);
+    const read = (name: string): Record<string, unknown> =>
+      JSON.parse(readFileSync(join(dir, name), 'utf8')) as Record<string, unknown>;
+    const tokenizer = new Tokenizer(read('tokenizer.json'), read('tokenizer_config.json'));
+    const end = read('tokenizer_config.json')['eos_token'] as string;
+    expect(tokenizer.encode(end).ids).toEqual([read('generation_config.json')['eos_token_id']]);
+  });
+});
