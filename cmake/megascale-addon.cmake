@@ -4,7 +4,9 @@
 #
 # Files named *_avx2.cc, *_avx512.cc and *_amx.cc hold kernels of one instruction set: they are compiled on
 # x86-64 only, each with its own flags, and only where the compiler knows these flags. The macros
-# MEGASCALE_HAS_AVX2, MEGASCALE_HAS_AVX512 and MEGASCALE_HAS_AMX tell the other files which are in.
+# MEGASCALE_HAS_AVX2, MEGASCALE_HAS_AVX512 and MEGASCALE_HAS_AMX tell the other files which are in. MEGASCALE_ISA is
+# avx2, avx512, amx or, in all other files, baseline: headers put their inline functions into a namespace of that name,
+# because the linker keeps one copy of each and must not keep one that an older processor cannot run.
 # Files named *_test.cc are left out.
 
 include(CheckCXXCompilerFlag)
@@ -40,7 +42,8 @@ function(megascale_isa isa sources_name definitions_name)
   endif()
 
   if(supported)
-    set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "${MEGASCALE_ISA_FLAGS_${isa}}")
+    set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS
+                                "${MEGASCALE_ISA_FLAGS_${isa}};-UMEGASCALE_ISA;-DMEGASCALE_ISA=${isa}")
     list(APPEND ${definitions_name} MEGASCALE_HAS_${ISA}=1)
   else()
     message(STATUS "megascale: ${isa} kernels are left out on ${CMAKE_SYSTEM_PROCESSOR}")
@@ -53,7 +56,7 @@ endfunction()
 function(megascale_addon target)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/*.cc")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  set(definitions NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS MEGASCALE_VERSION="${PROJECT_VERSION}")
+  set(definitions NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS MEGASCALE_ISA=baseline MEGASCALE_VERSION="${PROJECT_VERSION}")
   megascale_isa(avx2 sources definitions)
   megascale_isa(avx512 sources definitions)
   megascale_isa(amx sources definitions)
