@@ -22,7 +22,7 @@ import { ColocatedPort } from './colocated-port.js';
 import type { CoordinatorMessage, GeneratedToken, SequenceAdmitted } from './messages.js';
 import { loadBackend, loadPolicy, loadTransport } from './plugins.js';
 import { evenPlacement } from './placement.js';
-import { StepDriver, type StepClock } from './step-driver.js';
+import { emptyStepClock, StepDriver, type StepClock } from './step-driver.js';
 import { TokenChooser } from './token-chooser.js';
 import { transportOptions, type WorkerContext } from './worker-context.js';
 
@@ -50,13 +50,15 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
     tokensPerMicroBatchMax: config.tokensPerMicroBatchMax,
     positionsMax: config.contextTokensMax,
   });
+  const time = emptyStepClock();
   const port = config.colocated
-    ? await openColocatedPort(context, backend, model, checkpoint.weights)
+    ? await openColocatedPort(context, { backend, model, weights: checkpoint.weights, time })
     : await openPort(context, backend, model);
   stage.bindSlots(port.slots);
   const loop = new AttentionLoop(context, {
     stage,
     port,
+    time,
     clock: systemClock,
     layerCount: model.attention.stages.length,
     vocabSize: model.attention.sizes.vocabSize,
@@ -98,10 +100,10 @@ async function openPort(
 
 async function openColocatedPort(
   { start: { config } }: WorkerContext,
-  backend: Backend,
-  { expert: program }: Partition,
-  weights: WeightSource,
+  parts: { backend: Backend; model: Partition; weights: WeightSource; time: StepClock },
 ): Promise<AttentionPort> {
+  const { backend, weights, time } = parts;
+  const program = parts.model.expert;
   const { expertCount, topK } = program.sizes;
   const expertStage = await backend.createExpertStage({
     program,
@@ -115,6 +117,8 @@ async function openColocatedPort(
     sizes: program.sizes,
     tokensPerSlotMax: config.tokensPerMicroBatchMax,
     slotCount: config.microBatches,
+    clock: systemClock,
+    time,
   });
 }
 
@@ -123,6 +127,7 @@ interface LoopParts {
   readonly port: AttentionPort;
   readonly batcher: Batcher;
   readonly clock: Clock;
+  readonly time: StepClock;
   readonly layerCount: number;
   readonly vocabSize: number;
 }
@@ -130,13 +135,6 @@ interface LoopParts {
 class AttentionLoop {
   readonly #context: WorkerContext;
   readonly #parts: LoopParts;
-  readonly #time: StepClock = {
-    totalUs: 0,
-    computeUs: 0,
-    transportUs: 0,
-    samplingUs: 0,
-    halfLayers: 0,
-  };
   readonly #chooser: TokenChooser;
   readonly #driver: StepDriver;
 
@@ -146,7 +144,6 @@ class AttentionLoop {
     this.#chooser = new TokenChooser(new Sampler(parts.vocabSize), parts.vocabSize);
     this.#driver = new StepDriver({
       ...parts,
-      time: this.#time,
       planFor: createPingPongPlan(parts.layerCount),
       onLogits: (step, microBatch, logits) => {
         this.#chooser.choose(step.logits[microBatch] ?? [], microBatch, logits);
@@ -200,7 +197,7 @@ class AttentionLoop {
       };
     });
     for (const { history } of finished) this.#chooser.forget(history.request.id);
-    this.#time.totalUs += clock.nowUs() - startedUs;
+    this.#parts.time.totalUs += clock.nowUs() - startedUs;
     if (tokens.length > 0) this.#report(tokens);
     return true;
   }
@@ -253,7 +250,7 @@ class AttentionLoop {
         kvPagesFree: counts.kvPagesFree,
         preemptions: counts.preemptionsTotal,
         steps: counts.stepsTotal,
-        ...this.#time,
+        ...this.#parts.time,
       },
     });
   }

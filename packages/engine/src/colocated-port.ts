@@ -7,6 +7,7 @@ import {
   type AttentionPort,
   type AttentionSlot,
   type Backend,
+  type Clock,
   type DispatchTicket,
   type ExpertStage,
   type LayerIndex,
@@ -15,6 +16,7 @@ import {
   type RowSource,
 } from '@megascale/core';
 import { evenPlacement } from './placement.js';
+import type { StepClock } from './step-driver.js';
 
 export interface ColocatedOptions {
   readonly backend: Backend;
@@ -23,6 +25,9 @@ export interface ColocatedOptions {
   readonly sizes: ModelSizes;
   readonly tokensPerSlotMax: number;
   readonly slotCount: number;
+  readonly clock: Clock;
+  /** Expert time is counted as computing, not as dispatching. */
+  readonly time: StepClock;
 }
 
 interface Ticket extends DispatchTicket {
@@ -37,7 +42,7 @@ interface Ticket extends DispatchTicket {
  */
 export class ColocatedPort implements AttentionPort {
   readonly slots: readonly AttentionSlot[];
-  readonly #expertStage: ExpertStage;
+  readonly #options: ColocatedOptions;
   readonly #rows: RowList;
   readonly #sources: readonly RowSource[];
   readonly #one: RowSource[] = [];
@@ -47,8 +52,8 @@ export class ColocatedPort implements AttentionPort {
   constructor(options: ColocatedOptions) {
     const { expertCount, topK } = options.sizes;
     this.slots = allocateSlots(options);
-    this.#expertStage = options.expertStage;
-    this.#expertStage.bindSlots(this.slots);
+    this.#options = options;
+    options.expertStage.bindSlots(this.slots);
     this.#rows = new RowList({
       localExperts: localExpertTable(evenPlacement(expertCount, 1), expertRank(0)),
       localExpertCount: expertCount,
@@ -77,12 +82,22 @@ export class ColocatedPort implements AttentionPort {
     source.tokens = tokens;
     this.#one[0] = source;
     this.#rows.merge(layer, this.#one, 1);
-    if (this.#rows.rowCount > 0) this.#expertStage.run(layer, this.#rows);
+    this.#runExperts(layer);
     const ticket = (this.#tickets[microBatch] ??= { layer, microBatch, tokens });
     ticket.layer = layer;
     ticket.tokens = tokens;
     this.#busy[microBatch] = true;
     return ticket;
+  }
+
+  #runExperts(layer: LayerIndex): void {
+    if (this.#rows.rowCount === 0) return;
+    const { clock, time, expertStage } = this.#options;
+    const before = clock.nowUs();
+    expertStage.run(layer, this.#rows);
+    const elapsed = clock.nowUs() - before;
+    time.computeUs += elapsed;
+    time.dispatchUs -= elapsed;
   }
 
   combine(): void {
@@ -98,7 +113,7 @@ export class ColocatedPort implements AttentionPort {
   }
 
   close(): void {
-    this.#expertStage.close();
+    this.#options.expertStage.close();
   }
 }
 

@@ -119,7 +119,8 @@ export class Coordinator {
     const spent = {
       totalUs: sum((stats) => stats.totalUs),
       computeUs: sum((stats) => stats.computeUs),
-      transportUs: sum((stats) => stats.transportUs),
+      waitUs: sum((stats) => stats.waitUs),
+      dispatchUs: sum((stats) => stats.dispatchUs),
       samplingUs: sum((stats) => stats.samplingUs),
     };
     const fleet = this.#fleet;
@@ -138,7 +139,8 @@ export class Coordinator {
       workers: fleet === undefined ? [] : [...fleet.attention, ...fleet.expert].map(describe),
       stepTime: {
         ...spent,
-        drivingUs: spent.totalUs - spent.computeUs - spent.transportUs - spent.samplingUs,
+        drivingUs:
+          spent.totalUs - spent.computeUs - spent.waitUs - spent.dispatchUs - spent.samplingUs,
         halfLayers: sum((stats) => stats.halfLayers),
       },
     };

@@ -113,13 +113,15 @@ export interface EngineStats {
   readonly stepTime: StepTime;
 }
 
-/** Microseconds, summed since the start. Their sum over `totalUs` is one; what is left of it is `drivingUs`. */
+/** Microseconds of attention workers, summed since the start; the parts add up to `totalUs`. */
 export interface StepTime {
   readonly totalUs: number;
-  /** Inside the backend's calls. */
+  /** Inside the backend's calls; colocated experts included. */
   readonly computeUs: number;
-  /** Waiting for experts (combine), and dispatching. */
-  readonly transportUs: number;
+  /** Waiting for the experts' answers. */
+  readonly waitUs: number;
+  /** Counting rows and telling the experts. */
+  readonly dispatchUs: number;
   /** Choosing tokens. */
   readonly samplingUs: number;
   /** Planning, batching, the loop itself. */

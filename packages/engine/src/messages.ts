@@ -108,7 +108,8 @@ const workerStats = z.object({
   steps: index,
   totalUs: z.number(),
   computeUs: z.number(),
-  transportUs: z.number(),
+  waitUs: z.number(),
+  dispatchUs: z.number(),
   samplingUs: z.number(),
   halfLayers: index,
 });
