@@ -1,0 +1,83 @@
+import { MegascaleError, sequenceId, type SchedulerView, type StepPlan } from '@megascale/core';
+import { describe, expect, it } from 'vitest';
+import { validatePlan } from '../src/index.js';
+
+/** 1 runs (4 tokens in 1 page, decoding), 2 runs (4 in 1, prefill of 9), 3 and 4 wait. */
+const view: SchedulerView = {
+  nowMs: 0,
+  running: [
+    { id: sequenceId(1), contextTokens: 4, tokensLeft: 1, kvPages: 1 },
+    { id: sequenceId(2), contextTokens: 4, tokensLeft: 9, kvPages: 1 },
+  ],
+  waiting: [
+    { id: sequenceId(3), arrivedAtMs: 0, tokensLeft: 6 },
+    { id: sequenceId(4), arrivedAtMs: 0, tokensLeft: 6 },
+  ],
+  kvPagesFree: 2,
+  kvPageSize: 4,
+  microBatchCount: 2,
+  tokensPerStepMax: 10,
+  runningMax: 3,
+  prefillChunkTokensMax: 8,
+};
+
+const plan = (run: Record<number, number>, preempt: readonly number[] = []): StepPlan => ({
+  run: Object.entries(run).map(([id, tokens]) => ({ id: sequenceId(Number(id)), tokens })),
+  preempt: preempt.map(sequenceId),
+});
+
+/** The rule that validatePlan names, or undefined when the plan is good. */
+function brokenRule(candidate: StepPlan): unknown {
+  try {
+    validatePlan(view, candidate, 'tested');
+    return undefined;
+  } catch (error) {
+    if (!MegascaleError.isInstance(error) || error.code !== 'ERR_PLAN_INVALID') throw error;
+    expect(error.message).toContain(`'${String(error.details['rule'])}'`);
+    expect(error.details['policy']).toBe('tested');
+    return error.details['rule'];
+  }
+}
+
+describe('the check of a plan', () => {
+  it.each([
+    { plan: plan({ 1: 1, 2: 4 }) },
+    { plan: plan({ 1: 1, 3: 4 }) },
+    { plan: plan({ 1: 1, 3: 6 }, [2]) },
+    { plan: plan({ 2: 4, 3: 4 }) },
+  ])('lets a good plan pass: $plan', ({ plan: good }) => {
+    expect(brokenRule(good)).toBeUndefined();
+  });
+
+  it.each([
+    { rule: 'known-sequences', bad: plan({ 9: 1 }) },
+    { rule: 'known-sequences', bad: plan({ 1: 1 }, [9]) },
+    {
+      rule: 'named-once',
+      bad: { run: [...plan({ 1: 1 }).run, ...plan({ 1: 1 }).run], preempt: [] },
+    },
+    { rule: 'named-once', bad: plan({ 1: 1 }, [1]) },
+    { rule: 'named-once', bad: plan({ 1: 1 }, [2, 2]) },
+    { rule: 'preempt-running-only', bad: plan({ 1: 1 }, [3]) },
+    { rule: 'tokens-in-range', bad: plan({ 1: 0 }) },
+    { rule: 'tokens-in-range', bad: plan({ 1: 2 }) },
+    { rule: 'tokens-in-range', bad: plan({ 2: 1.5 }) },
+    { rule: 'tokens-in-range', bad: plan({ 2: NaN }) },
+    { rule: 'chunk-within-limit', bad: plan({ 2: 9 }) },
+    { rule: 'step-within-limit', bad: plan({ 2: 8, 3: 3 }) },
+    { rule: 'running-within-limit', bad: plan({ 3: 4, 4: 4 }) },
+    { rule: 'pages-within-free', bad: plan({ 1: 1, 2: 5 }) },
+    { rule: 'pages-within-free', bad: plan({ 1: 1, 2: 1, 3: 1 }) },
+    { rule: 'progress', bad: plan({}) },
+    { rule: 'progress', bad: plan({}, [1, 2]) },
+  ])('names $rule for $bad', ({ rule, bad }) => {
+    expect(brokenRule(bad)).toBe(rule);
+  });
+
+  it('takes an empty plan where there is nothing to do', () => {
+    const nothing = { ...view, running: [], waiting: [] };
+    expect(() => {
+      validatePlan(nothing, plan({}), 'tested');
+    }).not.toThrow();
+  });
+});
