@@ -1,0 +1,13 @@
+import { setMaxListeners } from 'node:events';
+import type { FastifyReply } from 'fastify';
+
+/** Aborts once the client is gone before its answer was complete. */
+export function clientAbort(reply: FastifyReply): AbortController {
+  const controller = new AbortController();
+  // Every answer of the request listens, and their number has its own limit.
+  setMaxListeners(0, controller.signal);
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort();
+  });
+  return controller;
+}

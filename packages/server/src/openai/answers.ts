@@ -1,0 +1,75 @@
+import type { GenerateOptions, Piece, Usage } from '@megascale/engine';
+import type { HttpContext } from '../http-context.js';
+
+/** One answer a request asks for: a sequence of its own. */
+export interface AnswerPlan {
+  /** The choice's index in the response. */
+  readonly index: number;
+  readonly prompt: string | readonly number[];
+  /** Only the first answer of a prompt counts its prompt tokens. */
+  readonly countsPrompt: boolean;
+  readonly options: GenerateOptions;
+}
+
+export interface RunOptions {
+  readonly context: HttpContext;
+  /** Aborted when the client leaves, and here when one answer fails: a request succeeds as a whole. */
+  readonly abort: AbortController;
+  readonly receivedUs: number;
+  onPiece(plan: AnswerPlan, piece: Piece): Promise<void> | void;
+}
+
+/**
+ * Runs all answers of a request at once and returns their usage together. When one fails the others are
+ * aborted, and once all have stopped the first failure is thrown.
+ */
+export async function runAnswers(
+  plans: readonly AnswerPlan[],
+  options: RunOptions,
+): Promise<Usage> {
+  const failures: unknown[] = [];
+  const usages = await Promise.all(
+    plans.map(async (plan) => {
+      try {
+        return await runAnswer(plan, options);
+      } catch (error) {
+        failures.push(error);
+        options.abort.abort();
+        return { promptTokens: 0, outputTokens: 0 };
+      }
+    }),
+  );
+  if (failures.length > 0) throw failures[0];
+  return {
+    promptTokens: sum(usages.map((usage) => usage.promptTokens)),
+    outputTokens: sum(usages.map((usage) => usage.outputTokens)),
+  };
+}
+
+async function runAnswer(plan: AnswerPlan, options: RunOptions): Promise<Usage> {
+  const { context, abort, receivedUs } = options;
+  const watch = context.metrics.watchAnswer(receivedUs);
+  const pieces = context.model.generate(plan.prompt, { ...plan.options, signal: abort.signal });
+  for await (const piece of pieces) {
+    watch.onTokens(piece.tokens.length);
+    if (piece.finishReason !== undefined) watch.onFinish(piece.finishReason);
+    await options.onPiece(plan, piece);
+    if (piece.finishReason === undefined) continue;
+    const { promptTokens, outputTokens } = piece.usage ?? { promptTokens: 0, outputTokens: 0 };
+    return { promptTokens: plan.countsPrompt ? promptTokens : 0, outputTokens };
+  }
+  throw new Error(`Answer ${plan.index} ended without a finish reason.`);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** Usage in OpenAI's words. */
+export function usageFields({ promptTokens, outputTokens }: Usage) {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: outputTokens,
+    total_tokens: promptTokens + outputTokens,
+  };
+}

@@ -1,0 +1,46 @@
+import { invalid } from './parse-body.js';
+
+type Neutral = (value: unknown) => boolean;
+
+const absent: Neutral = (value) => value === undefined || value === null;
+const is =
+  (expected: unknown): Neutral =>
+  (value) =>
+    absent(value) || value === expected;
+const isEmpty: Neutral = (value) =>
+  absent(value) ||
+  value === '' ||
+  (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+const isTextFormat: Neutral = (value) =>
+  absent(value) ||
+  (typeof value === 'object' && value !== null && 'type' in value && value.type === 'text');
+const isToolFree: Neutral = (value) => absent(value) || value === 'none' || value === 'auto';
+
+/** Fields that change the answer and are not implemented: only their neutral value is taken. */
+const refused: readonly (readonly [name: string, neutral: Neutral, expected: string])[] = [
+  ['frequency_penalty', is(0), '0'],
+  ['presence_penalty', is(0), '0'],
+  ['repetition_penalty', is(1), '1'],
+  ['logit_bias', isEmpty, 'none'],
+  ['best_of', is(1), '1'],
+  ['suffix', isEmpty, 'none'],
+  ['tools', isEmpty, 'none'],
+  ['tool_choice', isToolFree, '"none"'],
+  ['functions', isEmpty, 'none'],
+  ['response_format', isTextFormat, '{"type":"text"}'],
+];
+
+/**
+ * A field that cannot be honoured is refused by name rather than ignored.
+ *
+ * @throws RequestError 'ERR_REQUEST_INVALID'
+ */
+export function refuseUnsupported(body: unknown): void {
+  if (typeof body !== 'object' || body === null) return;
+  const given = new Map(Object.entries(body));
+  for (const [name, neutral, expected] of refused) {
+    if (!neutral(given.get(name))) {
+      throw invalid(name, `not supported; leave it out or send ${expected}.`);
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import type { ServerResponse } from 'node:http';
+import { RequestError } from '@megascale/core';
+import type { FastifyReply } from 'fastify';
+import type { ErrorBody } from './error-response.js';
+
+const headers = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-transform',
+  connection: 'keep-alive',
+  // Asks reverse proxies (nginx and those that follow it) not to hold the stream back.
+  'x-accel-buffering': 'no',
+} as const;
+
+export interface EventStreamOptions {
+  readonly keepAliveMs: number;
+  readonly stalledReaderMs: number;
+}
+
+/**
+ * Server-sent events on one reply. The head is written with the first event, so an error before it can still
+ * be answered with its own status; a long wait writes the head too, followed by a keep-alive comment.
+ */
+export class EventStream {
+  readonly #reply: FastifyReply;
+  readonly #response: ServerResponse;
+  readonly #stalledReaderMs: number;
+  readonly #keepAlive: NodeJS.Timeout;
+  #drained: Promise<void> | undefined;
+
+  constructor(reply: FastifyReply, options: EventStreamOptions) {
+    this.#reply = reply;
+    this.#response = reply.raw;
+    this.#stalledReaderMs = options.stalledReaderMs;
+    this.#keepAlive = setInterval(() => {
+      if (this.#drained === undefined) this.#write(': keep-alive\n\n');
+    }, options.keepAliveMs);
+  }
+
+  get started(): boolean {
+    return this.#response.headersSent;
+  }
+
+  /** Resolves when the client took it, or when its connection is gone. Rejects with 'ERR_ABORTED' when it stopped reading. */
+  async send(data: unknown): Promise<void> {
+    this.#write(`data: ${JSON.stringify(data)}\n\n`);
+    this.#keepAlive.refresh();
+    await this.#drained;
+  }
+
+  /** The normal end. */
+  finish(): void {
+    this.#write('data: [DONE]\n\n');
+    this.close();
+  }
+
+  /** The end of a stream that broke: an error event and no [DONE]. */
+  fail(body: ErrorBody): void {
+    this.#write(`data: ${JSON.stringify(body)}\n\n`);
+    this.close();
+  }
+
+  /** Idempotent. Ends the response if it has begun, and leaves it alone if not. */
+  close(): void {
+    clearInterval(this.#keepAlive);
+    if (this.started) this.#response.end();
+  }
+
+  #write(text: string): void {
+    if (this.#response.destroyed || this.#response.writableEnded) return;
+    if (!this.started) {
+      this.#reply.hijack();
+      const kept = this.#reply.getHeaders() as Record<string, string>;
+      this.#response.writeHead(200, { ...kept, ...headers });
+    }
+    if (this.#response.write(text) || this.#drained !== undefined) return;
+    this.#drained = this.#waitForDrain();
+    // Whoever sends next sees the rejection; after a keep-alive comment that may be nobody.
+    this.#drained.catch(() => undefined);
+  }
+
+  async #waitForDrain(): Promise<void> {
+    const drained = await drainedWithin(this.#response, this.#stalledReaderMs);
+    this.#drained = undefined;
+    if (drained) return;
+    this.#response.destroy();
+    throw new RequestError('ERR_ABORTED', {
+      message: `The client read nothing for ${this.#stalledReaderMs} ms; its request was aborted.`,
+    });
+  }
+}
+
+/** True when there is room again or nobody left to write for; false when the time is over. */
+function drainedWithin(response: ServerResponse, limitMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (result: boolean) => () => {
+      clearTimeout(timer);
+      response.off('drain', onDrain);
+      response.off('close', onDrain);
+      resolve(result);
+    };
+    const onDrain = settle(true);
+    const timer = setTimeout(settle(false), limitMs);
+    response.once('drain', onDrain);
+    response.once('close', onDrain);
+  });
+}
