@@ -14,6 +14,7 @@ const checks = [
   ['lint', () => runTool('eslint', ['.', '--max-warnings=0'])],
   ['format', () => runTool('prettier', ['--check', '.', '--log-level=warn'])],
   ['native format', () => run(process.execPath, ['scripts/format-native.mjs'])],
+  ['native symbols', () => run(process.execPath, ['scripts/check-native-symbols.mjs'])],
   ['packages', () => run(process.execPath, ['scripts/check-packages.mjs'])],
   ['tests', runUnitTests],
 ];
