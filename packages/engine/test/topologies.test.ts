@@ -29,7 +29,6 @@ beforeAll(async () => {
     vocab: 512,
     positions: 512,
     seed: 7,
-    overwrite: true,
   });
 });
 afterAll(() => {

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { parseOptions, resolveOptions } from './options.js';
+
+const sizes = {
+  layerCount: 16,
+  hiddenSize: 1024,
+  vocabSize: 32000,
+  headCount: 16,
+  kvHeadCount: 4,
+  headSize: 64,
+  expertCount: 16,
+  topK: 2,
+  expertWidth: 1792,
+  positionsMax: 4096,
+};
+
+describe('parseOptions', () => {
+  it.each([
+    [{ microBatches: 0 }, 'microBatches'],
+    [{ microBatches: 9 }, 'microBatches'],
+    [{ attentionWorkers: 1.5 }, 'attentionWorkers'],
+    [{ kvPageSize: 24 }, 'kvPageSize'],
+    [{ spinUs: -1 }, 'spinUs'],
+    [{ gather: { type: 'sometimes' } }, 'gather'],
+  ])('refuses %j and names the option', (options, path) => {
+    expect(() => parseOptions(options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_CONFIG_FIELD', message: expect.stringContaining(path) }),
+    );
+  });
+
+  it('refuses an option it does not know', () => {
+    expect(() => parseOptions({ atentionWorkers: 2 } as never)).toThrow(/atentionWorkers/);
+  });
+});
+
+describe('resolveOptions', () => {
+  const resolve = (
+    options: Parameters<typeof parseOptions>[0],
+  ): ReturnType<typeof resolveOptions> => resolveOptions(parseOptions(options), sizes);
+
+  it('takes no more pages than the memory holds', () => {
+    const { kvPages, kvPageSize, contextTokensMax } = resolve({ kvMemoryBytes: 1 << 24 });
+    const tokenBytes = 4 * sizes.layerCount * sizes.kvHeadCount * sizes.headSize;
+    expect(kvPages * kvPageSize * tokenBytes).toBeLessThanOrEqual(1 << 24);
+    expect(contextTokensMax).toBe(kvPages * kvPageSize);
+  });
+
+  it('takes no more pages than all running sequences can use', () => {
+    expect(resolve({ runningMax: 2, contextTokensMax: 160 }).kvPages).toBe(20);
+  });
+
+  it('never lets a sequence outgrow the model', () => {
+    expect(resolve({ contextTokensMax: 10_000 }).contextTokensMax).toBe(sizes.positionsMax);
+  });
+
+  it('divides a step over the micro-batches without losing a token', () => {
+    const { tokensPerMicroBatchMax, tokensPerStepMax } = resolve({
+      microBatches: 3,
+      tokensPerStepMax: 100,
+    });
+    expect(tokensPerMicroBatchMax * 3).toBeGreaterThanOrEqual(tokensPerStepMax);
+  });
+
+  it('runs no more sequences than a step has tokens', () => {
+    expect(resolve({ tokensPerStepMax: 8 }).runningMax).toBe(8);
+  });
+});
