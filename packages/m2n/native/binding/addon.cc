@@ -1,5 +1,7 @@
 #include <napi.h>
 
+#include "binding/shm_binding.hpp"
+
 namespace {
 
 Napi::Value Version(const Napi::CallbackInfo& info) {
@@ -8,6 +10,7 @@ Napi::Value Version(const Napi::CallbackInfo& info) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Function::New(env, Version, "version"));
+  megascale::m2n::DefineShm(env, exports);
   return exports;
 }
 

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace megascale::m2n {
+
+// Memory shared between processes. It has no name in any file system: it lives as long as someone
+// has it mapped or holds its descriptor, so whatever dies, nothing stays behind.
+//
+// Owner: CreateSegment. Peers: OpenSegment by the owner's process id and descriptor number, while
+// the owner keeps the descriptor open. Both get a mapping that UnmapSegment ends; mappings are
+// independent.
+struct Segment {
+  void* data = nullptr;
+  std::size_t byte_length = 0;
+  int fd = -1;  // -1 in peers: they close it once mapped.
+};
+
+// Throws std::system_error. The size is sealed: nobody can shrink the memory under a reader.
+Segment CreateSegment(std::size_t byte_length);
+
+// Throws std::system_error, or std::runtime_error when the descriptor is not a sealed segment of
+// this length.
+Segment OpenSegment(std::int32_t process_id, std::int32_t fd, std::size_t byte_length);
+
+void UnmapSegment(void* data, std::size_t byte_length) noexcept;
+void CloseSegmentDescriptor(int fd) noexcept;
+
+}  // namespace megascale::m2n

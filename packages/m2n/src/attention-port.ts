@@ -1,0 +1,164 @@
+import {
+  TransportError,
+  type AttentionPort,
+  type AttentionRank,
+  type AttentionSlot,
+  type DispatchTicket,
+  type LayerIndex,
+  type MicroBatchIndex,
+  type TransportOptions,
+} from '@megascale/core';
+import { ExpertLinks } from './expert-links.js';
+import { createFrame } from './frame.js';
+import { at, frameInvalid, portClosed } from './peer-errors.js';
+import type { Peer } from './peer.js';
+import type { PortShape } from './port-shape.js';
+import { RouteCounter } from './route-counter.js';
+import type { AttentionSegmentLayout } from './segment-layout.js';
+import type { SharedMemory } from './shared-memory.js';
+import { attentionSlots, slotExpertIds } from './slot-views.js';
+import { StepCursor } from './step-cursor.js';
+import { TicketTable } from './ticket.js';
+import { segmentState, segmentWord } from './wire-format.js';
+
+export interface AttentionPortParts {
+  readonly rank: AttentionRank;
+  readonly options: TransportOptions;
+  readonly shape: PortShape;
+  readonly layout: AttentionSegmentLayout;
+  /** Own segment, and its control words. */
+  readonly buffer: ArrayBufferLike;
+  readonly words: Int32Array;
+  /** [expert ranks] */
+  readonly experts: readonly Peer[];
+  readonly memory: SharedMemory;
+}
+
+/**
+ * Attention side of M2N over shared memory. The slots lie in this rank's own segment, where expert ranks read
+ * rows and write answers in place; a dispatch sends frames of one cache line that tell them to look.
+ */
+export class SharedAttentionPort implements AttentionPort {
+  readonly slots: readonly AttentionSlot[];
+  private readonly name: string;
+  private readonly tickets: TicketTable;
+  private readonly routes: RouteCounter;
+  private readonly cursor: StepCursor;
+  private readonly links: ExpertLinks;
+  private readonly frame = createFrame();
+  private parked = true;
+  private closed = false;
+
+  constructor(private readonly parts: AttentionPortParts) {
+    const { rank, options, shape, layout, buffer, words, experts, memory } = parts;
+    this.name = `attention rank ${rank}`;
+    this.slots = attentionSlots(buffer, layout);
+    this.tickets = new TicketTable(shape.slotCount, shape.expertWorkerCount);
+    this.routes = new RouteCounter(options.placement, shape, slotExpertIds(buffer, layout));
+    this.cursor = new StepCursor(shape.layerCount, shape.slotCount);
+    this.links = new ExpertLinks({
+      name: this.name,
+      memory,
+      words,
+      pairs: layout.pairs,
+      experts,
+      transport: options,
+    });
+  }
+
+  beginStep(microBatches: readonly MicroBatchIndex[]): void {
+    this.mustBeOpen();
+    // A rank that was parked joins at the step after the one under way: nobody waits for layers that it would
+    // have to catch up on. A rank at work that fell behind joins the step under way.
+    const seen = this.links.stepSeen();
+    const { step } = this.cursor.position;
+    this.cursor.begin(
+      this.parked ? Math.max(step, seen) + 1 : Math.max(step + 1, seen),
+      microBatches,
+    );
+    this.parked = false;
+  }
+
+  dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
+    this.mustBeOpen();
+    const ticket = this.tickets.free(microBatch);
+    this.checkTokens(tokens);
+    this.checkOrder(layer, microBatch);
+    const rowCounts = this.routes.count(microBatch, tokens);
+    const { frame, cursor } = this;
+    frame.type = 'rows';
+    frame.tokens = tokens;
+    frame.step = cursor.position.step;
+    frame.layer = layer;
+    frame.microBatch = microBatch;
+    cursor.peekNext(frame.next);
+    ticket.layer = layer;
+    ticket.tokens = tokens;
+    ticket.state = 'in-flight';
+    for (let expert = 0; expert < rowCounts.length; expert++) {
+      frame.rowCount = rowCounts[expert] ?? 0;
+      this.links.send(frame, expert);
+      ticket.owed[expert] = frame.rowCount > 0 ? 1 : 0;
+      ticket.sequences[expert] = frame.sequence;
+    }
+    cursor.advance();
+    return ticket;
+  }
+
+  combine(ticket: DispatchTicket): void {
+    this.mustBeOpen();
+    const own = this.tickets.inState(ticket, 'in-flight');
+    this.links.waitForAnswers(own);
+    own.state = 'answered';
+  }
+
+  release(ticket: DispatchTicket): void {
+    this.mustBeOpen();
+    this.tickets.inState(ticket, 'answered').state = 'free';
+  }
+
+  park(): void {
+    this.mustBeOpen();
+    if (this.parked) return;
+    this.frame.type = 'park';
+    this.frame.tokens = 0;
+    this.frame.rowCount = 0;
+    for (let expert = 0; expert < this.parts.experts.length; expert++) {
+      this.links.send(this.frame, expert);
+    }
+    this.parked = true;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    Atomics.store(this.parts.words, segmentWord.state, segmentState.closed);
+    this.links.ringAll();
+  }
+
+  private mustBeOpen(): void {
+    if (this.closed) throw portClosed(this.name);
+    if (this.links.failure !== undefined) throw this.links.failure as Error;
+  }
+
+  private checkTokens(tokens: number): void {
+    const { tokensPerSlotMax } = this.parts.shape;
+    if (Number.isInteger(tokens) && tokens >= 0 && tokens <= tokensPerSlotMax) return;
+    throw new TransportError('ERR_SLOT_OVERFLOW', {
+      message:
+        `A slot holds 0 to ${tokensPerSlotMax} tokens, not ${tokens}. Plan smaller micro-batches, ` +
+        `or raise tokensPerSlotMax.`,
+      details: { tokens, tokensPerSlotMax },
+    });
+  }
+
+  private checkOrder(layer: LayerIndex, microBatch: MicroBatchIndex): void {
+    const { position, ended } = this.cursor;
+    if (!ended && position.layer === layer && position.microBatch === microBatch) return;
+    const due = ended ? 'beginStep' : `layer ${position.layer}, micro-batch ${position.microBatch}`;
+    throw frameInvalid(
+      `${at(this.name, { layer, microBatch })} dispatched when ${due} was due`,
+      'Dispatch layer by layer, and in a layer the micro-batches given to beginStep in their order.',
+    );
+  }
+}

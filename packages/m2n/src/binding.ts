@@ -1,0 +1,34 @@
+import { loadNative } from './load-native.js';
+
+/** native/binding/shm_binding.cc, function by function. Present on Linux only. */
+export interface Binding {
+  readonly version: () => string;
+  /** Throws when the system has no memory or no descriptor left. */
+  createSegment(byteLength: number): { readonly buffer: ArrayBuffer; readonly fd: number };
+  /** Throws when the descriptor cannot be opened or is no sealed segment of this length. */
+  openSegment(processId: number, fd: number, byteLength: number): ArrayBuffer;
+  closeDescriptor(fd: number): void;
+  waitForRing(
+    words: Int32Array,
+    countIndex: number,
+    parkedIndex: number,
+    seen: number,
+    spinUs: number,
+    timeoutUs: number,
+  ): void;
+  wake(words: Int32Array, countIndex: number): void;
+  currentThread(): ThreadIdentity;
+  isAlive(processId: number, threadId: number, startTicks: number): boolean;
+}
+
+export interface ThreadIdentity {
+  readonly processId: number;
+  readonly threadId: number;
+  /** Clock ticks after boot. */
+  readonly startTicks: number;
+}
+
+/** @throws BackendError 'ERR_NATIVE_LOAD' */
+export function binding(): Binding {
+  return loadNative() as Binding;
+}

@@ -1,0 +1,147 @@
+import type { TransportOptions } from '@megascale/core';
+import type { Frame, Position } from './frame.js';
+import { FrameWriter, loadLong } from './frame-ring.js';
+import { at, foreignFrameRemedy, frameInvalid, peerClosed, peerTimeout } from './peer-errors.js';
+import { PeerWait } from './peer-wait.js';
+import type { Peer } from './peer.js';
+import type { PairWords } from './segment-layout.js';
+import type { SharedMemory } from './shared-memory.js';
+import type { Ticket } from './ticket.js';
+import { segmentWord } from './wire-format.js';
+
+/** Readers of a ring do not ring when they make room; how often to look. */
+const roomPollUs = 200;
+
+export interface ExpertLinksOptions {
+  /** 'attention rank 0' */
+  readonly name: string;
+  readonly memory: SharedMemory;
+  /** Own segment. */
+  readonly words: Int32Array;
+  /** [expert ranks] */
+  readonly pairs: readonly PairWords[];
+  readonly experts: readonly Peer[];
+  readonly transport: TransportOptions;
+}
+
+/** An attention rank's connections to all expert ranks. Errors thrown from here end the port. */
+export class ExpertLinks {
+  /** What ended the port. */
+  failure: unknown;
+  private readonly writers: readonly FrameWriter[];
+  private readonly wait: PeerWait;
+  private readonly timeoutUs: number;
+
+  constructor(private readonly options: ExpertLinksOptions) {
+    const { name, memory, words, pairs, transport } = options;
+    const { spinUs, clock, stopReason, peerTimeoutMs } = transport;
+    this.writers = pairs.map((pair) => new FrameWriter(words, pair));
+    this.wait = new PeerWait({ name, memory, words, spinUs, clock, stopReason });
+    this.timeoutUs = peerTimeoutMs * 1000;
+  }
+
+  /** Greatest step that any expert rank has seen in a frame. */
+  stepSeen(): number {
+    let step = 0;
+    for (const { words } of this.options.experts) {
+      step = Math.max(step, loadLong(words, segmentWord.stepSeenLow));
+    }
+    return step;
+  }
+
+  /** Sends a frame to one expert rank and sets its sequence number. */
+  send(frame: Frame, expert: number): void {
+    const writer = this.writers[expert];
+    const peer = this.options.experts[expert];
+    if (writer === undefined || peer === undefined) return;
+    if (writer.room() <= 0 && !this.waitForRoom(frame, writer, peer)) return;
+    writer.write(frame);
+    peer.ring();
+  }
+
+  /** Returns when every expert rank that got rows of this ticket has answered. */
+  waitForAnswers(ticket: Ticket): void {
+    if (this.missingExpert(ticket) < 0) return;
+    this.wait.begin();
+    const untilUs = this.wait.nowUs + this.timeoutUs;
+    for (;;) {
+      const seen = this.wait.seen();
+      const missing = this.missingExpert(ticket);
+      const peer = this.options.experts[missing];
+      if (peer === undefined) return;
+      const end = this.endOf(peer);
+      // It may have answered just before its end.
+      if (end !== undefined && this.missingExpert(ticket) === missing) {
+        this.fail(peerClosed(this.waitOf(ticket, peer, end)));
+      }
+      this.checkTime(ticket, peer, untilUs);
+      this.sleep(seen, untilUs);
+    }
+  }
+
+  ringAll(): void {
+    for (const peer of this.options.experts) peer.ring();
+  }
+
+  /** The first expert rank that still owes this ticket an answer, or -1. */
+  private missingExpert(ticket: Ticket): number {
+    const { pairs, words } = this.options;
+    for (let expert = 0; expert < pairs.length; expert++) {
+      if (ticket.owed[expert] === 0) continue;
+      const reply = (pairs[expert]?.replies ?? 0) + ticket.microBatch;
+      if (Atomics.load(words, reply) !== ticket.sequences[expert]) return expert;
+      ticket.owed[expert] = 0;
+    }
+    return -1;
+  }
+
+  /** False when the frame need not be sent: it brings nothing, and the expert rank is closed. */
+  private waitForRoom(frame: Frame, writer: FrameWriter, peer: Peer): boolean {
+    this.wait.begin();
+    const untilUs = this.wait.nowUs + this.timeoutUs;
+    for (;;) {
+      const room = writer.room();
+      if (room < 0)
+        this.fail(frameInvalid(`${peer.name} read frames never sent`, foreignFrameRemedy));
+      if (room > 0) return true;
+      const end = this.endOf(peer);
+      if (end !== undefined) {
+        if (peer.isClosed && frame.rowCount === 0) return false;
+        this.fail(peerClosed(this.waitOf(frame, peer, end)));
+      }
+      this.checkTime(frame, peer, untilUs);
+      this.sleep(this.wait.seen(), this.wait.nowUs + roomPollUs);
+    }
+  }
+
+  private sleep(seen: number, untilUs: number): void {
+    try {
+      this.wait.sleep(seen, untilUs);
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
+  }
+
+  private checkTime(position: Omit<Position, 'step'>, peer: Peer, untilUs: number): void {
+    if (this.wait.nowUs < untilUs) return;
+    const waitsFor = Atomics.load(peer.words, segmentWord.waitsFor);
+    const note = waitsFor > 0 ? `it waits for attention rank ${waitsFor - 1} itself` : undefined;
+    this.fail(peerTimeout(this.waitOf(position, peer, note)));
+  }
+
+  private endOf(peer: Peer): string | undefined {
+    if (peer.isClosed) return 'it closed its port';
+    return this.wait.lifeCheckIsDue() && !peer.isAlive ? 'its thread has ended' : undefined;
+  }
+
+  private waitOf(position: Omit<Position, 'step'>, peer: Peer, note: string | undefined) {
+    const waiter = at(this.options.name, position);
+    return { waiter, peer: peer.name, waitedMs: this.wait.waitedMs, note };
+  }
+
+  private fail(error: Error): never {
+    this.failure = error;
+    throw error;
+  }
+}

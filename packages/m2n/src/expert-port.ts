@@ -1,0 +1,153 @@
+import {
+  layerIndex,
+  localExpertTable,
+  residentExperts,
+  RowList,
+  type ExpertInput,
+  type ExpertPort,
+  type ExpertRank,
+  type ExpertSlot,
+  type RowSource,
+  type TransportOptions,
+} from '@megascale/core';
+import { FrameInbox } from './frame-inbox.js';
+import { FrameReader } from './frame-ring.js';
+import { Gather } from './gather.js';
+import { at, foreignFrameRemedy, frameInvalid, portClosed, slotBusy } from './peer-errors.js';
+import type { Peer } from './peer.js';
+import type { PortShape } from './port-shape.js';
+import type { AttentionSegmentLayout, PairWords } from './segment-layout.js';
+import type { SharedMemory } from './shared-memory.js';
+import { expertSlots, slotExpertIds } from './slot-views.js';
+import { segmentState, segmentWord } from './wire-format.js';
+
+export interface ExpertPortParts {
+  readonly rank: ExpertRank;
+  readonly options: TransportOptions;
+  readonly shape: PortShape;
+  /** Of every attention segment. */
+  readonly layout: AttentionSegmentLayout;
+  /** Own segment. */
+  readonly words: Int32Array;
+  /** [attention ranks] */
+  readonly attention: readonly Peer[];
+  readonly memory: SharedMemory;
+}
+
+/**
+ * Expert side of M2N over shared memory. Rows are read and answers written where they lie, in the attention
+ * ranks' segments; a reply stores one word per micro-batch.
+ */
+export class SharedExpertPort implements ExpertPort {
+  readonly slots: readonly ExpertSlot[];
+  private readonly name: string;
+  private readonly pair: PairWords;
+  private readonly gather: Gather;
+  private readonly inbox: FrameInbox;
+  private readonly rows: RowList;
+  /** [attention ranks × slotCount], in the order of `slots`. */
+  private readonly expertIds: readonly Int32Array[];
+  /** [attention ranks] what is merged now; reused. */
+  private readonly sources: readonly RowSource[];
+  private state: 'ready' | 'computing' | 'closed' = 'ready';
+  private failure: Error | undefined;
+
+  constructor(private readonly parts: ExpertPortParts) {
+    const { rank, options, shape, layout, words, attention, memory } = parts;
+    const pair = layout.pairs[rank];
+    if (pair === undefined) throw new RangeError(`There is no expert rank ${rank}.`);
+    this.pair = pair;
+    this.name = `expert rank ${rank}`;
+    this.slots = attention.flatMap(({ buffer }) => expertSlots(buffer, layout));
+    this.expertIds = attention.flatMap(({ buffer }) => slotExpertIds(buffer, layout));
+    this.sources = attention.map(() => ({
+      slotIndex: 0,
+      tokens: 0,
+      expertIds: new Int32Array(0),
+    }));
+    this.rows = rowListOf(rank, options, shape);
+    this.gather = new Gather({ ...shape, policy: options.gather });
+    const senders = attention.map((peer, index) => ({
+      rank: index,
+      peer,
+      reader: new FrameReader(peer.words, pair, shape),
+    }));
+    const { gather, name } = this;
+    this.inbox = new FrameInbox({ name, memory, words, senders, gather, transport: options });
+  }
+
+  receive(): ExpertInput | undefined {
+    this.mustBe('ready');
+    try {
+      if (!this.inbox.waitForWork()) return undefined;
+      const input = this.merge();
+      this.state = 'computing';
+      return input;
+    } catch (error) {
+      this.failure = error as Error;
+      throw error;
+    }
+  }
+
+  reply(input: ExpertInput): void {
+    this.mustBe('computing');
+    if (input !== this.rows) {
+      throw slotBusy('The input is of another port', 'Reply to the port it was received from.');
+    }
+    for (let index = 0; index < this.gather.servedCount; index++) {
+      const served = this.gather.served[index];
+      const peer = served === undefined ? undefined : this.parts.attention[served.attentionRank];
+      if (served === undefined || peer === undefined) continue;
+      Atomics.store(peer.words, this.pair.replies + served.microBatch, served.sequence);
+      peer.ring();
+    }
+    this.state = 'ready';
+  }
+
+  close(): void {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    Atomics.store(this.parts.words, segmentWord.state, segmentState.closed);
+    for (const peer of this.parts.attention) peer.ring();
+  }
+
+  /** The rows of the frames served now, in the order of attention ranks. */
+  private merge(): ExpertInput {
+    const { servedCount, served } = this.gather;
+    let announced = 0;
+    for (let index = 0; index < servedCount; index++) {
+      const frame = served[index];
+      const source = this.sources[index];
+      if (frame === undefined || source === undefined) continue;
+      source.slotIndex = frame.attentionRank * this.parts.shape.slotCount + frame.microBatch;
+      source.tokens = frame.tokens;
+      source.expertIds = this.expertIds[source.slotIndex] ?? source.expertIds;
+      announced += frame.rowCount;
+    }
+    const layer = layerIndex(served[0]?.layer ?? 0);
+    const input = this.rows.merge(layer, this.sources, servedCount);
+    if (input.rowCount === announced) return input;
+    throw frameInvalid(
+      `${at(this.name, served[0] ?? { layer, microBatch: 0 })} was announced ${announced} rows and found ${input.rowCount}`,
+      foreignFrameRemedy,
+    );
+  }
+
+  private mustBe(state: 'ready' | 'computing'): void {
+    if (this.state === 'closed') throw portClosed(this.name);
+    if (this.failure !== undefined) throw this.failure;
+    if (this.state === state) return;
+    throw slotBusy(`${this.name} is ${this.state}`, 'Call receive and reply in turns.');
+  }
+}
+
+function rowListOf(rank: ExpertRank, options: TransportOptions, shape: PortShape): RowList {
+  const { attentionWorkerCount, tokensPerSlotMax, topK } = shape;
+  const localExpertCount = residentExperts(options.placement, rank).length;
+  return new RowList({
+    localExperts: localExpertTable(options.placement, rank),
+    localExpertCount,
+    topK,
+    rowsMax: attentionWorkerCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
+  });
+}

@@ -1,0 +1,43 @@
+/** A place in the order all attention ranks work in: by step, then layer, then micro-batch. */
+export interface Position {
+  step: number;
+  layer: number;
+  microBatch: number;
+}
+
+/** What an attention rank tells one expert rank about one micro-batch of one layer. Reused, so mutable. */
+export interface Frame extends Position {
+  type: 'rows' | 'park';
+  /** Grows by one per frame of a pair of ranks, modulo 2³². */
+  sequence: number;
+  /** Tokens in the slot, for whatever expert rank. */
+  tokens: number;
+  /** Rows for this expert rank; 0 = nothing to do and nothing to answer. */
+  rowCount: number;
+  /** The rank's next frame will not stand before this position. */
+  next: Position;
+}
+
+export function createFrame(): Frame {
+  return {
+    type: 'rows',
+    sequence: 0,
+    step: 0,
+    layer: 0,
+    microBatch: 0,
+    tokens: 0,
+    rowCount: 0,
+    next: { step: 0, layer: 0, microBatch: 0 },
+  };
+}
+
+/** Negative when `a` comes before `b`, 0 when they are the same place. */
+export function comparePositions(a: Position, b: Position): number {
+  return a.step - b.step || a.layer - b.layer || a.microBatch - b.microBatch;
+}
+
+export function copyPosition(from: Position, to: Position): void {
+  to.step = from.step;
+  to.layer = from.layer;
+  to.microBatch = from.microBatch;
+}

@@ -1,0 +1,79 @@
+import type { Clock } from '@megascale/core';
+import { stopped } from './peer-errors.js';
+import type { DoorbellWait, SharedMemory } from './shared-memory.js';
+import { segmentWord } from './wire-format.js';
+
+/** A sleeper looks up this often, whatever happens. */
+const sliceUs = 20_000;
+/** Dead peers are looked for after this long without an answer, and then again at this distance. */
+const lifeCheckUs = 200_000;
+
+export interface PeerWaitOptions {
+  /** 'attention rank 0': for messages. */
+  readonly name: string;
+  readonly memory: SharedMemory;
+  /** Own segment, whose doorbell peers ring. */
+  readonly words: Int32Array;
+  readonly spinUs: number;
+  readonly clock: Clock;
+  readonly stopReason: () => string | undefined;
+}
+
+/**
+ * One wait at a time: `begin`, then for each look at the work `seen` before it and `sleep` after it. What the
+ * caller looks for between the two is never missed, because whoever provides it rings afterwards.
+ */
+export class PeerWait {
+  private beganUs = 0;
+  private askedUs = 0;
+  private lifeCheckedUs = 0;
+  private readonly ringWait: DoorbellWait = { seen: 0, spinUs: 0, timeoutUs: 0 };
+
+  constructor(private readonly options: PeerWaitOptions) {}
+
+  begin(): void {
+    this.beganUs = this.options.clock.nowUs();
+    this.askedUs = this.beganUs;
+    this.lifeCheckedUs = this.beganUs;
+  }
+
+  get nowUs(): number {
+    return this.options.clock.nowUs();
+  }
+
+  get waitedMs(): number {
+    return (this.options.clock.nowUs() - this.beganUs) / 1000;
+  }
+
+  /** The doorbell's count; read it before looking for work. */
+  seen(): number {
+    return Atomics.load(this.options.words, segmentWord.doorbellCount);
+  }
+
+  /**
+   * Until the doorbell rings, `untilUs` comes, or a slice has passed.
+   *
+   * @throws TransportError 'ERR_PEER_CLOSED' once `stopReason` gives one.
+   */
+  sleep(seen: number, untilUs: number): void {
+    const { memory, words, spinUs, clock, stopReason, name } = this.options;
+    const nowUs = clock.nowUs();
+    this.ringWait.seen = seen;
+    this.ringWait.spinUs = Math.max(0, spinUs - (nowUs - this.beganUs));
+    this.ringWait.timeoutUs = Math.ceil(Math.min(sliceUs, Math.max(0, untilUs - nowUs)));
+    memory.waitForRing(words, this.ringWait);
+    const wokenUs = clock.nowUs();
+    if (wokenUs - this.askedUs < sliceUs) return;
+    this.askedUs = wokenUs;
+    const reason = stopReason();
+    if (reason !== undefined) throw stopped(name, reason);
+  }
+
+  /** True when it is time to ask the system whether the peers are alive; starts the time anew. */
+  lifeCheckIsDue(): boolean {
+    const nowUs = this.options.clock.nowUs();
+    if (nowUs - this.lifeCheckedUs < lifeCheckUs) return false;
+    this.lifeCheckedUs = nowUs;
+    return true;
+  }
+}

@@ -1,0 +1,36 @@
+import type { PeerMemory, SharedMemory } from './shared-memory.js';
+import { segmentState, segmentWord } from './wire-format.js';
+
+/** Another rank's segment, as control words. */
+export class Peer {
+  readonly words: Int32Array;
+
+  constructor(
+    /** 'expert rank 1' */
+    readonly name: string,
+    private readonly source: PeerMemory,
+    private readonly memory: SharedMemory,
+  ) {
+    const wordCount = Math.floor(source.buffer.byteLength / Int32Array.BYTES_PER_ELEMENT);
+    this.words = new Int32Array(source.buffer, 0, wordCount);
+  }
+
+  get buffer(): ArrayBufferLike {
+    return this.source.buffer;
+  }
+
+  get isClosed(): boolean {
+    return Atomics.load(this.words, segmentWord.state) === segmentState.closed;
+  }
+
+  /** Costs a system call. */
+  get isAlive(): boolean {
+    return this.source.isAlive();
+  }
+
+  /** Call after the words that the owner shall see were stored. */
+  ring(): void {
+    Atomics.add(this.words, segmentWord.doorbellCount, 1);
+    if (Atomics.load(this.words, segmentWord.doorbellParked) !== 0) this.memory.wake(this.words);
+  }
+}

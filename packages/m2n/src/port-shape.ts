@@ -1,0 +1,69 @@
+import { bytesPerElement, ConfigError, type DType, type TransportOptions } from '@megascale/core';
+import * as limits from './wire-format.js';
+
+/** The numbers every port of one deployment must agree on; they fix the layout of all segments. */
+export interface PortShape {
+  readonly attentionWorkerCount: number;
+  readonly expertWorkerCount: number;
+  readonly layerCount: number;
+  readonly hiddenSize: number;
+  readonly topK: number;
+  readonly elementBytes: number;
+  readonly dtype: DType;
+  readonly tokensPerSlotMax: number;
+  readonly slotCount: number;
+  readonly expertCount: number;
+  /** Of the expert placement. */
+  readonly placementHash: number;
+}
+
+/** @throws ConfigError 'ERR_CONFIG_FIELD' naming the option that is out of its limits. */
+export function portShape(options: TransportOptions): PortShape {
+  check('attentionWorkerCount', options.attentionWorkerCount, 1, limits.workersMax);
+  check('expertWorkerCount', options.expertWorkerCount, 1, limits.workersMax);
+  check('layerCount', options.layerCount, 1, limits.layersMax);
+  check('hiddenSize', options.hiddenSize, 1, limits.hiddenSizeMax);
+  check('topK', options.topK, 1, limits.topKMax);
+  check('tokensPerSlotMax', options.tokensPerSlotMax, 1, limits.tokensMax);
+  check('slotCount', options.slotCount, 1, limits.slotsMax);
+  check('placement.length', options.placement.length, 1, limits.expertsMax);
+  for (const [id, ranks] of options.placement.entries()) {
+    check(`placement[${id}].length`, ranks.length, 1, limits.workersMax);
+    for (const rank of ranks) check(`placement[${id}]`, rank, 0, options.expertWorkerCount - 1);
+  }
+  return {
+    attentionWorkerCount: options.attentionWorkerCount,
+    expertWorkerCount: options.expertWorkerCount,
+    layerCount: options.layerCount,
+    hiddenSize: options.hiddenSize,
+    topK: options.topK,
+    elementBytes: bytesPerElement[options.dtype],
+    dtype: options.dtype,
+    tokensPerSlotMax: options.tokensPerSlotMax,
+    slotCount: options.slotCount,
+    expertCount: options.placement.length,
+    placementHash: hash(JSON.stringify(options.placement)),
+  };
+}
+
+/** 32 bits that differ where shapes differ: a check against mistakes, not against attacks. */
+export function shapeHash(shape: PortShape): number {
+  return hash(JSON.stringify(shape));
+}
+
+/** FNV-1a over UTF-16 code units. */
+function hash(text: string): number {
+  let value = 0x811c9dc5 | 0;
+  for (let index = 0; index < text.length; index++) {
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  }
+  return value;
+}
+
+function check(field: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `TransportOptions.${field} is ${value}; it must be an integer from ${min} to ${max}.`,
+    details: { field, value, min, max },
+  });
+}

@@ -1,0 +1,49 @@
+import type { MicroBatchIndex, TransportOptions } from '@megascale/core';
+import { frameInvalid } from './peer-errors.js';
+import type { PortShape } from './port-shape.js';
+
+/** Counts how many rows of a slot go to each expert rank. */
+export class RouteCounter {
+  /** [expertCount] the expert rank that gets an expert's rows: the first of its placement. */
+  private readonly rankOfExpert: Int32Array;
+  /** [expert ranks] */
+  private readonly rowCounts: Int32Array;
+
+  constructor(
+    placement: TransportOptions['placement'],
+    private readonly shape: PortShape,
+    /** [slotCount] of [tokensPerSlotMax, topK] */
+    private readonly expertIds: readonly Int32Array[],
+  ) {
+    this.rankOfExpert = Int32Array.from(placement, (ranks) => ranks[0] ?? -1);
+    this.rowCounts = new Int32Array(shape.expertWorkerCount);
+  }
+
+  /**
+   * [expert ranks] valid until the next call.
+   *
+   * @throws TransportError 'ERR_FRAME_INVALID' for an id outside -1 … expertCount - 1.
+   */
+  count(microBatch: MicroBatchIndex, tokens: number): Int32Array {
+    const { rankOfExpert, rowCounts } = this;
+    const ids = this.expertIds[microBatch];
+    const end = tokens * this.shape.topK;
+    rowCounts.fill(0);
+    for (let index = 0; index < end; index++) {
+      const id = ids?.[index] ?? -1;
+      if (id === -1) continue;
+      const rank = rankOfExpert[id];
+      if (rank === undefined) throw this.unknownExpert(id, microBatch, index);
+      rowCounts[rank] = (rowCounts[rank] ?? 0) + 1;
+    }
+    return rowCounts;
+  }
+
+  private unknownExpert(id: number, microBatch: number, index: number): Error {
+    const { topK, expertCount } = this.shape;
+    return frameInvalid(
+      `Token ${Math.floor(index / topK)} of micro-batch ${microBatch} is routed to expert ${id}`,
+      `Ids are -1 (none) or 0 to ${expertCount - 1}: the router wrote its slot wrongly.`,
+    );
+  }
+}

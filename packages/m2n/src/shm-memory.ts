@@ -1,0 +1,47 @@
+import { binding } from './binding.js';
+import type { Location, OwnedMemory, PeerMemory, SharedMemory } from './shared-memory.js';
+import { segmentWord } from './wire-format.js';
+
+const { doorbellCount, doorbellParked } = segmentWord;
+
+/** Processes or threads of one Linux machine over nameless shared memory and futexes. */
+export const shmMemory: SharedMemory = {
+  name: 'shm',
+
+  create(byteLength): OwnedMemory {
+    const { buffer, fd } = binding().createSegment(byteLength);
+    let listed = true;
+    return {
+      buffer,
+      location: { ...binding().currentThread(), fd },
+      unlist: () => {
+        if (listed) binding().closeDescriptor(fd);
+        listed = false;
+      },
+    };
+  },
+
+  // Async, so that what the native code throws becomes a rejection.
+  async open(location, byteLength): Promise<PeerMemory> {
+    const processId = integerAt(location, 'processId', 1);
+    const threadId = integerAt(location, 'threadId', 1);
+    const startTicks = integerAt(location, 'startTicks', 0);
+    const native = binding();
+    const buffer = native.openSegment(processId, integerAt(location, 'fd', 0), byteLength);
+    return { buffer, isAlive: () => native.isAlive(processId, threadId, startTicks) };
+  },
+
+  waitForRing(words, { seen, spinUs, timeoutUs }) {
+    binding().waitForRing(words, doorbellCount, doorbellParked, seen, spinUs, timeoutUs);
+  },
+
+  wake(words) {
+    binding().wake(words, doorbellCount);
+  },
+};
+
+function integerAt(location: Location, field: string, min: number): number {
+  const value = location[field];
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value;
+  throw new Error(`its address has no valid ${field}`);
+}
