@@ -3,3 +3,5 @@ export * from './micro-batch.js';
 export * from './run-colocated.js';
 export * from './seeded-random.js';
 export * from './tiny-models.js';
+export * from './backend-contract.js';
+export * from './policy-contract.js';

@@ -12,6 +12,7 @@ import { bytesPerElement } from '../spec/region.js';
 import { expertId, layerIndex, type ExpertId, type LayerIndex } from '../spec/units.js';
 import type { WeightSource } from '../spec/weight-source.js';
 import { microBatch } from './micro-batch.js';
+import { i32Elements } from './region-elements.js';
 
 export interface ColocatedOptions {
   readonly backend: Backend;
@@ -37,12 +38,14 @@ export interface Colocated {
   readonly slots: readonly AttentionSlot[];
   readonly kvPageSize: number;
   readonly tokensPerMicroBatchMax: number;
+  /** The routed layers in order. */
+  readonly layers: readonly LayerIndex[];
   /** One micro-batch through all layers → a copy of its logits, [logitsRows, vocabSize]. */
   run(batch: MicroBatch): Float32Array;
   /** Several micro-batches of different index, layer by layer in turns as the ping-pong pipeline does. */
   runAll(batches: readonly MicroBatch[]): readonly Float32Array[];
-  /** Runs the experts of one layer on what `attend` left in the slot of `batch`. */
-  runExperts(layer: LayerIndex, batch: MicroBatch): void;
+  /** Runs the experts of one layer on what `attend` left in the slot of `batch`, on these stages (default: all) in turn. */
+  runExperts(layer: LayerIndex, batch: MicroBatch, stages?: readonly LocalExperts[]): void;
   /** Closes the stages, not the backend. */
   close(): void;
 }
@@ -107,7 +110,7 @@ export function allocateSlot(
   };
 }
 
-type Parts = Omit<Colocated, 'run' | 'runAll' | 'runExperts' | 'close'>;
+type Parts = Omit<Colocated, 'layers' | 'run' | 'runAll' | 'runExperts' | 'close'>;
 
 class ColocatedModel implements Colocated {
   readonly model: ModelGraph;
@@ -116,7 +119,7 @@ class ColocatedModel implements Colocated {
   readonly slots: readonly AttentionSlot[];
   readonly kvPageSize: number;
   readonly tokensPerMicroBatchMax: number;
-  readonly #layers: readonly LayerIndex[];
+  readonly layers: readonly LayerIndex[];
 
   constructor(parts: Parts) {
     this.model = parts.model;
@@ -125,7 +128,7 @@ class ColocatedModel implements Colocated {
     this.slots = parts.slots;
     this.kvPageSize = parts.kvPageSize;
     this.tokensPerMicroBatchMax = parts.tokensPerMicroBatchMax;
-    this.#layers = partition(parts.model).expert.stages.map((_, layer) => layerIndex(layer));
+    this.layers = partition(parts.model).expert.stages.map((_, layer) => layerIndex(layer));
   }
 
   run(batch: MicroBatch): Float32Array {
@@ -134,7 +137,7 @@ class ColocatedModel implements Colocated {
 
   runAll(batches: readonly MicroBatch[]): readonly Float32Array[] {
     for (const batch of batches) this.attention.embed(batch);
-    for (const layer of this.#layers) {
+    for (const layer of this.layers) {
       for (const batch of batches) {
         if (layer > 0) this.attention.combine(layerIndex(layer - 1), batch.index);
         this.attention.attend(layer, batch.index);
@@ -142,19 +145,18 @@ class ColocatedModel implements Colocated {
       }
     }
     return batches.map((batch) => {
-      const last = this.#layers.at(-1);
+      const last = this.layers.at(-1);
       if (last !== undefined) this.attention.combine(last, batch.index);
       return this.attention.logits(batch.index).slice();
     });
   }
 
-  runExperts(layer: LayerIndex, batch: MicroBatch): void {
-    const { topK } = this.model.sizes;
-    const region = this.slots[batch.index]?.expertIds.bytes ?? new Uint8Array();
-    const ids = new Int32Array(region.buffer, region.byteOffset, batch.tokenIds.length * topK);
-    const source = { slotIndex: batch.index, tokens: batch.tokenIds.length, expertIds: ids };
-    for (const { stage, rows } of this.expertStages)
-      stage.run(layer, rows.merge(layer, [source], 1));
+  runExperts(layer: LayerIndex, batch: MicroBatch, stages = this.expertStages): void {
+    const slot = this.slots[batch.index];
+    if (slot === undefined) throw new RangeError(`No slot of micro-batch ${batch.index}.`);
+    const tokens = batch.tokenIds.length;
+    const source = { slotIndex: batch.index, tokens, expertIds: i32Elements(slot.expertIds) };
+    for (const { stage, rows } of stages) stage.run(layer, rows.merge(layer, [source], 1));
   }
 
   close(): void {

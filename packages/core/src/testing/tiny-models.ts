@@ -3,7 +3,7 @@ import { qwen3Moe } from '../families/qwen3-moe.js';
 import type { ModelGraph } from '../graph/ops.js';
 import type { ModelFamily } from '../spec/model-family.js';
 import type { WeightSource } from '../spec/weight-source.js';
-import { tinyWeights } from './tiny-weights.js';
+import { randomWeightSource } from '../weights/random-weight-source.js';
 
 /** A model small enough for a unit test, with weights that depend on the seed alone. */
 export interface TinyModel {
@@ -70,6 +70,15 @@ export function tinyQwen3Moe(options: TinyModelOptions = {}): TinyModel {
   });
 }
 
+/** One of each family, for tests over all of them. */
+export const tinyFamilies: readonly {
+  readonly family: string;
+  readonly make: (options?: TinyModelOptions) => TinyModel;
+}[] = [
+  { family: 'mixtral', make: tinyMixtral },
+  { family: 'qwen3-moe', make: tinyQwen3Moe },
+];
+
 function tinyModel(
   family: ModelFamily,
   options: TinyModelOptions,
@@ -77,5 +86,5 @@ function tinyModel(
 ): TinyModel {
   const config = { ...defaults, ...options.config };
   const graph = family.buildGraph(config);
-  return { config, graph, weights: tinyWeights(graph, options.seed ?? 1) };
+  return { config, graph, weights: randomWeightSource(graph, options.seed ?? 1) };
 }
