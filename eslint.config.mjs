@@ -60,6 +60,10 @@ const hiddenWorld = [
   },
 ];
 
+const nodeGlobals = Object.fromEntries(
+  Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']),
+);
+
 const tests = ['**/*.test.ts', 'packages/*/test/**', 'packages/*/src/testing/**'];
 
 export default tseslint.config(
@@ -120,12 +124,6 @@ export default tseslint.config(
   },
   {
     files: ['**/*.{js,mjs}'],
-    languageOptions: {
-      globals: Object.fromEntries(
-        ['process', 'console', 'URL', 'setTimeout', 'clearTimeout', 'fetch', 'AbortSignal'].map(
-          (name) => [name, 'readonly'],
-        ),
-      ),
-    },
+    languageOptions: { globals: nodeGlobals },
   },
 );
