@@ -128,7 +128,7 @@ export class LLM implements LanguageModel {
   }
 
   renderChat(messages: readonly ChatMessage[]): string {
-    if (this.#chatTemplate !== undefined) return this.#chatTemplate.render({ messages });
+    if (this.#chatTemplate !== undefined) return this.#chatTemplate.render({ messages: messages.map((message) => ({ ...message })) });
     throw new RequestError('ERR_REQUEST_INVALID', {
       message: `Model ${this.info.name} has no chat template. Use a plain prompt (/v1/completions) instead.`,
     });
