@@ -24,13 +24,13 @@ function changed(
   change: (tensors: Map<string, TensorLocation>) => void,
   graph = model,
 ): WeightSource {
-  const { tensors: full, read } = randomWeightSource(graph, 1);
-  const tensors = new Map(full);
+  const full = randomWeightSource(graph, 1);
+  const tensors = new Map(full.tensors);
   change(tensors);
   return {
     tensors,
     locate: (name, shape) => locateTensor({ tensors, origin: 'test' }, name, shape),
-    read,
+    read: (location) => full.read(location),
   };
 }
 

@@ -202,7 +202,9 @@ describe('a sharded checkpoint', () => {
     expect(failure(() => openCheckpoint(withIndex({ weight_map: moved }))).message).toContain(
       'model.norm.weight is not in',
     );
-    const { 'model.norm.weight': _, ...short } = right;
+    const short = Object.fromEntries(
+      Object.entries(right).filter(([name]) => name !== 'model.norm.weight'),
+    );
     expect(failure(() => openCheckpoint(withIndex({ weight_map: short }))).message).toContain(
       'not in its weight_map',
     );
