@@ -1,2 +1,12 @@
-/** @megascale/server: the OpenAI-compatible HTTP server over any `LanguageModel`, and the `megascale` command. */
+/** @megascale/server: OpenAI's API over any `LanguageModel`, and the `megascale` command. */
+export {
+  composeHttpServer,
+  loadModel,
+  probePlugins,
+  type Availability,
+  type Deployment,
+  type LoadModel,
+} from './compose.js';
+export { drain, type DrainOptions } from './drain.js';
 export { createHttpServer, type HttpOptions } from './http.js';
+export { listenOn, urlOf, type ListenAddress } from './listen.js';

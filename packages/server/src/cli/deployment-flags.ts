@@ -1,0 +1,60 @@
+import type { Command } from 'commander';
+import type { Deployment } from '../compose.js';
+import { wholeNumber } from './number-flags.js';
+
+/** Values of the flags `addDeploymentFlags` adds, as commander names them. */
+export interface DeploymentFlags {
+  readonly attentionWorkers?: number;
+  readonly expertWorkers?: number;
+  readonly microBatches?: number;
+  readonly transport?: string;
+  readonly backend?: string;
+  readonly threads?: number;
+  readonly isa?: string;
+  readonly colocated?: boolean;
+  readonly kvPages?: number;
+  readonly prefillChunk?: number;
+  readonly batchTokens?: number;
+}
+
+/** How the model is to run: the same flags for every command that runs one. */
+export function addDeploymentFlags(command: Command): Command {
+  const count = wholeNumber(1);
+  return command
+    .option('--attention-workers <M>', 'attention workers (default: 1)', count)
+    .option('--expert-workers <N>', 'expert workers (default: 1)', count)
+    .option('--micro-batches <m>', 'micro-batches in flight (default: 2)', count)
+    .option('--transport <name>', 'what carries rows between the pools (default: shm)')
+    .option('--backend <name>', 'what computes: cpu, reference (default: cpu)')
+    .option('--threads <count>', 'compute threads per worker (default: cores / workers)', count)
+    .option('--isa <name>', 'force one kernel variant, see doctor (default: the best)')
+    .option('--colocated', 'both halves of each layer in one worker, no transport')
+    .option('--kv-pages <count>', 'KV pages per attention worker (default: 1 GiB of them)', count)
+    .option(
+      '--prefill-chunk <tokens>',
+      'prompt tokens of one sequence per step (default: 256)',
+      count,
+    )
+    .option(
+      '--batch-tokens <tokens>',
+      'tokens of one attention worker per step (default: 512)',
+      count,
+    );
+}
+
+export function deploymentOf(flags: DeploymentFlags): Deployment {
+  const { prefillChunk, batchTokens } = flags;
+  return {
+    attentionWorkers: flags.attentionWorkers,
+    expertWorkers: flags.expertWorkers,
+    microBatches: flags.microBatches,
+    transport: flags.transport,
+    backend: flags.backend,
+    threads: flags.threads,
+    isa: flags.isa,
+    colocated: flags.colocated,
+    kvPages: flags.kvPages,
+    prefillChunkTokens: prefillChunk,
+    tokensPerStepMax: batchTokens,
+  };
+}

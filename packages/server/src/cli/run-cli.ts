@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import type { CliWorld } from './cli-world.js';
+import { doctorCommand } from './doctor.js';
+import { generateCommand } from './generate.js';
+import { makeModelCommand } from './make-model.js';
+import { reportError } from './report-error.js';
+import { serveCommand } from './serve.js';
+import { UsageError } from './usage-error.js';
+
+/** Columns; the same wherever the help is written to. */
+const helpWidth = 100;
+
+/** Runs one command line (without `node` and the script) and resolves to the exit code; never rejects. */
+export async function runCli(words: readonly string[], world: CliWorld): Promise<number> {
+  try {
+    await createProgram(world).parseAsync([...words], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const json = words.includes('--json');
+    return reportError(asUsageError(error), json, world);
+  }
+}
+
+/** Commander's own refusals, in the form of every other error. */
+function asUsageError(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  const message = error.message.replace(/^error: /, '');
+  return new UsageError(
+    error.code === 'commander.help' ? 'Name a command; see megascale --help.' : message,
+  );
+}
+
+function createProgram(world: CliWorld): Command {
+  const program = new Command('megascale')
+    .description('Serves Mixture-of-Experts models with disaggregated expert parallelism.')
+    .version(readVersion(), '--version', 'print the version')
+    .helpOption('--help', 'show this help')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => world.stdout.write(text),
+      writeErr: (text) => world.stderr.write(text),
+      getOutHelpWidth: () => helpWidth,
+      getErrHelpWidth: () => helpWidth,
+      // Written by `reportError`, once and in one form.
+      outputError: () => undefined,
+    })
+    .addHelpText(
+      'after',
+      `
+MODEL is a directory in Hugging Face layout: config.json, tokenizer.json, *.safetensors.
+Results go to stdout, logs and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+Environment:
+  MEGASCALE_LOG      level of the log, as --log-level
+  MEGASCALE_API_KEY  the key clients must send, as --api-key of serve
+
+Examples:
+  megascale doctor
+  megascale serve models/dictionary
+  megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3
+  megascale generate MODEL --prompt 'Once upon a time' --max-tokens 64
+  megascale make-model /tmp/random --experts 8 --layers 4`,
+    );
+  const commands = [serveCommand, generateCommand, makeModelCommand, doctorCommand];
+  for (const create of commands) {
+    const command = create(world).copyInheritedSettings(program);
+    program.addCommand(command.helpOption('--help', 'show this help'));
+  }
+  return program.helpCommand('help [command]', 'show the help of a command');
+}
+
+/** dist/ and src/ both lie one level below package.json; src/cli/ two. */
+function readVersion(): string {
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { readonly version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
+}

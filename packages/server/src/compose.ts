@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { systemClock, type BackendProbe } from '@megascale/core';
+import {
+  backendNames,
+  LLM,
+  loadBackend,
+  loadTransport,
+  transportNames,
+  type LanguageModel,
+  type LlmEvent,
+  type LlmOptions,
+} from '@megascale/engine';
+import type { FastifyInstance } from 'fastify';
+import { createHttpServer, type HttpOptions } from './http.js';
+import { presentFields } from './present-fields.js';
+
+/** How a model is to run. What is not given is left to the engine. */
+export interface Deployment {
+  /** What clients call the model. */
+  readonly name?: string | undefined;
+  /** Both halves of each layer in one worker, without a transport. */
+  readonly colocated?: boolean | undefined;
+  /** M */
+  readonly attentionWorkers?: number | undefined;
+  /** N */
+  readonly expertWorkers?: number | undefined;
+  /** m */
+  readonly microBatches?: number | undefined;
+  /** A backend's name, or a package that brings one. */
+  readonly backend?: string | undefined;
+  /** A transport's name, or a package that brings one. */
+  readonly transport?: string | undefined;
+  /** Compute threads of each worker. */
+  readonly threads?: number | undefined;
+  readonly isa?: string | undefined;
+  /** KV pages of each attention worker. */
+  readonly kvPages?: number | undefined;
+  readonly prefillChunkTokens?: number | undefined;
+  readonly tokensPerStepMax?: number | undefined;
+}
+
+export type LoadModel = (
+  directory: string,
+  deployment: Deployment,
+  onEvent?: (event: LlmEvent) => void,
+) => Promise<LanguageModel>;
+
+/**
+ * The one place where a running model is put together: the engine starts the workers, and each worker imports the
+ * backend and the transport of these names from the packages this one depends on.
+ */
+export const loadModel: LoadModel = (directory, deployment, onEvent) => {
+  const options: LlmOptions = presentFields(deployment);
+  return LLM.load(directory, options, onEvent === undefined ? {} : { onEvent });
+};
+
+/** The HTTP server with the real clock and real ids. */
+export function composeHttpServer(options: Omit<HttpOptions, 'clock' | 'newId'>): FastifyInstance {
+  return createHttpServer({ ...options, clock: systemClock, newId: randomUUID });
+}
+
+export type Availability =
+  | {
+      readonly name: string;
+      readonly available: true;
+      readonly device?: string;
+      readonly variants?: readonly string[];
+    }
+  | { readonly name: string; readonly available: false; readonly reason: string };
+
+/** What each known backend and transport says about this machine. Never throws. */
+export async function probePlugins(): Promise<{
+  readonly backends: readonly Availability[];
+  readonly transports: readonly Availability[];
+}> {
+  const probe = async (
+    name: string,
+    load: (
+      name: string,
+    ) => Promise<{ probe(): Promise<BackendProbe | { readonly available: true }> }>,
+  ): Promise<Availability> => {
+    try {
+      return { name, ...(await (await load(name)).probe()) };
+    } catch (error) {
+      return {
+        name,
+        available: false,
+        reason: error instanceof Error ? error.message : String(error),
+      };
+    }
+  };
+  return {
+    backends: await Promise.all(backendNames.map((name) => probe(name, loadBackend))),
+    transports: await Promise.all(transportNames.map((name) => probe(name, loadTransport))),
+  };
+}
