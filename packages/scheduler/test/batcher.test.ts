@@ -183,20 +183,23 @@ describe('a step of a batcher', () => {
 });
 
 describe('preemption', () => {
-  it('puts sequences back before all newcomers, in the order of admission', () => {
-    let victims: SequenceId[] = [];
-    const batcher = batcherOf({ policy: preempting(() => victims), runningMax: 3 });
-    for (const id of [1, 2]) batcher.add(request(id));
-    step(batcher);
-    batcher.add(request(3));
-    step(batcher);
-    for (const id of [4, 5]) batcher.add(request(id));
-    victims = [sequenceId(3), sequenceId(2)];
-    step(batcher);
-    victims = [];
-    expect(plan(batcher).plan.run.map(({ id }) => id)).toEqual([1, 2, 3]);
-    expect(batcher.counts).toMatchObject({ preemptionsTotal: 2, waiting: 2 });
-  });
+  it.each([{ order: [3, 2] }, { order: [2, 3] }])(
+    'of $order puts them back before all newcomers, in the order of admission',
+    ({ order }) => {
+      let victims: SequenceId[] = [];
+      const batcher = batcherOf({ policy: preempting(() => victims), runningMax: 3 });
+      for (const id of [1, 2]) batcher.add(request(id));
+      step(batcher);
+      batcher.add(request(3));
+      step(batcher);
+      for (const id of [4, 5]) batcher.add(request(id));
+      victims = order.map(sequenceId);
+      step(batcher);
+      victims = [];
+      expect(plan(batcher).plan.run.map(({ id }) => id)).toEqual([1, 2, 3]);
+      expect(batcher.counts).toMatchObject({ preemptionsTotal: 2, waiting: 2 });
+    },
+  );
 
   it('computes prompt and output again and emits neither twice', () => {
     let victims: SequenceId[] = [];

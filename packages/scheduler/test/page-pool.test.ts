@@ -32,6 +32,16 @@ describe('the page pool', () => {
     expect(pool.freeCount).toBe(1);
   });
 
+  it('refuses to take back what it has back already', () => {
+    const pool = new PagePool(2);
+    const page = pool.take();
+    pool.giveBack([page]);
+    expect(() => {
+      pool.giveBack([page]);
+    }).toThrow(/not all were taken/);
+    expect(pool.freeCount).toBe(2);
+  });
+
   it.each([-1, 2, 0.5])('refuses page %d, which is of no pool of 2', (page) => {
     const pool = new PagePool(2);
     const own = pool.take();
