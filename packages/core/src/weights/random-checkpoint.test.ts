@@ -72,7 +72,7 @@ describe('makeRandomCheckpoint', () => {
     await bad({ hidden: 0 }, 'ERR_CONFIG_FIELD');
     await bad({ vocab: 1 }, 'ERR_CONFIG_FIELD');
     await bad({ seed: 0.5 }, 'ERR_CONFIG_FIELD');
-    await bad({ topK: 4 }, 'ERR_SHAPE');
+    await bad({ topK: 4 }, 'ERR_CONFIG_FIELD');
     writeFileSync(join(dir, 'precious'), '');
     await expect(makeRandomCheckpoint(dir, mixtral)).rejects.toThrow('precious');
   });

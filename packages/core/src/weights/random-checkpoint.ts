@@ -2,14 +2,11 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
 import { buildModelGraph } from '../families/registry.js';
-import type { WeightRef } from '../graph/ops.js';
-import { requiredWeights } from './check-weights.js';
 import { randomConfig, type RandomModelOptions } from './random-config.js';
 import { randomTokenizer } from './random-tokenizer.js';
-import { elementCount } from './random-weight-source.js';
 import { fillRandomBfloat16 } from './random-weights.js';
-import { writeCheckpointTensors, type CheckpointWriteOptions } from './write-checkpoint-tensors.js';
-import type { TensorToWrite } from './write-safetensors.js';
+import { writeBfloat16Checkpoint, type Bfloat16Fill } from './write-bfloat16-checkpoint.js';
+import type { CheckpointWriteOptions } from './write-checkpoint-tensors.js';
 
 export interface RandomCheckpointOptions
   extends RandomModelOptions, Pick<CheckpointWriteOptions, 'shardBytesMax'> {
@@ -17,15 +14,11 @@ export interface RandomCheckpointOptions
   readonly seed: number;
 }
 
-/** Elements made and written at once. */
-const chunkElements = 1 << 20;
-
 /**
  * Writes a model of made-up weights in Hugging Face layout: config.json, generation_config.json (greedy), bf16 safetensors,
  * tokenizer.json and tokenizer_config.json with a chat template. The same options give the same bytes.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when a size is impossible or `dir` is not empty; BackendError 'ERR_SHAPE' when the sizes
- * do not fit each other.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when a size is impossible, when sizes do not fit each other, or when `dir` is not empty.
  */
 export async function makeRandomCheckpoint(
   dir: string,
@@ -35,45 +28,25 @@ export async function makeRandomCheckpoint(
   requireSizes(options);
   const tokens = randomTokenizer(options.vocab);
   const config = randomConfig(options, { end: tokens.endTokenId });
-  const weights = requiredWeights(buildModelGraph(config));
+  // Before anything is written: impossible sizes throw here.
+  buildModelGraph(config);
   const absolute = resolve(dir);
   await mkdir(absolute, { recursive: true });
   await requireEmpty(absolute);
-  await writeCheckpointTensors(
-    absolute,
-    weights.map((ref) => randomTensorToWrite(ref, options.seed)),
-    {
-      ...(options.shardBytesMax === undefined ? {} : { shardBytesMax: options.shardBytesMax }),
-      ...(onProgress === undefined ? {} : { onProgress }),
-    },
-  );
-  const generation = {
-    do_sample: false,
-    eos_token_id: tokens.endTokenId,
-    pad_token_id: tokens.padTokenId,
+  const fill: Bfloat16Fill = ({ name, shape }, into, start) => {
+    fillRandomBfloat16(into, { name, shape, seed: options.seed }, start);
   };
   await writeJson(absolute, 'tokenizer.json', tokens.tokenizer);
   await writeJson(absolute, 'tokenizer_config.json', tokens.tokenizerConfig);
-  await writeJson(absolute, 'generation_config.json', generation);
-  await writeJson(absolute, 'config.json', config);
-}
-
-/** A random tensor for `writeCheckpointTensors`, made piece by piece. */
-export function randomTensorToWrite({ name, shape }: WeightRef, seed: number): TensorToWrite {
-  const count = elementCount(shape);
-  return {
-    name,
-    dtype: 'BF16',
-    shape,
-    *chunks() {
-      const chunk = new Uint16Array(Math.min(count, chunkElements));
-      for (let start = 0; start < count; start += chunk.length) {
-        const part = chunk.subarray(0, Math.min(chunk.length, count - start));
-        fillRandomBfloat16(part, { name, shape, seed }, start);
-        yield new Uint8Array(part.buffer, 0, part.byteLength);
-      }
-    },
-  };
+  await writeJson(absolute, 'generation_config.json', {
+    do_sample: false,
+    eos_token_id: tokens.endTokenId,
+    pad_token_id: tokens.padTokenId,
+  });
+  await writeBfloat16Checkpoint(absolute, config, fill, {
+    ...(options.shardBytesMax === undefined ? {} : { shardBytesMax: options.shardBytesMax }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  });
 }
 
 function requireSizes(options: RandomCheckpointOptions): void {

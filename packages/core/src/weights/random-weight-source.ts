@@ -1,6 +1,7 @@
 import type { ModelGraph } from '../graph/ops.js';
 import type { TensorLocation, WeightSource } from '../spec/weight-source.js';
 import { requiredWeights } from './check-weights.js';
+import { elementCount } from './element-count.js';
 import { locateTensor } from './locate-tensor.js';
 import { fillRandomBfloat16 } from './random-weights.js';
 
@@ -26,8 +27,4 @@ export function randomWeightSource(model: ModelGraph, seed: number): WeightSourc
       return new Uint8Array(elements.buffer);
     },
   };
-}
-
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
