@@ -75,7 +75,7 @@ describe('reference against Transformers', () => {
       expectClose(rows, expected(firstRow, promptRows), 'prompt');
       expectSameBits(promptLogits(colocated, promptTokens, { chunkTokens: 33 }), logits, 'chunks');
 
-      let best = rows.slice(-golden.logitsShape[1]);
+      let best: Float32Array = rows.slice(-golden.logitsShape[1]);
       prompt.greedyTokens.forEach((token, step) => {
         if ((prompt.tokenMargins[step] as number) > tokenMargin) {
           expect(indexOfMax(best), `greedy token ${step}`).toBe(token);

@@ -20,14 +20,32 @@ function parseConfig<Schema extends z.ZodType>(
   definition: FamilyDefinition<Schema>,
   json: unknown,
 ): z.output<Schema> {
-  const result = definition.config.safeParse(json, { reportInput: true });
+  const result = definition.config.safeParse(json);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const path = issue?.path.join('.') ?? '';
+  const [issue] = result.error.issues;
+  const path = issue?.path ?? [];
+  const field = path.join('.');
+  const found = valueAt(json, path);
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `config.json of a ${definition.name} model: field "${path}": ${issue?.message ?? 'invalid'} (found ${JSON.stringify(issue?.input)}).`,
-    details: { path, family: definition.name, issues: result.error.issues },
+    message: `config.json of a ${definition.name} model, field "${field}": ${issue?.message ?? 'invalid'} (found ${shown(found)}). Correct the file, or serve another model.`,
+    details: { path: field, family: definition.name, found, issues: result.error.issues },
   });
+}
+
+function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) =>
+      typeof value === 'object' && value !== null
+        ? (value as Readonly<Record<PropertyKey, unknown>>)[key]
+        : undefined,
+    json,
+  );
+}
+
+/** The value as JSON, cut where a hostile file would fill the log. */
+function shown(value: unknown): string {
+  const text = value === undefined ? 'nothing' : JSON.stringify(value);
+  return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }
 
 function buildGraph<Schema extends z.ZodType>(

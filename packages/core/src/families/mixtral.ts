@@ -3,9 +3,15 @@ import { defineFamily } from './define-family.js';
 import {
   count,
   epsilon,
-  ropeScalingNone,
+  evenHeads,
+  expertCount,
+  headSizeOf,
+  layerCount,
+  ropeTheta,
+  rotaryFields,
   sharedEpilogue,
   sharedPrologue,
+  wholeGroups,
 } from './decoder-config.js';
 
 /**
@@ -19,25 +25,27 @@ export const mixtral = defineFamily({
     .object({
       hidden_size: count,
       intermediate_size: count,
-      num_hidden_layers: count,
+      num_hidden_layers: layerCount,
       num_attention_heads: count,
       num_key_value_heads: count,
       head_dim: count.nullish(),
-      num_local_experts: count,
+      num_local_experts: expertCount,
       num_experts_per_tok: count,
       vocab_size: count,
       max_position_embeddings: count,
       rms_norm_eps: epsilon,
-      rope_theta: z.number().positive().default(10000),
-      rope_scaling: ropeScalingNone,
+      ...rotaryFields,
       sliding_window: count.nullish(),
       tie_word_embeddings: z.boolean().default(false),
       hidden_act: z.literal('silu').default('silu'),
     })
-    .transform((config) => ({
-      ...config,
-      head_dim: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
-    })),
+    .refine(...wholeGroups)
+    .refine(...evenHeads)
+    .refine((c) => c.num_experts_per_tok <= c.num_local_experts, {
+      path: ['num_experts_per_tok'],
+      message: 'expected at most num_local_experts',
+    })
+    .transform((c) => ({ ...c, head_dim: headSizeOf(c), rope_theta: ropeTheta(c, 1e6) })),
   sizes: (c) => ({
     layerCount: c.num_hidden_layers,
     hiddenSize: c.hidden_size,

@@ -3,9 +3,15 @@ import { defineFamily } from './define-family.js';
 import {
   count,
   epsilon,
-  ropeScalingNone,
+  evenHeads,
+  expertCount,
+  headSizeOf,
+  layerCount,
+  ropeTheta,
+  rotaryFields,
   sharedEpilogue,
   sharedPrologue,
+  wholeGroups,
 } from './decoder-config.js';
 
 /**
@@ -15,30 +21,37 @@ import {
 export const qwen3Moe = defineFamily({
   name: 'qwen3-moe',
   architectures: ['Qwen3MoeForCausalLM'],
-  config: z.object({
-    hidden_size: count,
-    intermediate_size: count,
-    moe_intermediate_size: count,
-    num_hidden_layers: count,
-    num_attention_heads: count,
-    num_key_value_heads: count,
-    head_dim: count,
-    num_experts: count,
-    num_experts_per_tok: count,
-    norm_topk_prob: z.boolean().default(false),
-    decoder_sparse_step: count.default(1),
-    mlp_only_layers: z.array(z.int().nonnegative()).default([]),
-    vocab_size: count,
-    max_position_embeddings: count,
-    rms_norm_eps: epsilon,
-    rope_theta: z.number().positive().default(10000),
-    rope_scaling: ropeScalingNone,
-    attention_bias: z.boolean().default(false),
-    use_sliding_window: z.boolean().default(false),
-    sliding_window: count.nullish(),
-    tie_word_embeddings: z.boolean().default(false),
-    hidden_act: z.literal('silu').default('silu'),
-  }),
+  config: z
+    .object({
+      hidden_size: count,
+      intermediate_size: count,
+      moe_intermediate_size: count,
+      num_hidden_layers: layerCount,
+      num_attention_heads: count,
+      num_key_value_heads: count,
+      head_dim: count.nullish(),
+      num_experts: expertCount,
+      num_experts_per_tok: count,
+      norm_topk_prob: z.boolean().default(false),
+      decoder_sparse_step: count.default(1),
+      mlp_only_layers: z.array(z.int().nonnegative()).nullish(),
+      vocab_size: count,
+      max_position_embeddings: count,
+      rms_norm_eps: epsilon,
+      ...rotaryFields,
+      attention_bias: z.boolean().default(false),
+      use_sliding_window: z.boolean().default(false),
+      sliding_window: count.nullable().default(4096),
+      tie_word_embeddings: z.boolean().default(false),
+      hidden_act: z.literal('silu').default('silu'),
+    })
+    .refine(...wholeGroups)
+    .refine(...evenHeads)
+    .refine((c) => c.num_experts_per_tok <= c.num_experts, {
+      path: ['num_experts_per_tok'],
+      message: 'expected at most num_experts',
+    })
+    .transform((c) => ({ ...c, head_dim: headSizeOf(c), rope_theta: ropeTheta(c, 10_000) })),
   sizes: (c) => ({
     layerCount: c.num_hidden_layers,
     hiddenSize: c.hidden_size,
@@ -80,12 +93,12 @@ export const qwen3Moe = defineFamily({
       kvHeads,
       headSize,
       scale: headSize ** -0.5,
-      ...(c.use_sliding_window && c.sliding_window != null ? { window: c.sliding_window } : {}),
+      ...(c.use_sliding_window && c.sliding_window !== null ? { window: c.sliding_window } : {}),
     });
     g.addTo(residual, project(attention, 'o_proj', c.hidden_size));
 
     const n2 = g.rmsNorm(residual, w('post_attention_layernorm.weight'), c.rms_norm_eps);
-    if (c.mlp_only_layers.includes(layerIndex) || (layerIndex + 1) % c.decoder_sparse_step !== 0) {
+    if (isDense(c, layerIndex)) {
       const gate = g.linear(n2, w('mlp.gate_proj.weight'), c.intermediate_size);
       const up = g.linear(n2, w('mlp.up_proj.weight'), c.intermediate_size);
       g.addTo(residual, g.linear(g.swiglu(gate, up), w('mlp.down_proj.weight'), c.hidden_size));
@@ -111,3 +124,15 @@ export const qwen3Moe = defineFamily({
   },
   epilogue: sharedEpilogue,
 });
+
+/** Dense layers have one feed-forward network and no router. */
+function isDense(
+  config: {
+    readonly mlp_only_layers?: readonly number[] | null | undefined;
+    readonly decoder_sparse_step: number;
+  },
+  layerIndex: number,
+): boolean {
+  const named = config.mlp_only_layers?.includes(layerIndex) ?? false;
+  return named || (layerIndex + 1) % config.decoder_sparse_step !== 0;
+}

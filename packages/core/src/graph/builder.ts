@@ -177,7 +177,12 @@ export class GraphBuilder {
     },
   ): Value {
     const hidden = this.#width('experts', x);
-    this.#require('experts', routes.expertIds);
+    const router = this.#nodes.find((node) => node.op === 'router' && node.out === routes);
+    if (router?.op !== 'router') throw this.#unfit('experts', 'its routes are not of this graph');
+    if (router.experts !== options.count) {
+      const [routed, found] = [String(router.experts), String(options.count)];
+      throw this.#unfit('experts', `the router chooses among ${routed} experts, here are ${found}`);
+    }
     const inner: WeightRef['shape'] = [options.width, hidden];
     const experts = Array.from({ length: options.count }, (_, expert): ExpertWeights => {
       const { gate, up, down } = options.weights(expert);

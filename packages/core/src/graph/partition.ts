@@ -36,7 +36,8 @@ export interface Partition {
  * Cuts every routed layer at its `experts` node. The paper's cut: what comes before runs on attention workers,
  * the node itself on expert workers, and the message between them is the node's input and routes.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when a layer has two experts nodes, or uses their output for anything but the residual.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' naming the layer, when it has two experts nodes, uses
+ * their output for anything but the residual, or touches the residual where the cut would change the order.
  */
 export function partition(model: ModelGraph): Partition {
   const stages: AttentionStageProgram[] = [];
@@ -84,9 +85,13 @@ function cutLayer(
     throw unfit(name, 'must add the experts’ output to the residual, and do nothing else with it');
   }
   const attend = nodes.filter((node) => node !== experts && node !== sum && node !== router);
-  const late = nodes.slice(nodes.indexOf(experts)).find((node) => attend.includes(node));
-  if (late !== undefined && outputsOf(late).includes(sum.into)) {
+  const between = nodes.slice(nodes.indexOf(experts), nodes.indexOf(sum));
+  if (between.some((node) => outputsOf(node).includes(sum.into))) {
     throw unfit(name, 'changes the residual between the experts and their sum');
+  }
+  const after = nodes.slice(nodes.indexOf(sum) + 1);
+  if (after.some((node) => [...inputsOf(node), ...outputsOf(node)].includes(sum.into))) {
+    throw unfit(name, 'uses the residual after the experts’ sum, in the same layer');
   }
   return {
     stage: { attend: [...attend, router], router, message: experts.x, residual: sum.into },

@@ -5,3 +5,6 @@ export * from './seeded-random.js';
 export * from './tiny-models.js';
 export * from './backend-contract.js';
 export * from './policy-contract.js';
+export * from './transport-contract.js';
+export * from './expand-tensors.js';
+export * from './family-contract.js';
