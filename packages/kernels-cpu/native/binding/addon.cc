@@ -1,13 +1,34 @@
 #include <napi.h>
 
+#include "binding/handles.hpp"
+#include "kernels/select.hpp"
+#include "runtime/cpu_features.hpp"
+
 namespace {
 
-Napi::Value Version(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), MEGASCALE_VERSION);
+using namespace megascale;
+
+// availableIsas() → string[], best first
+Napi::Value AvailableIsaNames(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env());
+  for (const std::string& isa : AvailableIsas()) {
+    names.Set(names.Length(), Napi::String::New(info.Env(), isa));
+  }
+  return names;
+}
+
+// cpuName() → string
+Napi::Value Name(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), CpuName());
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("version", Napi::Function::New(env, Version, "version"));
+  exports.Set("version", Napi::String::New(env, MEGASCALE_VERSION));
+  exports.Set("availableIsas", Napi::Function::New(env, AvailableIsaNames, "availableIsas"));
+  exports.Set("cpuName", Napi::Function::New(env, Name, "cpuName"));
+  exports.Set("Backend", BackendHandle::Define(env));
+  exports.Set("AttentionStage", AttentionStageHandle::Define(env));
+  exports.Set("ExpertStage", ExpertStageHandle::Define(env));
   return exports;
 }
 

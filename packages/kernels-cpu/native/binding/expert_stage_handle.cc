@@ -1,0 +1,69 @@
+#include "binding/arguments.hpp"
+#include "binding/handles.hpp"
+
+namespace megascale {
+
+Napi::Function ExpertStageHandle::Define(Napi::Env env) {
+  using Self = ExpertStageHandle;
+  return DefineClass(env, "ExpertStage",
+                     {InstanceMethod<&Self::BindSlots>("bindSlots"),
+                      InstanceMethod<&Self::Run>("run"), InstanceMethod<&Self::Close>("close")});
+}
+
+ExpertStageHandle::ExpertStageHandle(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<ExpertStageHandle>(info) {
+  Guarded(info.Env(), [&] {
+    const BackendHandle& backend = BackendHandle::From(info[0]);
+    const auto from = info[1].As<Napi::Object>();
+    const ExpertProgram program{.matrices = ReadMatrices(from.Get("matrices")),
+                                .layer_count = ReadSize(from, "layerCount"),
+                                .expert_count = ReadSize(from, "expertCount"),
+                                .hidden_size = ReadSize(from, "hiddenSize"),
+                                .width_max = ReadSize(from, "widthMax"),
+                                .rows_max = ReadSize(from, "rowsMax")};
+    stage_ = std::make_unique<ExpertStage>(backend.pool(), backend.kernels(), program);
+  });
+}
+
+ExpertStage& ExpertStageHandle::Stage() {
+  if (stage_ == nullptr) throw Failure("ERR_DEVICE", "The expert stage is closed.");
+  return *stage_;
+}
+
+// bindSlots([[hidden, answers], …])
+void ExpertStageHandle::BindSlots(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    const std::size_t row_bytes = Stage().hidden_size() * sizeof(bf16);
+    const auto array = info[0].As<Napi::Array>();
+    std::vector<Napi::ObjectReference> keep;
+    std::vector<ExpertSlotMemory> slots;
+    for (std::uint32_t i = 0; i < array.Length(); ++i) {
+      const auto parts = array.Get(i).As<Napi::Array>();
+      const BoundBytes hidden = BindBytes(parts.Get(0u), keep);
+      const BoundBytes answers = BindBytes(parts.Get(1u), keep);
+      slots.push_back({reinterpret_cast<const bf16*>(hidden.data), hidden.bytes / row_bytes,
+                       reinterpret_cast<bf16*>(answers.data), answers.bytes / row_bytes});
+    }
+    Stage().BindSlots(std::move(slots));
+    bound_ = std::move(keep);
+  });
+}
+
+// run(layer, rowCount, rowsPerExpert, slotIndex, hiddenRow, answerRow)
+void ExpertStageHandle::Run(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    Stage().Run(info[0].As<Napi::Number>().Int64Value(),
+                {.row_count = info[1].As<Napi::Number>().Int64Value(),
+                 .rows_per_expert = ReadInt32s(info[2], "rowsPerExpert"),
+                 .slot_index = ReadInt32s(info[3], "slotIndex"),
+                 .hidden_row = ReadInt32s(info[4], "hiddenRow"),
+                 .answer_row = ReadInt32s(info[5], "answerRow")});
+  });
+}
+
+void ExpertStageHandle::Close(const Napi::CallbackInfo&) {
+  stage_.reset();
+  bound_.clear();
+}
+
+}  // namespace megascale

@@ -1,0 +1,52 @@
+#include <cstdint>
+
+#include "kernels/gemm_tiles.hpp"
+#include "kernels/tile_unit.hpp"
+
+// The tile unit of the hardware. NOT YET RUN ON A MACHINE WITH AMX: the code around it
+// (gemm_tiles.hpp) is tested with the emulated unit, these instructions are only assembled.
+namespace megascale {
+namespace {
+
+struct TileConfiguration {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileConfiguration) == 64);
+
+// Instructions are written out because GCC 12's intrinsics name too little memory: _tile_loadconfig
+// reads 8 bytes of its 64, _tile_loadd has no memory clobber, and the compiler then drops or moves
+// the stores before them. Every statement here has the clobber.
+struct AmxTileUnit {
+  static void Configure() {
+    static const TileConfiguration configuration;
+    asm volatile("ldtilecfg %0" ::"m"(configuration) : "memory");
+  }
+  static void Release() { asm volatile("tilerelease" ::: "memory"); }
+  template <int Tile>
+  static void Zero() {
+    asm volatile("tilezero %%tmm%c0" ::"i"(Tile) : "memory");
+  }
+  template <int Tile>
+  static void Load(const void* from, std::size_t stride) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(Tile) : "memory");
+  }
+  template <int Tile>
+  static void Store(void* to, std::size_t stride) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(Tile) : "memory");
+  }
+  template <int C, int A, int B>
+  static void MultiplyAdd() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
+  }
+  static void Prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
+};
+
+}  // namespace
+
+extern const GemmKernels kAmxGemm = MakeTileGemm<AmxTileUnit>();
+
+}  // namespace megascale

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/bfloat16.hpp"
+
+// The contract of every kernel: what its arguments are and what it computes. Each instruction set
+// fills one `KernelTable`; select.cc chooses the table. All kernels work on the rows they are
+// given, on the calling thread, and a row's result depends on that row alone.
+namespace megascale {
+
+// Columns of one packed panel, positions of one KV block, lanes of one vector.
+constexpr std::size_t kPanelColumns = 16;
+// Panels that one multiply may take together: four far apart streams of weights per thread.
+constexpr std::size_t kPanelsMax = 4;
+// Floats in one row of a multiply's result.
+constexpr std::size_t kTileStride = kPanelsMax * kPanelColumns;
+
+// c[r, p·16 + j] = Σₖ a[r, k] · panel p[k, j] in f32, in one fixed order over k for every row
+// count.
+struct MultiplyParams {
+  const void* a;             // packed by `GemmKernels::pack_rows`
+  const bf16* panels;        // [panel_count] panels of [inner / 2][16 columns][2 k]
+  std::size_t panel_stride;  // elements from one panel to the next
+  std::size_t inner;         // k, zero-padded: a multiple of 32
+  std::size_t rows;          // ≥ 1
+  std::size_t panel_count;   // 1 … kPanelsMax
+  float* c;                  // [rows rounded up to row_multiple, kTileStride]
+};
+
+struct GemmKernels {
+  // Bytes of one packed element of a: rows are f32, or bf16 where the multiply wants them so.
+  std::size_t element_bytes;
+  // The multiply computes rows in multiples of this; a and c have room for them.
+  std::size_t row_multiple;
+  // Copies rows [count, width] from where they lie to dst [count, inner], zero from width to inner.
+  void (*pack_rows)(const bf16* const* rows, std::size_t count, std::size_t width,
+                    std::size_t inner, void* dst);
+  // Around a thread's multiplies; may be null.
+  void (*begin)();
+  void (*end)();
+  void (*multiply)(const MultiplyParams&);
+};
+
+// What happens to a finished tile of a multiply.
+enum class Epilogue : std::uint8_t {
+  kActivation,  // + bias, rounded to bf16
+  kFloat,       // as it is, f32
+  kSwiglu,      // panels come in (gate, up) pairs: silu(gate) ⊙ up, rounded to bf16
+};
+
+struct StoreParams {
+  const float* c;  // [rows, kTileStride]
+  std::size_t rows;
+  std::size_t panel_count;
+  void* const* out_rows;  // [rows] bf16 or f32 rows
+  std::size_t column;     // first output column
+  std::size_t width;      // output columns in all; columns past it are padding and are not stored
+  const float* bias;      // [width] or null
+  Epilogue epilogue;
+};
+
+// out[r, g·width + i] = x[r, g·width + i] / sqrt(mean over i of x² + epsilon) · weight[i], for each
+// of `groups` vectors of a row.
+struct RmsNormParams {
+  const void* x;  // [rows, groups · width] f32 or bf16
+  bool x_is_float;
+  const float* weight;  // [width]
+  bf16* out;
+  std::size_t rows, groups, width;
+  float epsilon;
+};
+
+// Rotates the pairs (i, i + head_size / 2) of each head by the angle of its row's position.
+struct RopeParams {
+  const bf16* x;  // [rows, heads · head_size]
+  bf16* out;
+  const std::int32_t* positions;  // [rows]
+  const float* cosines;           // [positions, head_size / 2]
+  const float* sines;
+  std::size_t rows, heads, head_size;
+};
+
+struct ElementwiseParams {
+  std::size_t count;
+  const bf16* x;  // silu_multiply: gate
+  const bf16* y;  // silu_multiply: up
+  float* into;    // add
+  bf16* out;      // silu_multiply
+};
+
+enum class RouterScore : std::uint8_t { kSoftmax, kSigmoid };
+
+// Scores experts from their logits and picks the best: ties go to the lower id, order is falling.
+struct RouterParams {
+  float* logits;  // [rows, stride]; overwritten with scores
+  std::size_t rows, stride, experts, top_k;
+  RouterScore score;
+  bool renormalise;
+  float scale;
+  std::int32_t* expert_ids;  // [rows, top_k]
+  float* weights;            // [rows, top_k]
+};
+
+// residual[r] += Σₖ weights[r, k] · answers[r, k] over k with expert_ids[r, k] ≥ 0, ascending, in
+// f32.
+struct CombineParams {
+  float* residual;                 // [rows, width]
+  const bf16* answers;             // [rows, top_k, width]
+  const std::int32_t* expert_ids;  // [rows, top_k]
+  const float* weights;            // [rows, top_k]
+  std::size_t rows, top_k, width;
+};
+
+// The keys and values of 16 positions of one KV head: keys [head_size][16], then values
+// [16][head_size_padded]. One page is [page_size / 16 blocks][kv_heads] of these.
+struct KvLayout {
+  std::size_t kv_heads, head_size;
+  std::size_t head_size_padded;  // to a multiple of 16
+  std::size_t key_elements, block_elements, page_elements;
+  std::size_t page_size;  // positions
+};
+
+// One token and one KV head: attention of the head's whole group over blocks of 16 positions,
+// ascending from the window's first block.
+struct AttentionParams {
+  const bf16* q;              // [group · head_size] of this token and KV head
+  bf16* out;                  // [group · head_size]
+  const bf16* cache;          // this layer's pages
+  const std::int32_t* pages;  // the sequence's page table
+  KvLayout layout;
+  std::size_t kv_head, group;
+  std::size_t position;        // of this token
+  std::size_t first_position;  // first one it sees
+  float scale;
+  float* scratch;  // group · (head_size + head_size_padded + 19) floats
+};
+
+struct KernelTable {
+  const char* isa;
+  GemmKernels gemm;
+  void (*store)(const StoreParams&);
+  void (*rms_norm)(const RmsNormParams&);
+  void (*rope)(const RopeParams&);
+  void (*add)(const ElementwiseParams&);
+  void (*silu_multiply)(const ElementwiseParams&);
+  void (*router)(const RouterParams&);
+  void (*combine)(const CombineParams&);
+  void (*attend)(const AttentionParams&);
+};
+
+// What there is, where it is compiled in.
+extern const KernelTable kScalarKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+// The multiply on tiles, in hardware (gemm_amx.cc) and emulated (gemm_tiles_emulated.cc).
+extern const GemmKernels kAmxGemm;
+extern const GemmKernels kEmulatedTileGemm;
+
+}  // namespace megascale

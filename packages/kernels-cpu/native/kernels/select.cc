@@ -1,0 +1,64 @@
+#include "kernels/select.hpp"
+
+#include "runtime/cpu_features.hpp"
+#include "runtime/failure.hpp"
+
+namespace megascale {
+namespace {
+
+// Everything around the multiply of tiles: the best vectors there are.
+KernelTable WithTiles(const char* isa, const KernelTable& base, const GemmKernels& gemm) {
+  KernelTable table = base;
+  table.isa = isa;
+  table.gemm = gemm;
+  return table;
+}
+
+const KernelTable& BestVectors() {
+#if defined(MEGASCALE_HAS_AVX512)
+  if (DetectCpu().avx512) return kAvx512Kernels;
+#endif
+#if defined(MEGASCALE_HAS_AVX2)
+  if (DetectCpu().avx2) return kAvx2Kernels;
+#endif
+  return kScalarKernels;
+}
+
+// The table (kernel, instruction set) → function, best first: what is compiled in and what the
+// machine has.
+std::vector<KernelTable> AvailableTables() {
+  std::vector<KernelTable> tables;
+#if defined(MEGASCALE_HAS_AMX)
+  if (DetectCpu().amx) tables.push_back(WithTiles("amx", BestVectors(), kAmxGemm));
+#endif
+#if defined(MEGASCALE_HAS_AVX512)
+  if (DetectCpu().avx512) tables.push_back(kAvx512Kernels);
+#endif
+#if defined(MEGASCALE_HAS_AVX2)
+  if (DetectCpu().avx2) tables.push_back(kAvx2Kernels);
+#endif
+  tables.push_back(kScalarKernels);
+  return tables;
+}
+
+}  // namespace
+
+std::vector<std::string> AvailableIsas() {
+  std::vector<std::string> names;
+  for (const KernelTable& table : AvailableTables()) names.emplace_back(table.isa);
+  return names;
+}
+
+KernelTable SelectKernels(const std::string& isa) {
+  if (isa == "amx-emulated") return WithTiles("amx-emulated", BestVectors(), kEmulatedTileGemm);
+  std::string known;
+  for (const KernelTable& table : AvailableTables()) {
+    if (isa.empty() || isa == table.isa) return table;
+    known += (known.empty() ? "" : ", ") + std::string(table.isa);
+  }
+  throw Failure("ERR_BACKEND_UNAVAILABLE", "This machine cannot run the instruction set '" + isa +
+                                               "'. Available, best first: " + known +
+                                               ". Choose one of them, or leave `isa` out.");
+}
+
+}  // namespace megascale

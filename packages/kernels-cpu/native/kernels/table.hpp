@@ -1,0 +1,32 @@
+#pragma once
+
+#include "kernels/attention.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/kernel_table.hpp"
+#include "kernels/router.hpp"
+#include "kernels/rows.hpp"
+#include "kernels/store.hpp"
+
+// Included by one file per instruction set: every kernel, for the vector V.
+namespace megascale {
+
+template <class V>
+constexpr KernelTable MakeKernelTable() {
+  return {.isa = V::kIsa,
+          .gemm = {.element_bytes = sizeof(float),
+                   .row_multiple = 1,
+                   .pack_rows = PackRows<V>,
+                   .begin = nullptr,
+                   .end = nullptr,
+                   .multiply = Multiply<V>},
+          .store = Store<V>,
+          .rms_norm = RmsNorm<V>,
+          .rope = Rope<V>,
+          .add = Add<V>,
+          .silu_multiply = SiluMultiply<V>,
+          .router = Router<V>,
+          .combine = Combine<V>,
+          .attend = Attend<V>};
+}
+
+}  // namespace megascale

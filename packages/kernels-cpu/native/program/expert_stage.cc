@@ -1,0 +1,113 @@
+#include "program/expert_stage.hpp"
+
+#include <string>
+
+#include "runtime/failure.hpp"
+
+namespace megascale {
+namespace {
+
+void CheckRow(const char* name, std::size_t index, std::int32_t row, std::size_t limit) {
+  if (row >= 0 && static_cast<std::size_t>(row) < limit) return;
+  throw ShapeFailure(std::string(name) + "[" + std::to_string(index) + "] is " +
+                     std::to_string(row) + ", expected 0 ≤ value < " + std::to_string(limit) + ".");
+}
+
+}  // namespace
+
+ExpertStage::ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& kernels,
+                         const ExpertProgram& program)
+    : pool_(std::move(pool)),
+      weights_(program.matrices, {}, *pool_),
+      gemm_(*pool_, kernels, weights_.inner_max()),
+      layer_count_(program.layer_count),
+      expert_count_(program.expert_count),
+      hidden_size_(program.hidden_size),
+      rows_max_(program.rows_max),
+      inner_(program.rows_max * program.width_max * sizeof(bf16), HostMemory::Pages::kHuge,
+             "the experts' inner rows"),
+      width_max_(program.width_max),
+      hidden_rows_(program.rows_max),
+      inner_in_(program.rows_max),
+      inner_out_(program.rows_max),
+      answer_rows_(program.rows_max),
+      segments_(program.expert_count) {
+  if (program.matrices.size() != layer_count_ * expert_count_ * 2) {
+    throw ShapeFailure(
+        "The expert program lacks weights. Install the addon and the package in one version.");
+  }
+  bf16* inner = inner_.as<bf16>();
+  for (std::size_t row = 0; row < rows_max_; ++row) {
+    inner_in_[row] = inner + row * width_max_;
+    inner_out_[row] = inner + row * width_max_;
+  }
+}
+
+void ExpertStage::Check(std::int64_t layer, const ExpertRows& rows) const {
+  if (slots_.empty()) {
+    throw ShapeFailure("No slots are bound. Call bindSlots once before the first run.");
+  }
+  if (layer < 0 || layer >= static_cast<std::int64_t>(layer_count_)) {
+    throw ShapeFailure("Layer " + std::to_string(layer) + " does not exist: the program has " +
+                       std::to_string(layer_count_) + " routed layers.");
+  }
+  if (rows.row_count < 0 || rows.row_count > static_cast<std::int64_t>(rows_max_)) {
+    throw ShapeFailure("rowCount is " + std::to_string(rows.row_count) + ", at most " +
+                       std::to_string(rows_max_) + " rows are allowed (rowsMax).");
+  }
+  const auto count = static_cast<std::size_t>(rows.row_count);
+  if (rows.rows_per_expert.size != expert_count_) {
+    throw ShapeFailure("rowsPerExpert has " + std::to_string(rows.rows_per_expert.size) +
+                       " entries, this stage holds " + std::to_string(expert_count_) + " experts.");
+  }
+  std::int64_t sum = 0;
+  for (std::size_t e = 0; e < expert_count_; ++e) {
+    CheckRow("rowsPerExpert", e, rows.rows_per_expert.data[e], rows_max_ + 1);
+    sum += rows.rows_per_expert.data[e];
+  }
+  if (sum != rows.row_count) {
+    throw ShapeFailure("rowsPerExpert adds up to " + std::to_string(sum) + ", rowCount is " +
+                       std::to_string(rows.row_count) + ".");
+  }
+  for (const Int32View& list : {rows.slot_index, rows.hidden_row, rows.answer_row}) {
+    if (list.size < count) {
+      throw ShapeFailure("A row list has " + std::to_string(list.size) + " entries, rowCount is " +
+                         std::to_string(count) + ".");
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    CheckRow("slotIndex", i, rows.slot_index.data[i], slots_.size());
+    const auto& slot = slots_[static_cast<std::size_t>(rows.slot_index.data[i])];
+    CheckRow("hiddenRow", i, rows.hidden_row.data[i], slot.hidden_rows);
+    CheckRow("answerRow", i, rows.answer_row.data[i], slot.answer_rows);
+  }
+}
+
+void ExpertStage::Run(std::int64_t layer, const ExpertRows& rows) {
+  Check(layer, rows);
+  const auto count = static_cast<std::size_t>(rows.row_count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& slot = slots_[static_cast<std::size_t>(rows.slot_index.data[i])];
+    hidden_rows_[i] =
+        slot.hidden + static_cast<std::size_t>(rows.hidden_row.data[i]) * hidden_size_;
+    answer_rows_[i] =
+        slot.answers + static_cast<std::size_t>(rows.answer_row.data[i]) * hidden_size_;
+  }
+  const auto run = [&](std::size_t which, const bf16* const* in, void* const* out,
+                       Epilogue epilogue) {
+    std::size_t segments = 0, row = 0;
+    for (std::size_t e = 0; e < expert_count_; ++e) {
+      const auto expert_rows = static_cast<std::size_t>(rows.rows_per_expert.data[e]);
+      if (expert_rows == 0) continue;
+      const std::size_t matrix = (static_cast<std::size_t>(layer) * expert_count_ + e) * 2 + which;
+      segments_[segments++] = {
+          &weights_.matrix(matrix), in + row, out + row, expert_rows, epilogue, nullptr};
+      row += expert_rows;
+    }
+    gemm_.Run(segments_.data(), segments);
+  };
+  run(0, hidden_rows_.data(), inner_out_.data(), Epilogue::kSwiglu);
+  run(1, inner_in_.data(), answer_rows_.data(), Epilogue::kActivation);
+}
+
+}  // namespace megascale

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/kernel_table.hpp"
+#include "program/gemm_runner.hpp"
+#include "program/micro_batch.hpp"
+#include "runtime/host_memory.hpp"
+#include "runtime/thread_pool.hpp"
+#include "weights/weight_store.hpp"
+
+namespace megascale {
+
+struct ExpertProgram {
+  // [layers][local experts] (gate and up as a pair, down), layer by layer.
+  std::vector<MatrixSource> matrices;
+  std::size_t layer_count, expert_count, hidden_size, width_max, rows_max;
+};
+
+// Rows of one bound slot; borrowed: the binding keeps them alive.
+struct ExpertSlotMemory {
+  const bf16* hidden;
+  std::size_t hidden_rows;
+  bf16* answers;
+  std::size_t answer_rows;
+};
+
+// The arrays of core's ExpertInput.
+struct ExpertRows {
+  std::int64_t row_count;
+  Int32View rows_per_expert, slot_index, hidden_row, answer_row;
+};
+
+// The expert half of every layer: answers = down(silu(gate · x) ⊙ up · x), row by row. One caller
+// at a time.
+class ExpertStage {
+ public:
+  ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& kernels,
+              const ExpertProgram& program);
+
+  std::size_t hidden_size() const { return hidden_size_; }
+  void BindSlots(std::vector<ExpertSlotMemory> slots) { slots_ = std::move(slots); }
+  // Throws Failure ERR_SHAPE before any work.
+  void Run(std::int64_t layer, const ExpertRows& rows);
+
+ private:
+  void Check(std::int64_t layer, const ExpertRows& rows) const;
+
+  std::shared_ptr<ThreadPool> pool_;
+  WeightStore weights_;
+  GemmRunner gemm_;
+  std::size_t layer_count_, expert_count_, hidden_size_, rows_max_;
+  std::vector<ExpertSlotMemory> slots_;
+  HostMemory inner_;  // [rows_max, width_max] bf16
+  std::size_t width_max_;
+  // Row pointers, [rows_max] each, and one segment per expert with rows.
+  std::vector<const bf16*> hidden_rows_, inner_in_;
+  std::vector<void*> inner_out_, answer_rows_;
+  std::vector<GemmSegment> segments_;
+};
+
+}  // namespace megascale

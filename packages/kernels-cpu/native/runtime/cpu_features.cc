@@ -1,0 +1,78 @@
+#include "runtime/cpu_features.hpp"
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace megascale {
+namespace {
+
+#if defined(__x86_64__)
+
+bool HasTileInstructions() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
+  return (edx & kAmxBf16) != 0 && (edx & kAmxTile) != 0;
+}
+
+// Tile registers are 8 KiB of extra state per thread, so Linux hands them out on request, once per
+// process.
+bool RequestTilePermission() {
+#if defined(__linux__)
+  constexpr long kArchRequestPermission = 0x1023, kTileDataFeature = 18;
+  return syscall(SYS_arch_prctl, kArchRequestPermission, kTileDataFeature) == 0;
+#else
+  return false;
+#endif
+}
+
+CpuFeatures Detect() {
+  __builtin_cpu_init();
+  CpuFeatures found;
+  found.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  found.avx512 = found.avx2 && __builtin_cpu_supports("avx512f") &&
+                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                 __builtin_cpu_supports("avx512dq");
+  found.amx = found.avx512 && HasTileInstructions() && RequestTilePermission();
+  return found;
+}
+
+#else
+
+CpuFeatures Detect() { return {}; }
+
+#endif
+
+}  // namespace
+
+const CpuFeatures& DetectCpu() {
+  static const CpuFeatures features = Detect();
+  return features;
+}
+
+std::string CpuName() {
+#if defined(__x86_64__)
+  unsigned words[12] = {};
+  for (unsigned leaf = 0; leaf < 3; ++leaf) {
+    unsigned* at = words + leaf * 4;
+    if (__get_cpuid(0x80000002u + leaf, at, at + 1, at + 2, at + 3) == 0) return "x86-64 CPU";
+  }
+  char text[sizeof words + 1] = {};
+  std::memcpy(text, words, sizeof words);
+  std::string name = text;
+  while (!name.empty() && name.back() == ' ') name.pop_back();
+  return name.empty() ? "x86-64 CPU" : name;
+#else
+  return "CPU";
+#endif
+}
+
+}  // namespace megascale

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+namespace megascale {
+
+// What this machine and its operating system let a process run.
+struct CpuFeatures {
+  bool avx2 = false;    // AVX2 and FMA
+  bool avx512 = false;  // F, BW, VL, DQ
+  bool amx = false;     // tiles and TDPBF16PS, granted by the kernel
+};
+
+// Asks once per process; on Linux this is also where the permission to use tiles is requested.
+const CpuFeatures& DetectCpu();
+
+// For people: 'AMD EPYC'.
+std::string CpuName();
+
+}  // namespace megascale

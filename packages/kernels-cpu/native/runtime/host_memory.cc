@@ -1,0 +1,56 @@
+#include "runtime/host_memory.hpp"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "runtime/failure.hpp"
+
+namespace megascale {
+namespace {
+
+constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+
+}  // namespace
+
+HostMemory::HostMemory(std::size_t bytes, Pages pages, const char* purpose) : bytes_(bytes) {
+  if (bytes == 0) return;
+  const bool huge = pages == Pages::kHuge && bytes >= kHugePageBytes;
+  mapping_bytes_ = huge ? bytes + kHugePageBytes : bytes;
+  void* mapping = mapping_bytes_ < bytes ? MAP_FAILED
+                                         : mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE,
+                                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) {
+    throw Failure("ERR_OUT_OF_MEMORY",
+                  "Need " + std::to_string(bytes) + " bytes for " + purpose +
+                      " and the system refused. Ask for less, or use a machine with more memory.");
+  }
+  mapping_ = mapping;
+  data_ = mapping;
+  if (huge) {
+    const auto address = reinterpret_cast<std::uintptr_t>(mapping);
+    data_ = reinterpret_cast<void*>(RoundUp(address, kHugePageBytes));
+#if defined(MADV_HUGEPAGE)
+    // Advice only: without huge pages everything works the same, with more TLB misses.
+    madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
+  }
+}
+
+HostMemory::~HostMemory() {
+  if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
+}
+
+HostMemory::HostMemory(HostMemory&& other) noexcept { *this = std::move(other); }
+
+HostMemory& HostMemory::operator=(HostMemory&& other) noexcept {
+  std::swap(mapping_, other.mapping_);
+  std::swap(mapping_bytes_, other.mapping_bytes_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+}  // namespace megascale

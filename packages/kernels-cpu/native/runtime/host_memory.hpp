@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+
+namespace megascale {
+
+// Zeroed pages from the system, at least 64-byte aligned, returned in the destructor. Pages cost
+// nothing until they are touched.
+class HostMemory {
+ public:
+  enum class Pages { kNormal, kHuge };
+
+  HostMemory() = default;
+  // Throws Failure ERR_OUT_OF_MEMORY; `purpose` names what the bytes are for.
+  HostMemory(std::size_t bytes, Pages pages, const char* purpose);
+  ~HostMemory();
+  HostMemory(HostMemory&& other) noexcept;
+  HostMemory& operator=(HostMemory&& other) noexcept;
+  HostMemory(const HostMemory&) = delete;
+  HostMemory& operator=(const HostMemory&) = delete;
+
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  void* mapping_ = nullptr;
+  std::size_t mapping_bytes_ = 0;
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+inline std::size_t RoundUp(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace megascale

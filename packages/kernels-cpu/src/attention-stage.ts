@@ -1,0 +1,117 @@
+import type {
+  AttentionSlot,
+  AttentionStage,
+  AttentionStageOptions,
+  LayerIndex,
+  MicroBatch,
+  MicroBatchIndex,
+} from '@megascale/core';
+import type { NativeAddon, NativeAttentionStage, NativeBackend } from './binding.js';
+import { compileAttention } from './compile.js';
+import { fromNative, refuse, refuseClosed } from './native-error.js';
+import { nativeTensor } from './native-tensor.js';
+import { regionBytes } from './region-bytes.js';
+
+/** The attention half: compiled at creation, then one native call per half-layer. */
+export class CpuAttentionStage implements AttentionStage {
+  readonly #vocabSize: number;
+  /** Written by `logits`, [tokensPerMicroBatchMax, vocabSize]. */
+  readonly #logits: ArrayBuffer;
+  #native: NativeAttentionStage | undefined;
+  #bound = false;
+
+  constructor(addon: NativeAddon, backend: NativeBackend, options: AttentionStageOptions) {
+    const { program, weights, kvPageCount, kvPageSize } = options;
+    const { microBatchCount, tokensPerMicroBatchMax, positionsMax } = options;
+    const sizes = {
+      kvPageCount,
+      kvPageSize,
+      microBatchCount,
+      tokensPerMicroBatchMax,
+      positionsMax,
+    };
+    for (const [name, size] of Object.entries(sizes)) {
+      if (!Number.isSafeInteger(size) || size < 1)
+        refuse(`${name} is ${size}, expected at least 1.`);
+    }
+    if (kvPageSize % 16 !== 0) refuse(`kvPageSize is ${kvPageSize}, expected a multiple of 16.`);
+    const { code, matrices, vectors, tables } = compileAttention(program);
+    this.#vocabSize = program.sizes.vocabSize;
+    try {
+      this.#native = new addon.AttentionStage(backend, {
+        ...code,
+        ...sizes,
+        matrices: matrices.map((ref) => [nativeTensor(weights, ref)]),
+        vectors: vectors.map((ref) => nativeTensor(weights, ref)),
+        tables: tables.map((ref) => nativeTensor(weights, ref)),
+      });
+      this.#logits = this.#native.logitsBuffer();
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  bindSlots(slots: readonly AttentionSlot[]): void {
+    const native = this.#open();
+    if (this.#bound) refuse('Slots are bound already; bindSlots is called once.');
+    const bytes = slots.map(({ hidden, expertIds, weights, answers }, i) => [
+      regionBytes(`slots[${i}].hidden`, hidden),
+      regionBytes(`slots[${i}].expertIds`, expertIds),
+      regionBytes(`slots[${i}].weights`, weights),
+      regionBytes(`slots[${i}].answers`, answers),
+    ]);
+    try {
+      native.bindSlots(bytes);
+    } catch (error) {
+      throw fromNative(error);
+    }
+    this.#bound = true;
+  }
+
+  embed(batch: MicroBatch): void {
+    const { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows } = batch;
+    const native = this.#open();
+    try {
+      native.embed(index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  attend(layer: LayerIndex, microBatch: MicroBatchIndex): void {
+    const native = this.#open();
+    try {
+      native.attend(layer, microBatch);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  combine(layer: LayerIndex, microBatch: MicroBatchIndex): void {
+    const native = this.#open();
+    try {
+      native.combine(layer, microBatch);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  logits(microBatch: MicroBatchIndex): Float32Array {
+    const native = this.#open();
+    try {
+      const rows = native.logits(microBatch);
+      return new Float32Array(this.#logits, 0, rows * this.#vocabSize);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  close(): void {
+    this.#native?.close();
+    this.#native = undefined;
+  }
+
+  #open(): NativeAttentionStage {
+    return this.#native ?? refuseClosed('cpu attention stage');
+  }
+}

@@ -1,0 +1,120 @@
+import { loadNative } from './load-native.js';
+
+/** The addon as native/binding defines it: a thin mirror, no policy. Everything it throws carries one of core's codes as `code`. */
+export interface NativeAddon {
+  readonly version: string;
+  /** Best first. */
+  availableIsas(): string[];
+  cpuName(): string;
+  readonly Backend: new (threads: number, isa: string) => NativeBackend;
+  readonly AttentionStage: new (
+    backend: NativeBackend,
+    program: NativeAttentionProgram,
+  ) => NativeAttentionStage;
+  readonly ExpertStage: new (
+    backend: NativeBackend,
+    program: NativeExpertProgram,
+  ) => NativeExpertStage;
+}
+
+/** A thread pool and the kernels of one instruction set. */
+export interface NativeBackend {
+  readonly isa: string;
+  allocate(byteLength: number): ArrayBuffer;
+  close(): void;
+}
+
+export interface NativeAttentionStage {
+  /** [micro-batch][hidden, expertIds, weights, answers]; keeps the arrays alive. */
+  bindSlots(slots: readonly (readonly Uint8Array[])[]): void;
+  embed(
+    index: number,
+    tokenIds: Int32Array,
+    positions: Int32Array,
+    offsets: Int32Array,
+    kvPages: Int32Array,
+    kvPageOffsets: Int32Array,
+    logitsRows: Int32Array,
+  ): void;
+  attend(layer: number, microBatch: number): void;
+  combine(layer: number, microBatch: number): void;
+  /** Fills the first rows of `logitsBuffer` and says how many. */
+  logits(microBatch: number): number;
+  /** [tokensPerMicroBatchMax, vocabSize] f32. Ask once. */
+  logitsBuffer(): ArrayBuffer;
+  close(): void;
+}
+
+export interface NativeExpertStage {
+  /** [slot][hidden, answers]; keeps the arrays alive. */
+  bindSlots(slots: readonly (readonly Uint8Array[])[]): void;
+  run(
+    layer: number,
+    rowCount: number,
+    rowsPerExpert: Int32Array,
+    slotIndex: Int32Array,
+    hiddenRow: Int32Array,
+    answerRow: Int32Array,
+  ): void;
+  close(): void;
+}
+
+/** A checkpoint tensor [rows, columns]: a range of a file, or bytes where there is no file to map. */
+export interface NativeTensor {
+  readonly dtype: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly file?: string;
+  readonly byteOffset?: number;
+  readonly bytes?: Uint8Array;
+}
+
+/** native/program/program.hpp in plain arrays; compile.ts writes it. */
+export interface NativeAttentionProgram extends NativeAttentionCode, NativeAttentionSizes {
+  /** Each is one matrix. */
+  readonly matrices: readonly (readonly NativeTensor[])[];
+  readonly vectors: readonly NativeTensor[];
+  readonly tables: readonly NativeTensor[];
+}
+
+export interface NativeAttentionCode {
+  /** Per value: kind, 1 if f32, width, buffer. */
+  readonly values: Float64Array;
+  readonly scratchRowBytes: Float64Array;
+  readonly stateRowBytes: Float64Array;
+  /** Per table: head size, theta. */
+  readonly rotaryTables: Float64Array;
+  /** Per cache: KV heads, head size. */
+  readonly kvCaches: Float64Array;
+  /** Prologue, one list per routed layer, epilogue; ops of `opFields` numbers each. */
+  readonly lists: readonly Float64Array[];
+  /** Per routed layer: the value that combine adds to, and its top-k. */
+  readonly residuals: Float64Array;
+  readonly topKs: Float64Array;
+  readonly hiddenSize: number;
+  readonly vocabSize: number;
+  readonly topKMax: number;
+}
+
+export interface NativeAttentionSizes {
+  readonly kvPageCount: number;
+  readonly kvPageSize: number;
+  readonly microBatchCount: number;
+  readonly tokensPerMicroBatchMax: number;
+  readonly positionsMax: number;
+}
+
+export interface NativeExpertProgram {
+  /** [layer × local expert × (gate and up, down)] one after the other. */
+  readonly matrices: readonly (readonly NativeTensor[])[];
+  readonly layerCount: number;
+  readonly expertCount: number;
+  readonly hiddenSize: number;
+  readonly widthMax: number;
+  readonly rowsMax: number;
+}
+
+/** Loads the addon on the first call. @throws BackendError 'ERR_NATIVE_LOAD'. */
+export function nativeAddon(): NativeAddon {
+  return loadNative() as NativeAddon;
+}
