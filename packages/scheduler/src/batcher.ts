@@ -13,8 +13,6 @@ import { expectSampled, type EmittedToken, type Step, type StepOutcome } from '.
 import { validatePlan } from './validate-plan.js';
 import { WaitingLine } from './waiting-line.js';
 
-type LiveSequence = sequences.WaitingSequence | sequences.RunningSequence;
-
 export interface BatcherCounts {
   readonly waiting: number;
   readonly running: number;
@@ -43,7 +41,7 @@ export class Batcher {
   /** In the order of starting. */
   readonly #running = new Map<SequenceId, sequences.RunningSequence>();
   /** Waiting and running. */
-  readonly #live = new Map<SequenceId, LiveSequence>();
+  readonly #live = new Map<SequenceId, sequences.LiveSequence>();
   #stepInFlight: { readonly step: Step; readonly work: readonly SequenceTokens[] } | undefined;
   /** Pages of sequences that were cancelled during the step in flight, which may still write to them. */
   readonly #pagesHeld: KvPageId[] = [];
@@ -155,7 +153,7 @@ export class Batcher {
   }
 
   /** Waiting and running sequences, in the order of admission; for moving or failing them. */
-  sequences(): LiveSequence[] {
+  sequences(): sequences.LiveSequence[] {
     return [...this.#live.values()].sort(
       (a, b) => a.history.admissionNumber - b.history.admissionNumber,
     );
@@ -224,7 +222,10 @@ export class Batcher {
     return sequences.finishReasonOf(history);
   }
 
-  #finish(sequence: LiveSequence, reason: sequences.FinishReason): sequences.FinishedSequence {
+  #finish(
+    sequence: sequences.LiveSequence,
+    reason: sequences.FinishReason,
+  ): sequences.FinishedSequence {
     const { id } = sequence.history.request;
     this.#live.delete(id);
     if (sequence.state === 'waiting') {
@@ -259,7 +260,7 @@ function advance(sequence: sequences.RunningSequence, tokens: number): void {
   history.promptLogitsDelivered = Math.max(history.promptLogitsDelivered, sequence.computedTokens);
 }
 
-function outstanding(sequence: LiveSequence): number {
+function outstanding(sequence: sequences.LiveSequence): number {
   const { history } = sequence;
   const unsampled = history.request.maxTokens - sequences.outputTokenCount(history);
   // The last token is sampled but never computed.

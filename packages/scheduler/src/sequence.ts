@@ -65,7 +65,9 @@ export interface FinishedSequence {
   readonly reason: FinishReason;
 }
 
-export type Sequence = WaitingSequence | RunningSequence | FinishedSequence;
+/** A sequence that a batcher still has. */
+export type LiveSequence = WaitingSequence | RunningSequence;
+export type Sequence = LiveSequence | FinishedSequence;
 
 /** The legal transitions. Preemption is the one way back: pages are given up and every token is computed again. */
 export const sequenceTransitions = {
@@ -95,16 +97,13 @@ export function preemptSequence(sequence: RunningSequence): WaitingSequence {
 }
 
 /** The caller gives the pages back first. */
-export function finishSequence(
-  sequence: WaitingSequence | RunningSequence,
-  reason: FinishReason,
-): FinishedSequence {
+export function finishSequence(sequence: LiveSequence, reason: FinishReason): FinishedSequence {
   expectTransition(sequence, 'finished');
   return { state: 'finished', history: sequence.history, reason };
 }
 
 /** Tokens to compute before the next one can be sampled. */
-export function tokensLeft(sequence: WaitingSequence | RunningSequence): number {
+export function tokensLeft(sequence: LiveSequence): number {
   const computed = sequence.state === 'running' ? sequence.computedTokens : 0;
   return sequence.history.tokens.length - computed;
 }
