@@ -86,6 +86,18 @@ describe('Sampler.choose', () => {
     );
   });
 
+  it('keeps to the rules with a large vocabulary too', () => {
+    const sampler = new Sampler(5000);
+    const logits = Float32Array.from({ length: 5000 }, (_, id) => Math.sin(id * id) * 4);
+    for (const change of [{ topK: 40 }, { topP: 0.5 }, { topP: 0.99 }, { topK: 100, topP: 0.9 }]) {
+      const sampling = { ...plain, ...change };
+      const set = allowed(logits, sampling);
+      for (let position = 0; position < 100; position++) {
+        expect(set).toContain(sampler.choose(logits, sampling, position).tokenId);
+      }
+    }
+  });
+
   it('chooses every token of the smallest set that reaches topP, and no other', () => {
     // Shares 0.5, 0.25, 0.125, 0.125 as exact powers of two.
     const logits = Float32Array.from([0.125, 0.5, 0.125, 0.25].map((share) => Math.log(share)));

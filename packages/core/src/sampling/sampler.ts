@@ -1,4 +1,5 @@
 import { BackendError } from '../errors.js';
+import { kthLargest } from './kth-largest.js';
 import { Likeliest } from './likeliest.js';
 import { positionRandom } from './position-random.js';
 import type { ResolvedSampling } from './resolve-sampling.js';
@@ -30,6 +31,7 @@ export class Sampler {
   /** Tokens that may be chosen, and their weights. */
   readonly #kept: Int32Array;
   readonly #weights: Float64Array;
+  readonly #heap: Float32Array;
   readonly #words = new Uint32Array(4);
 
   constructor(vocabSize: number) {
@@ -37,6 +39,7 @@ export class Sampler {
     this.#likeliest = new Likeliest(vocabSize);
     this.#kept = new Int32Array(vocabSize);
     this.#weights = new Float64Array(vocabSize);
+    this.#heap = new Float32Array(vocabSize);
   }
 
   /**
@@ -109,7 +112,10 @@ export class Sampler {
     const { temperature, topK, topP } = sampling;
     const isAll = topK === 0 || topK >= this.#vocabSize;
     const total = isAll ? totalWeight(logits, max, temperature) : 0;
-    this.#likeliest.fill(logits, isAll ? this.#logitMin(total, max, sampling) : -Infinity);
+    this.#likeliest.fill(
+      logits,
+      isAll ? this.#logitMin(total, max, sampling) : kthLargest(logits, topK, this.#heap),
+    );
     const countMax = isAll ? this.#likeliest.size : topK;
     const enough = isAll ? topP * total : Infinity;
     let count = 0;
@@ -169,7 +175,7 @@ export class Sampler {
     const logTotal = Math.log(totalWeight(logits, max, 1));
     const logprob = (id: number): number => (logits[id] ?? 0) - max - logTotal;
     const topCount = Math.min(count, this.#vocabSize);
-    if (topCount > 0) this.#likeliest.fill(logits, -Infinity);
+    if (topCount > 0) this.#likeliest.fill(logits, kthLargest(logits, topCount, this.#heap));
     const top = Array.from({ length: topCount }, () => {
       const id = this.#likeliest.pop();
       return { tokenId: id, logprob: logprob(id) };
