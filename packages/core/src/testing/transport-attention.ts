@@ -1,0 +1,168 @@
+import type { AttentionPort, DispatchTicket } from '../spec/transport.js';
+import { layerIndex, microBatchIndex } from '../spec/units.js';
+import { SeededRandom } from './seeded-random.js';
+import { blockFor, expertAnswer, floats, integers, rowValue, untouched } from './transport-rows.js';
+import type { AttentionAction, ParticipantPlan } from './transport-script.js';
+
+const noExpertChance = 0.15;
+const emptyMicroBatchChance = 0.15;
+
+/** Plays an attention worker: random hidden states and routes instead of a model, and checks every answer. */
+export class AttentionActor {
+  readonly trouble: string[] = [];
+  /** [expert ranks] */
+  readonly rows: number[];
+  private readonly random: SeededRandom;
+  /** The last ticket of each micro-batch, and the micro-batches whose ticket was not released. */
+  private readonly tickets = new Map<number, DispatchTicket>();
+  private readonly inFlight = new Set<number>();
+  private readonly hidden: readonly Float32Array[];
+  private readonly expertIds: readonly Int32Array[];
+  private readonly answers: readonly Float32Array[];
+  private step = 0;
+
+  constructor(
+    private readonly port: AttentionPort,
+    private readonly plan: ParticipantPlan,
+  ) {
+    this.random = new SeededRandom(plan.seed);
+    this.rows = Array<number>(plan.options.expertWorkerCount).fill(0);
+    this.hidden = port.slots.map(({ hidden }) => floats(hidden.bytes));
+    this.expertIds = port.slots.map(({ expertIds }) => integers(expertIds.bytes));
+    this.answers = port.slots.map(({ answers }) => floats(answers.bytes));
+  }
+
+  act(action: AttentionAction): void {
+    switch (action.type) {
+      case 'park':
+        this.port.park();
+        return;
+      case 'close':
+        this.port.close();
+        return;
+      case 'begin-step':
+        this.step++;
+        this.port.beginStep(action.microBatches.map(microBatchIndex));
+        return;
+      case 'dispatch':
+        this.dispatch(action.layer, action.microBatch, action.tokens, action.experts);
+        return;
+      case 'combine':
+        this.combine(action.microBatch);
+        return;
+      case 'release':
+        this.release(action.microBatch);
+        return;
+      case 'step':
+        this.runStep(action.tokens, action.experts);
+        return;
+      case 'random-steps':
+        for (let count = 0; count < action.count; count++) this.randomStep(action);
+        return;
+      default:
+        throw new Error(`An attention worker cannot ${action.type}.`);
+    }
+  }
+
+  private runStep(tokens: readonly (number | undefined)[], experts?: readonly number[]): void {
+    const microBatches = tokens.flatMap((count, index) => (count === undefined ? [] : [index]));
+    this.step++;
+    this.port.beginStep(microBatches.map(microBatchIndex));
+    for (let layer = 0; layer < this.plan.options.layerCount; layer++) {
+      for (const microBatch of microBatches) {
+        if (layer > 0) this.finish(microBatch);
+        this.dispatch(layer, microBatch, tokens[microBatch] ?? 0, experts);
+      }
+    }
+    for (const microBatch of microBatches) this.finish(microBatch);
+  }
+
+  private randomStep(action: { readonly parkChance: number; readonly pauseMsMax: number }): void {
+    const { slotCount, tokensPerSlotMax } = this.plan.options;
+    if (this.random.fraction() < action.parkChance) this.port.park();
+    blockFor(this.random.integer(0, action.pauseMsMax));
+    const tokens = Array.from({ length: slotCount }, (): number | undefined => {
+      if (this.random.fraction() < emptyMicroBatchChance) return undefined;
+      return this.random.integer(0, tokensPerSlotMax);
+    });
+    if (!tokens.some((count) => count !== undefined)) tokens[0] = 0;
+    this.runStep(tokens);
+  }
+
+  private finish(microBatch: number): void {
+    this.combine(microBatch);
+    this.release(microBatch);
+  }
+
+  private release(microBatch: number): void {
+    this.port.release(this.ticket(microBatch));
+    this.inFlight.delete(microBatch);
+  }
+
+  private dispatch(layer: number, microBatch: number, tokens: number, experts?: readonly number[]) {
+    const { tokensPerSlotMax, topK } = this.plan.options;
+    // A slot in flight is not the test's to write; an overlong dispatch has no memory to write to.
+    if (!this.inFlight.has(microBatch) && tokens <= tokensPerSlotMax) {
+      for (let token = 0; token < tokens; token++)
+        this.fillToken(layer, microBatch, token, experts);
+    }
+    const ticket = this.port.dispatch(layerIndex(layer), microBatchIndex(microBatch), tokens);
+    this.tickets.set(microBatch, ticket);
+    this.inFlight.add(microBatch);
+    for (const id of this.expertIds[microBatch]?.subarray(0, tokens * topK) ?? []) {
+      const rank = this.plan.options.placement[id]?.[0];
+      if (rank !== undefined) this.rows[rank] = (this.rows[rank] ?? 0) + 1;
+    }
+  }
+
+  private fillToken(layer: number, microBatch: number, token: number, experts?: readonly number[]) {
+    const { hiddenSize, topK, placement } = this.plan.options;
+    const value = rowValue(this.origin(layer, microBatch, token));
+    const hidden = this.hidden[microBatch]?.subarray(token * hiddenSize, (token + 1) * hiddenSize);
+    hidden?.forEach((_, index) => (hidden[index] = value + index));
+    const choice = this.random.shuffle(experts ?? [...placement.keys()]);
+    const ids = this.expertIds[microBatch]?.subarray(token * topK, (token + 1) * topK);
+    ids?.forEach((_, k) => {
+      const none = experts === undefined && this.random.fraction() < noExpertChance;
+      ids[k] = none ? -1 : (choice[k] ?? -1);
+    });
+    const rowStart = token * topK * hiddenSize;
+    this.answers[microBatch]?.fill(untouched, rowStart, rowStart + topK * hiddenSize);
+  }
+
+  private combine(microBatch: number): void {
+    const ticket = this.ticket(microBatch);
+    this.port.combine(ticket);
+    for (let token = 0; token < ticket.tokens; token++) this.checkToken(ticket, token);
+  }
+
+  private checkToken(ticket: DispatchTicket, token: number): void {
+    const { hiddenSize, topK } = this.plan.options;
+    const { layer, microBatch } = ticket;
+    const value = rowValue(this.origin(layer, microBatch, token));
+    for (let k = 0; k < topK; k++) {
+      const row = token * topK + k;
+      const id = this.expertIds[microBatch]?.[row] ?? -1;
+      for (let index = 0; index < hiddenSize; index++) {
+        const expected = id < 0 ? untouched : expertAnswer(value + index, id, layer);
+        const found = this.answers[microBatch]?.[row * hiddenSize + index];
+        if (found === expected) continue;
+        this.trouble.push(
+          `layer ${layer}, micro-batch ${microBatch}, token ${token}, k ${k}: ` +
+            `answer ${String(found)} instead of ${expected} of expert ${id}`,
+        );
+        return;
+      }
+    }
+  }
+
+  private ticket(microBatch: number): DispatchTicket {
+    const ticket = this.tickets.get(microBatch);
+    if (ticket === undefined) throw new Error(`Micro-batch ${microBatch} was never dispatched.`);
+    return ticket;
+  }
+
+  private origin(layer: number, microBatch: number, token: number) {
+    return { attentionRank: this.plan.rank, step: this.step, layer, microBatch, token };
+  }
+}

@@ -1,0 +1,112 @@
+import { expect } from 'vitest';
+import { expertRank } from '../spec/units.js';
+import {
+  expectWell,
+  optionsFor,
+  patientMs,
+  repeat,
+  serving,
+  type RunTeam,
+  type TransportTest,
+} from './transport-case.js';
+
+const shapes = [1, 2, 3].flatMap((m) => [1, 2, 4].map((n) => [m, n] as const));
+const slotCounts = [1, 2, 3, 4];
+/** A limit on silence that the pauses of these tests exceed. */
+const shortMs = 600;
+
+export function rowTests(test: TransportTest, run: RunTeam): void {
+  for (const [m, n] of shapes) {
+    test(`every row comes back to its token: ${m} attention ranks × ${n} expert ranks`, async () => {
+      for (const slotCount of slotCounts) {
+        const options = optionsFor(m, n, { slotCount });
+        const steps = { type: 'random-steps', count: 6, parkChance: 0, pauseMsMax: 1 } as const;
+        const attention = repeat(m, [steps]);
+        const report = await run({ options, attention, expert: serving(n), seed: slotCount * 10 });
+        expectWell(report, `${slotCount} micro-batches`);
+      }
+    });
+  }
+
+  test('many steps with random parks and pauses', async () => {
+    const options = optionsFor(3, 2, { slotCount: 3 });
+    const steps = { type: 'random-steps', count: 120, parkChance: 0.3, pauseMsMax: 2 } as const;
+    for (const seed of [1, 2, 3]) {
+      expectWell(
+        await run({ options, attention: repeat(3, [steps]), expert: serving(2), seed }),
+        `seed ${seed}`,
+      );
+    }
+  });
+
+  test('the window gather brings the same rows', async () => {
+    for (const windowUs of [0, 300]) {
+      const options = optionsFor(2, 2, { slotCount: 2, gather: { type: 'window', windowUs } });
+      const steps = { type: 'random-steps', count: 30, parkChance: 0.1, pauseMsMax: 1 } as const;
+      const report = await run({ options, attention: repeat(2, [steps]), expert: serving(2) });
+      expectWell(report, `window of ${windowUs} µs`);
+    }
+  });
+
+  test('replicas get no rows, and the first of a placement gets them all', async () => {
+    const both = [0, 1].map(expertRank);
+    const placement = [both, both, both.toReversed(), both.toReversed(), both, both];
+    const options = optionsFor(2, 2, { placement });
+    const steps = { type: 'random-steps', count: 10, parkChance: 0, pauseMsMax: 0 } as const;
+    expectWell(await run({ options, attention: repeat(2, [steps]), expert: serving(2) }));
+  });
+
+  test('a wait that spins first brings the same rows', async () => {
+    const steps = { type: 'random-steps', count: 20, parkChance: 0.1, pauseMsMax: 1 } as const;
+    const options = optionsFor(2, 1, { spinUs: 100 });
+    expectWell(await run({ options, attention: repeat(2, [steps]), expert: serving(1) }));
+  });
+}
+
+export function lockstepTests(test: TransportTest, run: RunTeam): void {
+  test('an attention rank whose micro-batches are empty lets the others go on', async () => {
+    const full = { type: 'step', tokens: [3, 4] } as const;
+    const empty = { type: 'step', tokens: [0, 0] } as const;
+    const options = optionsFor(2, 2);
+    const attention = [Array<typeof full>(20).fill(full), Array<typeof empty>(20).fill(empty)];
+    expectWell(await run({ options, attention, expert: serving(2) }));
+  });
+
+  test('an expert rank without rows lets the others go on', async () => {
+    const step = { type: 'step', tokens: [3, 4], experts: [0, 2] } as const;
+    const options = optionsFor(2, 2);
+    const report = await run({
+      options,
+      attention: repeat(2, [step, step, step]),
+      expert: serving(2),
+    });
+    expectWell(report);
+    expect(report.expert[1]?.inputs).toBe(0);
+  });
+
+  test('a rank that is parked, or has not begun, is not waited for', async () => {
+    const step = { type: 'step', tokens: [3, 4] } as const;
+    const options = optionsFor(3, 1, { peerTimeoutMs: shortMs });
+    const pause = { type: 'sleep', ms: 2 * shortMs } as const;
+    const attention = [[step, step, step], [pause], [step, { type: 'park' }, pause]] as const;
+    expectWell(await run({ options, attention, expert: serving(1) }));
+  });
+
+  test('ranks in step are served together', async () => {
+    const step = { type: 'step', tokens: [3, 4], experts: [0, 1] } as const;
+    const pause = { type: 'sleep', ms: 1 } as const;
+    const actions = Array.from({ length: 100 }, () => [pause, step]).flat();
+    const options = optionsFor(2, 1);
+    const report = await run({ options, attention: repeat(2, actions), expert: serving(1) });
+    expectWell(report);
+    // Of 400 inputs; until both ranks have begun, they may be served alone.
+    expect(report.expert[0]?.merged).toBeGreaterThan(100);
+  });
+
+  test('a rank that leaves is not waited for', async () => {
+    const step = { type: 'step', tokens: [3, 4] } as const;
+    const options = optionsFor(2, 2, { peerTimeoutMs: patientMs });
+    const attention = [[step], Array<typeof step>(30).fill(step)];
+    expectWell(await run({ options, attention, expert: serving(2) }));
+  });
+}

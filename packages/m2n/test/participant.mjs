@@ -1,0 +1,5 @@
+// One worker of the transport contract, as a thread or a process: plays what the suite sends.
+import { runTransportParticipant } from '@megascale/core/testing';
+import { plugin } from '@megascale/m2n';
+
+await runTransportParticipant(plugin.transports ?? []);
