@@ -9,5 +9,7 @@ export function clientAbort(reply: FastifyReply): AbortController {
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) controller.abort();
   });
+  // It may have left while its body was read.
+  if (reply.raw.destroyed) controller.abort();
   return controller;
 }

@@ -10,6 +10,7 @@ import {
   type FastifyRequest,
 } from 'fastify';
 import { bearerCheck, unauthorized } from './authorization.js';
+import { refuseBrokenRequest } from './broken-request.js';
 import { healthReport } from './health.js';
 import type { HttpContext } from './http-context.js';
 import { acceptJsonBodies } from './json-body.js';
@@ -49,6 +50,7 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     // While draining, routes answer 503 themselves, in OpenAI's shape.
     return503OnClosing: false,
+    clientErrorHandler: refuseBrokenRequest,
     genReqId: () => options.newId(),
     frameworkErrors: (error, request, reply) => {
       sendError(error, request, reply);

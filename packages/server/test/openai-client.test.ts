@@ -187,6 +187,20 @@ describe('a client that leaves', () => {
   });
 });
 
+describe('bytes that are no request', () => {
+  it('are answered in the same shape', async () => {
+    const { port } = await listening();
+    const socket = connect(port, '127.0.0.1');
+    socket.end('HELLO?\r\n\r\n');
+    let received = '';
+    for await (const data of socket) received += String(data);
+    expect(received).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(JSON.parse(received.slice(received.indexOf('{')))).toMatchObject({
+      error: { type: 'invalid_request_error', code: 'ERR_REQUEST_INVALID' },
+    });
+  });
+});
+
 describe('a stream', () => {
   it('of a slow model is kept alive with comments, before and after its first token', async () => {
     const gates = [deferred(), deferred()];

@@ -7,6 +7,7 @@ import type { CliWorld } from './cli-world.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
 import { createLogger, logLevelFlag } from './logger.js';
 import { realNumber, safeInteger, tokenIdList, wholeNumber } from './number-flags.js';
+import { mapTogether } from './map-together.js';
 import { readPromptsFile, type PromptLine } from './prompts-file.js';
 import { runPrompt, type PromptResult } from './run-prompt.js';
 import { ShutdownSignals } from './shutdown-signals.js';
@@ -126,15 +127,13 @@ async function runAll({ model, lines, flags, world, signal }: BatchRun): Promise
   const isBatch = flags.prompts !== undefined;
   const streams = !isBatch && flags.json !== true;
   const onText = streams ? (text: string) => void stdout.write(text) : undefined;
-  const results = await Promise.all(
-    lines.map(({ prompt, options }) => {
-      const rendered =
-        flags.chat === true && typeof prompt === 'string'
-          ? chatPrompt(model, [{ role: 'user', content: prompt }])
-          : prompt;
-      return runPrompt(model, rendered, { options: { ...options, signal }, clock, onText });
-    }),
-  );
+  const results = await mapTogether(lines, ({ prompt, options }) => {
+    const rendered =
+      flags.chat === true && typeof prompt === 'string'
+        ? chatPrompt(model, [{ role: 'user', content: prompt }])
+        : prompt;
+    return runPrompt(model, rendered, { options: { ...options, signal }, clock, onText });
+  });
   if (flags.json === true) {
     const [first] = results;
     const document = isBatch ? { results, topology } : { ...first, topology };

@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import { makeRandomCheckpoint, type RandomCheckpointOptions } from '@megascale/core';
 import cliProgress from 'cli-progress';
 import { Command, Option } from 'commander';
-import { presentFields } from '../present-fields.js';
 import type { CliWorld } from './cli-world.js';
 import { safeInteger, wholeNumber } from './number-flags.js';
 
@@ -70,7 +69,7 @@ async function makeModel(
   const bar = progressBar(world);
   let bytes = 0;
   try {
-    await makeRandomCheckpoint(directory, presentFlags(flags), ({ bytesDone, bytesTotal }) => {
+    await makeRandomCheckpoint(directory, flags, ({ bytesDone, bytesTotal }) => {
       bytes = bytesTotal;
       bar?.update(bytesDone, bytesTotal);
     });
@@ -84,10 +83,6 @@ async function makeModel(
       ? `${JSON.stringify({ directory: path, family, seed, weightBytes: bytes })}\n`
       : `Wrote a random ${family} model to ${path}, ${(bytes / 2 ** 20).toFixed(1)} MiB of weights.\n`,
   );
-}
-
-function presentFlags(flags: Omit<MakeModelFlags, 'json'>): RandomCheckpointOptions {
-  return { ...flags, ...presentFields(flags) };
 }
 
 /** Only people watch a bar. */
