@@ -1,11 +1,12 @@
 /**
- * Takes tokens out of a set in falling order of logit, ties in rising order of id: a binary heap over a shared scratch
- * array. Building costs O(n), each `pop` O(log n), so asking for the best few of a large vocabulary sorts nothing.
+ * A set of tokens that gives them out in falling order of logit, ties in rising order of id: a binary heap over memory taken once. Adding
+ * costs O(1), the first `pop` O(n), each further one O(log n): asking for the best few sorts nothing.
  */
 export class Likeliest {
   readonly #ids: Int32Array;
   #logits: Float32Array = new Float32Array(0);
   #size = 0;
+  #isHeap = false;
 
   constructor(vocabSize: number) {
     this.#ids = new Int32Array(vocabSize);
@@ -15,20 +16,33 @@ export class Likeliest {
     return this.#size;
   }
 
-  /** Starts anew with the tokens of at least this logit. `logits` is read until the last `pop`. */
-  fill(logits: Float32Array, logitMin: number): void {
+  /** Empties the set. `logits` is read until the last `pop`. */
+  start(logits: Float32Array): void {
     this.#logits = logits;
-    let size = 0;
+    this.#size = 0;
+    this.#isHeap = false;
+  }
+
+  /** Adds a token; all are added before the first `pop`. */
+  add(tokenId: number): void {
+    this.#ids[this.#size++] = tokenId;
+  }
+
+  /** Starts anew with all tokens of at least this logit. */
+  fill(logits: Float32Array, logitMin: number): void {
+    this.start(logits);
     for (let id = 0; id < logits.length; id++) {
-      if ((logits[id] ?? 0) >= logitMin) this.#ids[size++] = id;
+      if ((logits[id] ?? 0) >= logitMin) this.add(id);
     }
-    this.#size = size;
-    for (let parent = (size >> 1) - 1; parent >= 0; parent--) this.#sink(parent);
   }
 
   /** The best token left; the set must not be empty. */
   pop(): number {
     if (this.#size === 0) throw new RangeError('Likeliest.pop of an empty set');
+    if (!this.#isHeap) {
+      for (let parent = (this.#size >> 1) - 1; parent >= 0; parent--) this.#sink(parent);
+      this.#isHeap = true;
+    }
     const best = this.#ids[0] ?? 0;
     this.#size--;
     this.#ids[0] = this.#ids[this.#size] ?? 0;

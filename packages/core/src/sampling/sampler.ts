@@ -3,6 +3,7 @@ import { kthLargest } from './kth-largest.js';
 import { Likeliest } from './likeliest.js';
 import { positionRandom } from './position-random.js';
 import type { ResolvedSampling } from './resolve-sampling.js';
+import { TopPCut } from './top-p-cut.js';
 
 export interface ChosenToken {
   readonly tokenId: number;
@@ -31,12 +32,14 @@ export class Sampler {
   /** Tokens that may be chosen, and their weights. */
   readonly #kept: Int32Array;
   readonly #weights: Float64Array;
+  readonly #topPCut: TopPCut;
   readonly #heap: Float32Array;
   readonly #words = new Uint32Array(4);
 
   constructor(vocabSize: number) {
     this.#vocabSize = vocabSize;
     this.#likeliest = new Likeliest(vocabSize);
+    this.#topPCut = new TopPCut(this.#likeliest);
     this.#kept = new Int32Array(vocabSize);
     this.#weights = new Float64Array(vocabSize);
     this.#heap = new Float32Array(vocabSize);
@@ -83,70 +86,49 @@ export class Sampler {
   }
 
   #draw(logits: Float32Array, best: number, sampling: ResolvedSampling, position: number): number {
-    const { topK, topP, minP } = sampling;
+    const { temperature, topP, minP, seed } = sampling;
     const max = logits[best] ?? 0;
-    const isCut = (topK > 0 && topK < this.#vocabSize) || topP < 1;
-    const count = isCut
-      ? this.#keepLikeliest(logits, max, sampling)
-      : this.#keepAll(logits, max, sampling);
-    let end = count;
-    // Only a cut set is sorted; the other one was filtered when it was made.
-    while (isCut && end > 1 && (this.#weights[end - 1] ?? 0) < minP) end--;
-    return this.#pick(end, positionRandom(sampling.seed, position, this.#words));
+    const weights = this.#weights;
+    const kept = this.#kept;
+    const total = this.#weigh(logits, max, sampling);
+    const count =
+      topP < 1
+        ? this.#topPCut.keep({ logits, max, temperature, topP, weights, total, kept })
+        : this.#keepAll();
+    return this.#pick(this.#keepMinP(count, minP), positionRandom(seed, position, this.#words));
   }
 
-  /** Keeps every token at least minP as likely as the likeliest, in order of id. */
-  #keepAll(logits: Float32Array, max: number, { temperature, minP }: ResolvedSampling): number {
-    let count = 0;
+  /** Weighs every token relative to the likeliest, 0 outside the topK; their sum. */
+  #weigh(logits: Float32Array, max: number, { temperature, topK }: ResolvedSampling): number {
+    const isCut = topK > 0 && topK < this.#vocabSize;
+    const border = isCut ? kthLargest(logits, topK, this.#heap) : -Infinity;
+    let tiesLeft = isCut ? topK - countAbove(logits, border) : 0;
+    let total = 0;
     for (let id = 0; id < logits.length; id++) {
-      const weight = Math.exp(((logits[id] ?? 0) - max) / temperature);
-      if (weight < minP) continue;
-      this.#kept[count] = id;
-      this.#weights[count++] = weight;
+      const logit = logits[id] ?? 0;
+      const isKept = logit > border || (logit === border && tiesLeft-- > 0);
+      const weight = isKept ? Math.exp((logit - max) / temperature) : 0;
+      this.#weights[id] = weight;
+      total += weight;
     }
-    return count;
+    return total;
   }
 
-  /** Keeps what topK and topP leave, best first. Weights are relative to the likeliest token's. */
-  #keepLikeliest(logits: Float32Array, max: number, sampling: ResolvedSampling): number {
-    const { temperature, topK, topP } = sampling;
-    const isAll = topK === 0 || topK >= this.#vocabSize;
-    const total = isAll ? totalWeight(logits, max, temperature) : 0;
-    this.#likeliest.fill(
-      logits,
-      isAll ? this.#logitMin(total, max, sampling) : kthLargest(logits, topK, this.#heap),
-    );
-    const countMax = isAll ? this.#likeliest.size : topK;
-    const enough = isAll ? topP * total : Infinity;
-    let count = 0;
-    let sum = 0;
-    while (count < countMax && sum < enough) {
-      const id = this.#likeliest.pop();
-      const weight = Math.exp(((logits[id] ?? 0) - max) / temperature);
-      this.#kept[count] = id;
-      this.#weights[count++] = weight;
-      sum += weight;
-    }
-    return isAll || topP >= 1 ? count : this.#reach(topP * sum, count);
+  #keepAll(): number {
+    for (let id = 0; id < this.#vocabSize; id++) this.#kept[id] = id;
+    return this.#vocabSize;
   }
 
-  /**
-   * A logit below which no token can belong to the topP set: all tokens lighter than (1 − topP) · total / vocabSize weigh less
-   * than 1 − topP together. Halved, against rounding.
-   */
-  #logitMin(total: number, max: number, { temperature, topP }: ResolvedSampling): number {
-    const weightMin = (0.5 * (1 - topP) * total) / this.#vocabSize;
-    return max + temperature * Math.log(weightMin);
-  }
-
-  /** How many of the first `count` kept tokens it takes to weigh `enough`. */
-  #reach(enough: number, count: number): number {
-    let sum = 0;
-    for (let taken = 0; taken < count; taken++) {
-      sum += this.#weights[taken] ?? 0;
-      if (sum >= enough) return taken + 1;
+  /** Drops kept tokens that cannot be, or are less than minP as likely as the likeliest, whose weight is 1. */
+  #keepMinP(count: number, minP: number): number {
+    let left = 0;
+    for (let i = 0; i < count; i++) {
+      const weight = this.#weights[i] ?? 0;
+      if (weight === 0 || weight < minP) continue;
+      this.#kept[left] = this.#kept[i] ?? 0;
+      this.#weights[left++] = weight;
     }
-    return count;
+    return left;
   }
 
   /** The token among the first `count` kept ones that `random` in [0, 1) falls on. */
@@ -154,15 +136,13 @@ export class Sampler {
     let total = 0;
     for (let i = 0; i < count; i++) total += this.#weights[i] ?? 0;
     const target = random * total;
-    let sum = 0;
-    let last = 0;
-    for (let i = 0; i < count; i++) {
-      const weight = this.#weights[i] ?? 0;
-      sum += weight;
-      if (weight > 0) last = i;
-      if (sum > target) break;
+    let chosen = 0;
+    let sum = this.#weights[0] ?? 0;
+    while (sum <= target && chosen < count - 1) {
+      chosen++;
+      sum += this.#weights[chosen] ?? 0;
     }
-    return this.#kept[last] ?? 0;
+    return this.#kept[chosen] ?? 0;
   }
 
   #logprobs(
@@ -172,7 +152,7 @@ export class Sampler {
     count: number,
   ): Pick<ChosenToken, 'logprob' | 'top'> {
     const max = logits[best] ?? 0;
-    const logTotal = Math.log(totalWeight(logits, max, 1));
+    const logTotal = Math.log(totalWeight(logits, max));
     const logprob = (id: number): number => (logits[id] ?? 0) - max - logTotal;
     const topCount = Math.min(count, this.#vocabSize);
     if (topCount > 0) this.#likeliest.fill(logits, kthLargest(logits, topCount, this.#heap));
@@ -184,11 +164,17 @@ export class Sampler {
   }
 }
 
-/** Σ exp((logit − max) / temperature), in order of id. */
-function totalWeight(logits: Float32Array, max: number, temperature: number): number {
+/** Σ exp(logit − max), in order of id. */
+function totalWeight(logits: Float32Array, max: number): number {
   let total = 0;
-  for (const logit of logits) total += Math.exp((logit - max) / temperature);
+  for (let id = 0; id < logits.length; id++) total += Math.exp((logits[id] ?? 0) - max);
   return total;
+}
+
+function countAbove(logits: Float32Array, border: number): number {
+  let count = 0;
+  for (let id = 0; id < logits.length; id++) if ((logits[id] ?? 0) > border) count++;
+  return count;
 }
 
 function brokenLogit(tokenId: number, logit: number): BackendError {
