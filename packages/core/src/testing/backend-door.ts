@@ -83,7 +83,8 @@ export function backendDoor(test: ContractTest, subject: BackendUnderTest): void
       const stage = onlyExpertStage(colocated);
       stage.run(layer, validInput);
       const before = answersOf(colocated);
-      colocated.slots[0]?.hidden.bytes?.fill(7);
+      // 0.75 in f32, bf16 and nearly so in f16: other rows than before.
+      colocated.slots[0]?.hidden.bytes?.fill(0x3f);
       expectThrows('ERR_SHAPE', what, () => {
         stage.run(layer, { ...validInput, ...change });
       });
