@@ -83,7 +83,7 @@ function fingerprintOf({ name, family, vocabSize, backend, isa }: ModelInfo): st
 
 function addHooks(app: FastifyInstance, context: HttpContext, apiKey: string | undefined): void {
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
+    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' });
   });
   if (apiKey !== undefined) {
     const isAuthorized = bearerCheck(apiKey);

@@ -35,17 +35,17 @@ describe('POST /v1/completions', () => {
     }>();
     expect(answer.choices.map((choice) => choice.index)).toEqual([0, 1, 2, 3]);
     expect(fixture.model.calls.map(({ prompt, options }) => [prompt, options.seed])).toEqual([
-      ['x', 7],
-      ['x', 8],
-      ['yz', 7],
-      ['yz', 8],
+      [[1, 120], 7],
+      [[1, 120], 8],
+      [[1, 121, 122], 7],
+      [[1, 121, 122], 8],
     ]);
     // A prompt's tokens count once, its answers' tokens each.
     expect(answer).toMatchObject({ usage: usage(2 + 3, 4) });
   });
 
   it.each([
-    ['a text', 'hi', ['hi'], ['hi a']],
+    ['a text', 'hi', [[1, 104, 105]], ['hi a']],
     ['token ids', [104, 105], [[104, 105]], ['hi a']],
     ['lists of token ids', [[104], [105]], [[104], [105]], ['h a', 'i a']],
   ])('takes %s and puts it in front when echo is asked for', async (_, prompt, asked, texts) => {

@@ -129,7 +129,7 @@ describe('a request', () => {
   it('passes on whole characters of every plane', async () => {
     const fixture = scriptedServer();
     await post(fixture, ...completion({ prompt: 'a😀é' }));
-    expect(fixture.model.calls[0]?.prompt).toBe('a😀é');
+    expect(fixture.model.calls[0]?.prompt).toEqual([1, 0x61, 0x1f600, 0xe9]);
   });
 });
 

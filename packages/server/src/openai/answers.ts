@@ -5,7 +5,10 @@ import type { HttpContext } from '../http-context.js';
 export interface AnswerPlan {
   /** The choice's index in the response. */
   readonly index: number;
-  readonly prompt: string | readonly number[];
+  /** Token ids, so that a text is encoded once for all its answers. */
+  readonly prompt: readonly number[];
+  /** The prompt as it was sent, if it was sent as a text. */
+  readonly promptText?: string;
   /** Only the first answer of a prompt counts its prompt tokens. */
   readonly countsPrompt: boolean;
   readonly options: GenerateOptions;
