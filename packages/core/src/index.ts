@@ -29,7 +29,7 @@ export * from './weights/generation-config.js';
 export * from './weights/random-checkpoint.js';
 export * from './weights/random-config.js';
 export * from './weights/random-weight-source.js';
-export * from './weights/random-weights.js';
+export { fillRandomBfloat16, type RandomTensor } from './weights/random-weights.js';
 export * from './weights/read-safetensors-header.js';
 export * from './weights/safetensors-header.js';
 export * from './weights/write-bfloat16-checkpoint.js';
