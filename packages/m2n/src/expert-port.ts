@@ -125,10 +125,28 @@ export class SharedExpertPort implements ExpertPort {
       announced += frame.rowCount;
     }
     const layer = layerIndex(served[0]?.layer ?? 0);
-    const input = this.rows.merge(layer, this.sources, servedCount);
-    if (input.rowCount === announced) return input;
-    throw frameInvalid(
-      `${at(this.name, served[0] ?? { layer, microBatch: 0 })} was announced ${announced} rows and found ${input.rowCount}`,
+    let rowCount: number;
+    try {
+      rowCount = this.rows.merge(layer, this.sources, servedCount).rowCount;
+    } catch (cause) {
+      throw this.wrongRoutes(cause instanceof Error ? cause.message : String(cause));
+    }
+    if (rowCount === announced) return this.rows;
+    throw this.wrongRoutes(`${announced} rows were announced, ${rowCount} are there.`);
+  }
+
+  private wrongRoutes(what: string): Error {
+    const { served, servedCount } = this.gather;
+    const senders = served
+      .slice(0, servedCount)
+      .map(({ attentionRank, layer, microBatch }) =>
+        at(`attention rank ${attentionRank}`, { layer, microBatch }),
+      );
+    return frameInvalid(
+      `${this.name} found invalid routes in the slots of ${senders.join(' and ')}. ${what}`.replace(
+        /\.$/,
+        '',
+      ),
       foreignFrameRemedy,
     );
   }

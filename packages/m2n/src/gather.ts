@@ -82,6 +82,7 @@ export class Gather {
   /** Takes a copy of `frame`. False when the rank breaks its order or sends more than its slots hold. */
   arrive(attentionRank: number, frame: Frame, nowUs: number): boolean {
     const rank = this.rank(attentionRank);
+    if (rank.closed) return true;
     if (frame.type === 'park') {
       rank.active = false;
       return true;

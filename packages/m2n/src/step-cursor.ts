@@ -23,7 +23,8 @@ export class StepCursor {
   begin(step: number, microBatches: readonly MicroBatchIndex[]): void {
     let previous = -1;
     for (const microBatch of microBatches) {
-      if (!(microBatch > previous && microBatch < this.microBatches.length)) {
+      const known = Number.isInteger(microBatch) && microBatch < this.microBatches.length;
+      if (!known || microBatch <= previous) {
         throw frameInvalid(
           `Micro-batches [${microBatches.join(', ')}] are no step of a port with ${this.microBatches.length} slots`,
           'Name each at most once, ascending.',
