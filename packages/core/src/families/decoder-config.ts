@@ -4,19 +4,27 @@ import type { Value } from '../graph/ops.js';
 
 /** Schema pieces and the two ends that decoder-only families of the Llama line share. */
 export const count = z.int().positive();
-/** Bounded, so that a bad file is refused by name instead of filling the memory with graph nodes. */
+/**
+ * Bounded, so that a bad file is refused by name instead of filling the memory with graph nodes.
+ */
 export const layerCount = count.max(1024);
 export const expertCount = count.max(4096);
 export const epsilon = z.number().positive();
 
-/** Scaled rotary embeddings are refused by name: computing them unscaled would give wrong text without a word. */
+/**
+ * Scaled rotary embeddings are refused by name: computing them unscaled would give wrong text
+ * without a word.
+ */
 function unscaled(rotary: { rope_type?: string | undefined; type?: string | undefined }): boolean {
   return (rotary.rope_type ?? rotary.type ?? 'default') === 'default';
 }
 const scaledRotary = { message: 'scaled rotary embeddings are not supported, expected "default"' };
 const rotaryKind = { rope_type: z.string().optional(), type: z.string().optional() };
 
-/** The three fields a config.json may state its rotary embedding in; newer ones have `rope_parameters` only. */
+/**
+ * The three fields a config.json may state its rotary embedding in; newer ones have
+ * `rope_parameters` only.
+ */
 export const rotaryFields = {
   rope_theta: z.number().positive().optional(),
   rope_scaling: z.object(rotaryKind).refine(unscaled, scaledRotary).nullish(),

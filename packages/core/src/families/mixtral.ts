@@ -15,8 +15,8 @@ import {
 } from './decoder-config.js';
 
 /**
- * Mixtral of Experts (arXiv 2401.04088): grouped-query attention, optional sliding window, softmax router over all experts,
- * the chosen weights renormalised.
+ * Mixtral of Experts (arXiv 2401.04088): grouped-query attention, optional sliding window, softmax
+ * router over all experts, the chosen weights renormalised.
  */
 export const mixtral = defineFamily({
   name: 'mixtral',

@@ -15,8 +15,9 @@ import {
 } from './decoder-config.js';
 
 /**
- * Qwen3-MoE (arXiv 2505.09388): norm of each query and key head before the rotation, a head size of its own, many narrow experts,
- * renormalisation as the config says, and dense layers where `mlp_only_layers` or `decoder_sparse_step` ask for them.
+ * Qwen3-MoE (arXiv 2505.09388): norm of each query and key head before the rotation, a head size of
+ * its own, many narrow experts, renormalisation as the config says, and dense layers where
+ * `mlp_only_layers` or `decoder_sparse_step` ask for them.
  */
 export const qwen3Moe = defineFamily({
   name: 'qwen3-moe',

@@ -10,7 +10,8 @@ export const knownFamilies: readonly ModelFamily[] = [mixtral, qwen3Moe];
 /**
  * Builds the graph of the family that claims `architectures[0]` of config.json.
  *
- * @throws ConfigError 'ERR_ARCHITECTURE_UNKNOWN' listing the known ones; 'ERR_CONFIG_FIELD' for a bad field.
+ * @throws ConfigError 'ERR_ARCHITECTURE_UNKNOWN' listing the known ones; 'ERR_CONFIG_FIELD' for a
+ * bad field.
  */
 export function buildModelGraph(
   config: unknown,

@@ -15,8 +15,8 @@ export type WeightName = string;
 
 /**
  * Builds one graph, op by op, and refuses ill-shaped ones with both shapes in the message
- * (BackendError 'ERR_SHAPE'). Values are created by ops; a value of another graph is refused too, except the residual, which
- * all graphs of a model share.
+ * (BackendError 'ERR_SHAPE'). Values are created by ops; a value of another graph is refused too,
+ * except the residual, which all graphs of a model share.
  */
 export class GraphBuilder {
   readonly #nodes: GraphNode[] = [];

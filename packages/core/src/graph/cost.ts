@@ -1,8 +1,10 @@
 /**
- * FLOPs and bytes of every op, exactly, as functions of how much work there is. Planner, simulator and benchmarks all count with these.
+ * FLOPs and bytes of every op, exactly, as functions of how much work there is. Planner, simulator
+ * and benchmarks all count with these.
  *
- * A FLOP is one addition, multiplication, division, exponential or square root on a number of the model; comparisons, copies and address
- * arithmetic count nothing. Bytes are what an op must read and write once: weights it touches, its inputs and outputs, keys and values.
+ * A FLOP is one addition, multiplication, division, exponential or square root on a number of the
+ * model; comparisons, copies and address arithmetic count nothing. Bytes are what an op must read
+ * and write once: weights it touches, its inputs and outputs, keys and values.
  */
 import { inputsOf, outputsOf, weightsOf } from './node-values.js';
 import type { ExpertsNode, GraphNode, ModelGraph, Value } from './ops.js';
@@ -16,7 +18,10 @@ export interface Workload {
   readonly logitsRows: number;
   /** Σ over tokens of the keys each sees: decides FLOPs of attention. */
   readonly keysSeen: number;
-  /** Σ over sequences of the distinct keys fetched: decides bytes of attention; equals `keysSeen` in decode. */
+  /**
+   * Σ over sequences of the distinct keys fetched: decides bytes of attention; equals `keysSeen` in
+   * decode.
+   */
   readonly keysRead: number;
   /** (token, expert) pairs computed per routed layer; tokens × topK where all experts are here. */
   readonly routedRows: number;
@@ -108,8 +113,9 @@ export function parameterCount(model: ModelGraph): {
 }
 
 /**
- * One token of each of `sequences` sequences, every one with this context (the new token included), all experts in
- * one place and each chosen as often: `expertsTouched` is the mean number of distinct ones.
+ * One token of each of `sequences` sequences, every one with this context (the new token included),
+ * all experts in one place and each chosen as often: `expertsTouched` is the mean number of
+ * distinct ones.
  */
 export function decodeWorkload(
   model: ModelGraph,
@@ -188,12 +194,18 @@ function flopsOf(node: GraphNode, work: Workload): number {
 /** Exponential, addition and division of silu; times up. */
 const swigluFlops = 4;
 
-/** Square and sum each element; mean, epsilon, root and its inverse once; times the inverse, times the weight. */
+/**
+ * Square and sum each element; mean, epsilon, root and its inverse once; times the inverse, times
+ * the weight.
+ */
 function normFlops(width: number, vectors: number, tokens: number): number {
   return tokens * vectors * (4 * width + 4);
 }
 
-/** Softmax (minus maximum, exponential, sum, division) or sigmoid (exponential, addition, division), then the chosen weights. */
+/**
+ * Softmax (minus maximum, exponential, sum, division) or sigmoid (exponential, addition, division),
+ * then the chosen weights.
+ */
 function scoreFlops(node: Extract<GraphNode, { op: 'router' }>): number {
   const scores = node.experts * (node.score === 'softmax' ? 4 : 3);
   return scores + (node.renormalise ? 2 * node.topK : 0) + (node.scale === 1 ? 0 : node.topK);

@@ -1,14 +1,19 @@
 /**
- * The op table: everything a model family may say. A node names its inputs and its output; the arithmetic of each op
- * is defined by its comment here and, to the bit of a reading, by `reference/blocks.ts`.
+ * The op table: everything a model family may say. A node names its inputs and its output; the
+ * arithmetic of each op is defined by its comment here and, to the bit of a reading, by
+ * `reference/blocks.ts`.
  *
- * Legend: T = tokens of the micro-batch, H = hidden size, K = top-k. 'activation' is the backend's element type for values between
- * ops ('bf16' on `cpu`, 'f32' on `reference`); the residual and all accumulation are f32.
+ * Legend: T = tokens of the micro-batch, H = hidden size, K = top-k. 'activation' is the backend's
+ * element type for values between ops ('bf16' on `cpu`, 'f32' on `reference`); the residual and all
+ * accumulation are f32.
  */
 export type Dim = number | 'tokens' | 'logitsRows';
 export type ValueDType = 'activation' | 'f32' | 'i32';
 
-/** A tensor that flows between ops. `id` numbers a graph's values; a program may join graphs, so compilers key by object. */
+/**
+ * A tensor that flows between ops. `id` numbers a graph's values; a program may join graphs, so
+ * compilers key by object.
+ */
 export interface Value {
   readonly id: number;
   readonly name: string;
@@ -81,8 +86,9 @@ export interface KvAppendNode {
   readonly v: Value;
 }
 /**
- * Causal grouped-query attention over the sequence's pages: head h reads KV head ⌊h / (heads / kvHeads)⌋. A token at position p
- * sees keys at positions (p − window, p]; no window = all. Softmax in f32, keys in blocks of 16 positions from 0.
+ * Causal grouped-query attention over the sequence's pages: head h reads KV head ⌊h / (heads /
+ * kvHeads)⌋. A token at position p sees keys at positions (p − window, p]; no window = all. Softmax
+ * in f32, keys in blocks of 16 positions from 0.
  */
 export interface PagedAttentionNode {
   readonly op: 'pagedAttention';
@@ -134,7 +140,10 @@ export interface ExpertWeights {
   /** [H, width]. */
   readonly down: WeightRef;
 }
-/** Routed experts: out[t] = Σₖ weights[t, k] · expert(expertIds[t, k])(x[t]), summed in ascending k in f32. The cut goes here. */
+/**
+ * Routed experts: out[t] = Σₖ weights[t, k] · expert(expertIds[t, k])(x[t]), summed in ascending k
+ * in f32. The cut goes here.
+ */
 export interface ExpertsNode {
   readonly op: 'experts';
   readonly x: Value;

@@ -6,7 +6,10 @@ import { ConfigError } from '../errors.js';
 export interface AttentionProgram {
   readonly sizes: ModelSizes;
   readonly prologue: readonly GraphNode[];
-  /** One entry per routed layer; layers without routed experts are part of the next entry (or the epilogue). */
+  /**
+   * One entry per routed layer; layers without routed experts are part of the next entry (or the
+   * epilogue).
+   */
   readonly stages: readonly AttentionStageProgram[];
   readonly epilogue: readonly GraphNode[];
 }
@@ -17,7 +20,9 @@ export interface AttentionStageProgram {
   readonly router: RouterNode;
   /** [T, H] activation: what travels to the experts. */
   readonly message: Value;
-  /** The value the experts' weighted sum is added to: combine is residual += Σₖ weights · answers. */
+  /**
+   * The value the experts' weighted sum is added to: combine is residual += Σₖ weights · answers.
+   */
   readonly residual: Value;
 }
 
@@ -33,11 +38,13 @@ export interface Partition {
 }
 
 /**
- * Cuts every routed layer at its `experts` node. The paper's cut: what comes before runs on attention workers,
- * the node itself on expert workers, and the message between them is the node's input and routes.
+ * Cuts every routed layer at its `experts` node. The paper's cut: what comes before runs on
+ * attention workers, the node itself on expert workers, and the message between them is the node's
+ * input and routes.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' naming the layer, when it has two experts nodes, uses
- * their output for anything but the residual, or touches the residual where the cut would change the order.
+ * their output for anything but the residual, or touches the residual where the cut would change
+ * the order.
  */
 export function partition(model: ModelGraph): Partition {
   const stages: AttentionStageProgram[] = [];

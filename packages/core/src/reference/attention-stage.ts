@@ -24,7 +24,10 @@ interface SlotViews {
   readonly answers: Float32Array;
 }
 
-/** A micro-batch in force, and the values that live as long as it: the prologue's, first of all the residual. */
+/**
+ * A micro-batch in force, and the values that live as long as it: the prologue's, first of all the
+ * residual.
+ */
 interface ActiveBatch {
   readonly batch: MicroBatch;
   readonly values: ReadonlyMap<Value, Float32Array>;

@@ -37,7 +37,8 @@ describe('blocks', () => {
   });
 
   it('attendHead weighs values by the softmax of scaled products, over the seen positions only', () => {
-    // Products with positions 1 and 2 are 2·ln 3 and 0, scaled to ln 3 and 0: shares 3/4 and 1/4. Position 0 is out of sight.
+    // Products with positions 1 and 2 are 2·ln 3 and 0, scaled to ln 3 and 0: shares 3/4 and 1/4.
+    // Position 0 is out of sight.
     const keys = f32(1000, 0, Math.log(3), 0, 0, 1);
     const values = f32(1000, 1000, 4, 8, 0, 4);
     const seen = { keys, values, offsetOf: (position: number) => 2 * position, first: 1, last: 2 };

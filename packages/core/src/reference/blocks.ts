@@ -1,8 +1,10 @@
 /**
- * The arithmetic of every op, one short function each, written to be read beside the op table of `graph/ops.ts`.
+ * The arithmetic of every op, one short function each, written to be read beside the op table of
+ * `graph/ops.ts`.
  *
- * Numbers are f32 between ops. Inside an op, sums run in double from index 0 upwards and are rounded to f32 once: the
- * order never depends on how many rows there are, so a row's result never depends on its company.
+ * Numbers are f32 between ops. Inside an op, sums run in double from index 0 upwards and are
+ * rounded to f32 once: the order never depends on how many rows there are, so a row's result never
+ * depends on its company.
  *
  * Legend: T = tokens, H = hidden size, K = top-k. Matrices are row-major.
  */
@@ -51,7 +53,10 @@ export function linear(
   return out;
 }
 
-/** x [T, heads × D], positions [T] → same shape: pairs (i, i + D/2) of each head rotated by the position's angle. */
+/**
+ * x [T, heads × D], positions [T] → same shape: pairs (i, i + D/2) of each head rotated by the
+ * position's angle.
+ */
 export function rope(
   x: Float32Array,
   positions: Int32Array,
@@ -83,7 +88,10 @@ function rotaryFrequencies(headSize: number, theta: number): Float32Array {
   );
 }
 
-/** What one query head attends over: keys and values [positions, D] of its sequence, given by the offset of each position. */
+/**
+ * What one query head attends over: keys and values [positions, D] of its sequence, given by the
+ * offset of each position.
+ */
 export interface AttendedKeys {
   readonly keys: Float32Array;
   readonly values: Float32Array;
@@ -94,7 +102,10 @@ export interface AttendedKeys {
   readonly last: number;
 }
 
-/** query [D] at `start` of q → out [D] at the same place: softmax(scale · q·k) over the seen positions, times v. */
+/**
+ * query [D] at `start` of q → out [D] at the same place: softmax(scale · q·k) over the seen
+ * positions, times v.
+ */
 export function attendHead(
   q: Float32Array,
   seen: AttendedKeys,
@@ -129,7 +140,9 @@ export function swiglu(gate: Float32Array, up: Float32Array): Float32Array {
   return gate.map((g, i) => Math.fround(g * sigmoid(g)) * at(up, i));
 }
 
-/** x [T, H], weight [experts, H] → the K best experts of each token and their weights, both [T, K]. */
+/**
+ * x [T, H], weight [experts, H] → the K best experts of each token and their weights, both [T, K].
+ */
 export function route(
   x: Float32Array,
   weight: Float32Array,
@@ -170,7 +183,10 @@ export function expertFeedForward(
   return linear(inner, expert.down, width);
 }
 
-/** residual[t] += Σₖ weights[t, k] · answers[t, k] for the chosen experts, in ascending k, every step rounded to f32. */
+/**
+ * residual[t] += Σₖ weights[t, k] · answers[t, k] for the chosen experts, in ascending k, every
+ * step rounded to f32.
+ */
 export function combine(
   residual: Float32Array,
   routes: { expertIds: Int32Array; weights: Float32Array; answers: Float32Array },

@@ -11,7 +11,8 @@ export interface ExpertInputLimits {
 }
 
 /**
- * The door check of `ExpertStage.run`: every list long enough, every row inside its slot, before any work.
+ * The door check of `ExpertStage.run`: every list long enough, every row inside its slot, before
+ * any work.
  *
  * @throws BackendError 'ERR_SHAPE' naming the field, the value found and what was expected.
  */

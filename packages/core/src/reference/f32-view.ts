@@ -4,7 +4,8 @@ import type { Region } from '../spec/region.js';
 /**
  * The region as f32, without a copy.
  *
- * @throws BackendError 'ERR_SHAPE' when the region is not host memory, is shorter than `elementsMin` or is not aligned to 4 bytes.
+ * @throws BackendError 'ERR_SHAPE' when the region is not host memory, is shorter than
+ * `elementsMin` or is not aligned to 4 bytes.
  */
 export function f32View(name: string, region: Region, elementsMin: number): Float32Array {
   const bytes = hostBytes(name, region, elementsMin);

@@ -15,7 +15,10 @@ export interface Interpretation {
   readonly values: Map<Value, Float32Array>;
 }
 
-/** Computes one node of the attention half. The router and the experts stand at the cut and are not met here. */
+/**
+ * Computes one node of the attention half. The router and the experts stand at the cut and are not
+ * met here.
+ */
 export function interpret(node: GraphNode, on: Interpretation): void {
   const read = (value: Value): Float32Array => valueOf(on, value);
   const weight = (ref: WeightRef): Float32Array => weightOf(on.weights, ref);

@@ -15,8 +15,8 @@ import { ReferenceExpertStage } from './expert-stage.js';
 import { StageDoor } from './stage-door.js';
 
 /**
- * The oracle: interprets the model graph in f32, one thread, no native code. Made to be read and to be compared
- * with, not to be fast: unlike other backends it allocates while it computes.
+ * The oracle: interprets the model graph in f32, one thread, no native code. Made to be read and to
+ * be compared with, not to be fast: unlike other backends it allocates while it computes.
  */
 export const referenceBackend: BackendFactory = {
   specVersion: 1,

@@ -65,7 +65,9 @@ function allExperts(make: (options?: TinyModelOptions) => TinyModel): TinyModel 
   return make({ config: { num_experts_per_tok: expertCount } });
 }
 
-/** All experts of the first layer on the same rows, values that are exact in bf16 → every answer. */
+/**
+ * All experts of the first layer on the same rows, values that are exact in bf16 → every answer.
+ */
 function answersOf(colocated: Colocated, dtype: DType): Float32Array {
   const { hiddenSize, topK, expertCount } = colocated.model.sizes;
   const slot = firstSlot(colocated);

@@ -26,11 +26,12 @@ export interface BackendBound {
 }
 
 /**
- * What every backend must keep, as tests: it matches `reference` within its bound, a row's numbers never depend on
- * its company (to the bit), wrong shapes throw before any work, and closed things refuse calls.
+ * What every backend must keep, as tests: it matches `reference` within its bound, a row's numbers
+ * never depend on its company (to the bit), wrong shapes throw before any work, and closed things
+ * refuse calls.
  *
- * The weights come from memory: `WeightSource.read` must serve where there is no file to map. On a machine that cannot run the
- * backend the tests are skipped with the reason its `probe` gives.
+ * The weights come from memory: `WeightSource.read` must serve where there is no file to map. On a
+ * machine that cannot run the backend the tests are skipped with the reason its `probe` gives.
  */
 export function backendContract(options: BackendContractOptions): void {
   describe(`backend contract: ${options.name}`, () => {

@@ -50,6 +50,17 @@ export function backendLifecycle(test: ContractTest, subject: BackendUnderTest):
     await expectRejects('ERR_WEIGHT_MISSING', 'experts', expert);
   });
 
+  test('creating a stage refuses sizes that cannot be', async () => {
+    const backend = await subject.shared();
+    const oddPages = backend.createAttentionStage({ ...attentionOptions(), kvPageSize: 20 });
+    await expectRejects('ERR_SHAPE', 'pages of 20 tokens', oddPages);
+    for (const experts of [[1, 0], [2, 2], [8], [-1]]) {
+      const ids = experts.map((id) => expertId(id));
+      const stage = backend.createExpertStage({ ...expertOptions(), experts: ids });
+      await expectRejects('ERR_SHAPE', `experts ${experts.join()}`, stage);
+    }
+  });
+
   test('closing twice is closing once, and a closed stage refuses every call', async () => {
     const colocated = await subject.open(model);
     const { attention } = colocated;

@@ -5,7 +5,10 @@ import type { TinyModel } from './tiny-models.js';
 
 export type OpenOptions = Partial<Omit<ColocatedOptions, 'backend' | 'model' | 'weights'>>;
 
-/** The backend of a contract suite and `reference` beside it; whatever they open is closed with them. */
+/**
+ * The backend of a contract suite and `reference` beside it; whatever they open is closed with
+ * them.
+ */
 export class BackendUnderTest {
   readonly factory: BackendFactory;
   readonly #options: BackendOptions;

@@ -1,12 +1,15 @@
 import { afterAll, expect, it, type TestContext } from 'vitest';
 
-/** Title of a test of the suite → why this implementation does not pass it. Shown in the test's name. */
+/**
+ * Title of a test of the suite → why this implementation does not pass it. Shown in the test's
+ * name.
+ */
 export type ContractSkips = Readonly<Record<string, string>>;
 export type ContractTest = (title: string, body: () => void | Promise<void>) => void;
 
 /**
- * `it` for contract suites: tests named in `skip` are skipped with their reason, and a skip that names no test is an error.
- * `absent` may answer why nothing can be tested on this machine.
+ * `it` for contract suites: tests named in `skip` are skipped with their reason, and a skip that
+ * names no test is an error. `absent` may answer why nothing can be tested on this machine.
  */
 export function contractTest(
   skip: ContractSkips = {},

@@ -1,6 +1,6 @@
 /**
- * The tensors of a checkpoint from patterns: `{layer}` and `{expert}` in a name stand for every number below the given count, or
- * in the given list.
+ * The tensors of a checkpoint from patterns: `{layer}` and `{expert}` in a name stand for every
+ * number below the given count, or in the given list.
  */
 export function expandTensors(
   patterns: Readonly<Record<string, readonly number[]>>,

@@ -19,8 +19,9 @@ export interface FamilyContractOptions {
 }
 
 /**
- * What every model family must keep, as tests: every tensor of a real model has its place and every place its tensor, a bad
- * config field is named by its path, the graph is well-formed, and what derives from it (partition, cost) works.
+ * What every model family must keep, as tests: every tensor of a real model has its place and every
+ * place its tensor, a bad config field is named by its path, the graph is well-formed, and what
+ * derives from it (partition, cost) works.
  */
 export function familyContract(options: FamilyContractOptions): void {
   const { family, config, tensors } = options;

@@ -1,7 +1,10 @@
 import type { SchedulerView, StepPlan } from '../spec/scheduler-policy.js';
 import type { SequenceId } from '../spec/units.js';
 
-/** The first rule of `SchedulerView` and `StepPlan` that a plan breaks, as a sentence; undefined for a good plan. */
+/**
+ * The first rule of `SchedulerView` and `StepPlan` that a plan breaks, as a sentence; undefined for
+ * a good plan.
+ */
 export function brokenRule(view: SchedulerView, plan: StepPlan): string | undefined {
   return brokenName(view, plan) ?? brokenLimit(view, plan) ?? brokenProgress(view, plan);
 }

@@ -15,9 +15,9 @@ const viewCount = 400;
 const simulationCount = 60;
 
 /**
- * What every scheduler policy must keep, as tests: it is pure, an empty view gives an empty plan, its plans break no rule (no
- * pages it has not, each id once, all limits), it always makes progress and it starves nobody.
- * Views and loads are random; a failure names the seed that shows it again.
+ * What every scheduler policy must keep, as tests: it is pure, an empty view gives an empty plan,
+ * its plans break no rule (no pages it has not, each id once, all limits), it always makes progress
+ * and it starves nobody. Views and loads are random; a failure names the seed that shows it again.
  */
 export function policyContract({ policy, skip }: PolicyContractOptions): void {
   describe(`scheduler policy contract: ${policy.name}`, () => {
@@ -67,7 +67,10 @@ function frozen(view: SchedulerView): SchedulerView {
   return Object.freeze(view);
 }
 
-/** Between a trickle and a burst, over pages for a few sequences or for many; every sequence fits alone. */
+/**
+ * Between a trickle and a burst, over pages for a few sequences or for many; every sequence fits
+ * alone.
+ */
 function randomWork(random: SeededRandom): SimulatedWork {
   const kvPageSize = 16;
   const kvPageCount = random.integer(4, 40);

@@ -2,7 +2,10 @@ import type { RunningView, SchedulerView, WaitingView } from '../spec/scheduler-
 import { sequenceId } from '../spec/units.js';
 import type { SeededRandom } from './seeded-random.js';
 
-/** A view as a worker may meet it: any mix of prefill and decode, pages from plenty to none; every sequence fits alone. */
+/**
+ * A view as a worker may meet it: any mix of prefill and decode, pages from plenty to none; every
+ * sequence fits alone.
+ */
 export function randomView(random: SeededRandom): SchedulerView {
   const kvPageSize = 16 * random.integer(1, 2);
   const kvPageCount = random.integer(2, 40);

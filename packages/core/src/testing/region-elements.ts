@@ -26,7 +26,10 @@ export function readActivations(region: Region, dtype: DType): Float32Array {
   return Float32Array.from(halves(region, dtype), (bits) => fromBf16(bits));
 }
 
-/** Writes numbers as activations from the region's start; bf16 cuts the lower bits off, so give values that fit. */
+/**
+ * Writes numbers as activations from the region's start; bf16 cuts the lower bits off, so give
+ * values that fit.
+ */
 export function writeActivations(region: Region, dtype: DType, values: Float32Array): void {
   if (dtype === 'f32') f32Elements(region).set(values);
   else halves(region, dtype).set(Uint16Array.from(values, (value) => toBf16(value)));

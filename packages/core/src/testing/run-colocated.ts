@@ -30,7 +30,10 @@ export interface ColocatedOptions {
   readonly expertStageCount?: number;
 }
 
-/** Both halves of a model in one thread with no transport between: the smallest thing that computes logits. */
+/**
+ * Both halves of a model in one thread with no transport between: the smallest thing that computes
+ * logits.
+ */
 export interface Colocated {
   readonly model: ModelGraph;
   readonly attention: AttentionStage;
@@ -42,9 +45,15 @@ export interface Colocated {
   readonly layers: readonly LayerIndex[];
   /** One micro-batch through all layers → a copy of its logits, [logitsRows, vocabSize]. */
   run(batch: MicroBatch): Float32Array;
-  /** Several micro-batches of different index, layer by layer in turns as the ping-pong pipeline does. */
+  /**
+   * Several micro-batches of different index, layer by layer in turns as the ping-pong pipeline
+   * does.
+   */
   runAll(batches: readonly MicroBatch[]): readonly Float32Array[];
-  /** Runs the experts of one layer on what `attend` left in the slot of `batch`, on these stages (default: all) in turn. */
+  /**
+   * Runs the experts of one layer on what `attend` left in the slot of `batch`, on these stages
+   * (default: all) in turn.
+   */
   runExperts(layer: LayerIndex, batch: MicroBatch, stages?: readonly LocalExperts[]): void;
   /** Closes the stages, not the backend. */
   close(): void;

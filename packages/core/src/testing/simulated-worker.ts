@@ -37,14 +37,17 @@ interface SimulatedSequence {
   kvPages: number;
 }
 
-/** A sequence must finish in this many times the steps that serving it and all before it one by one would take … */
+/**
+ * A sequence must finish in this many times the steps that serving it and all before it one by one
+ * would take …
+ */
 const patience = 4;
 /** … and this many more. */
 const patienceSteps = 50;
 
 /**
- * Follows a policy's plans, counting tokens and pages and computing nothing, until all work is done or a sequence waited too
- * long: later arrivals may overtake it, but not for ever.
+ * Follows a policy's plans, counting tokens and pages and computing nothing, until all work is done
+ * or a sequence waited too long: later arrivals may overtake it, but not for ever.
  */
 export function simulateWorker(policy: SchedulerPolicy, work: SimulatedWork): SimulationResult {
   const worker = new SimulatedWorker(work);

@@ -43,7 +43,10 @@ export function tinyMixtral(options: TinyModelOptions = {}): TinyModel {
   });
 }
 
-/** Qwen3-MoE with 3 layers (the second dense), hidden size 96, heads wider than hidden / heads, 16 experts, top-4, tied embeddings. */
+/**
+ * Qwen3-MoE with 3 layers (the second dense), hidden size 96, heads wider than hidden / heads, 16
+ * experts, top-4, tied embeddings.
+ */
 export function tinyQwen3Moe(options: TinyModelOptions = {}): TinyModel {
   return tinyModel(qwen3Moe, options, {
     architectures: ['Qwen3MoeForCausalLM'],
