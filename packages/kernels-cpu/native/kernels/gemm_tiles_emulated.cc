@@ -14,10 +14,33 @@ thread_local std::uint8_t tiles[kTiles][kRows][kRowBytes];
 
 float Flush(float value) { return std::fabs(value) < FLT_MIN ? std::copysign(0.0f, value) : value; }
 
-float ReadBf16(int tile, int row, int index) {
-  bf16 bits;
-  std::memcpy(&bits, &tiles[tile][row][index * 2], sizeof bits);
-  return Flush(Bf16ToFloat(bits));
+// A tile's pairs apart: element [row][index] of `first` is bf16 2 · index of the row, of `second` 2 · index + 1.
+struct Pairs {
+  float first[kRows][16], second[kRows][16];
+  float smallest = FLT_MAX;  // of the magnitudes that are not 0
+
+  explicit Pairs(int tile) {
+    for (int row = 0; row < kRows; ++row) {
+      for (int i = 0; i < 16; ++i) {
+        bf16 pair[2];
+        std::memcpy(pair, &tiles[tile][row][i * 4], sizeof pair);
+        first[row][i] = Flush(Bf16ToFloat(pair[0]));
+        second[row][i] = Flush(Bf16ToFloat(pair[1]));
+        for (const float value : {first[row][i], second[row][i]}) {
+          if (value != 0.0f) smallest = std::fmin(smallest, std::fabs(value));
+        }
+      }
+    }
+  }
+};
+
+// sums[n] = fma(x, y[n], sums[n]). A product of two bf16 is exact in f32 unless it is subnormal, so nearly always a plain sum is the same.
+void Accumulate(float x, const float* y, bool products_are_exact, float* sums) {
+  if (products_are_exact) {
+    for (int n = 0; n < 16; ++n) sums[n] = Flush(sums[n] + x * y[n]);
+  } else {
+    for (int n = 0; n < 16; ++n) sums[n] = Flush(std::fma(x, y[n], sums[n]));
+  }
 }
 
 }  // namespace
@@ -37,18 +60,17 @@ void EmulatedTileUnit::StoreTile(int tile, void* to, std::size_t stride) {
 }
 
 void EmulatedTileUnit::MultiplyAddTiles(int c, int a, int b) {
+  const Pairs left(a), right(b);
+  const bool exact = left.smallest * right.smallest >= FLT_MIN;
   for (int m = 0; m < kRows; ++m) {
-    for (int n = 0; n < kRowBytes / 4; ++n) {
-      float even = 0.0f, odd = 0.0f;
-      for (int k = 0; k < kRows; ++k) {
-        even = Flush(std::fma(ReadBf16(a, m, 2 * k), ReadBf16(b, k, 2 * n), even));
-        odd = Flush(std::fma(ReadBf16(a, m, 2 * k + 1), ReadBf16(b, k, 2 * n + 1), odd));
-      }
-      float sum;
-      std::memcpy(&sum, &tiles[c][m][n * 4], sizeof sum);
-      sum = Flush(Flush(sum) + Flush(even + odd));
-      std::memcpy(&tiles[c][m][n * 4], &sum, sizeof sum);
+    float even[16] = {}, odd[16] = {}, sums[16];
+    for (int k = 0; k < kRows; ++k) {
+      Accumulate(left.first[m][k], right.first[k], exact, even);
+      Accumulate(left.second[m][k], right.second[k], exact, odd);
     }
+    std::memcpy(sums, tiles[c][m], sizeof sums);
+    for (int n = 0; n < 16; ++n) sums[n] = Flush(Flush(sums[n]) + Flush(even[n] + odd[n]));
+    std::memcpy(tiles[c][m], sums, sizeof sums);
   }
 }
 

@@ -128,7 +128,7 @@ void AttentionStage::AllocateScratch() {
   router_logits_ = rows(experts * sizeof(float), "router logits");
   // Untouched rows cost no memory, so the largest batch is a matter of addresses only.
   logits_ = std::make_shared<HostMemory>(sizes_.tokens_max * program_.vocab_size * sizeof(float),
-                                         HostMemory::Pages::kNormal, "logits");
+                                         HostMemory::Pages::kSparse, "logits");
   for (int thread = 0; thread < pool_->threads(); ++thread) {
     attention_scratch_.emplace_back(attention_floats * sizeof(float), HostMemory::Pages::kNormal,
                                     "attention sums");

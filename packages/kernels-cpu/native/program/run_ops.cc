@@ -183,6 +183,14 @@ void AttentionStage::RunPagedAttention(const Op& op, std::size_t micro_batch) {
                      .scratch = attention_scratch_[static_cast<std::size_t>(thread)].as<float>()});
   };
   const std::size_t tasks = batch.tokens() * layout.kv_heads;
+  std::size_t positions_seen = 0;
+  for (const std::int32_t position : batch.positions) {
+    positions_seen += static_cast<std::size_t>(position) + 1;
+  }
+  if (!pool_->IsWorthForking(positions_seen * width / 8)) {
+    for (std::size_t task = 0; task < tasks; ++task) attend(task, 0);
+    return;
+  }
   // Strided, because later tokens of a prompt see more positions than earlier ones.
   pool_->Run([&](int thread, int threads) {
     for (auto task = static_cast<std::size_t>(thread); task < tasks;

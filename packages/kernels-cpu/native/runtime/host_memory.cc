@@ -18,10 +18,13 @@ constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 HostMemory::HostMemory(std::size_t bytes, Pages pages, const char* purpose) : bytes_(bytes) {
   if (bytes == 0) return;
   const bool huge = pages == Pages::kHuge && bytes >= kHugePageBytes;
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+#if defined(MAP_NORESERVE)
+  if (pages == Pages::kSparse) flags |= MAP_NORESERVE;
+#endif
   mapping_bytes_ = huge ? bytes + kHugePageBytes : bytes;
   void* mapping = mapping_bytes_ < bytes ? MAP_FAILED
-                                         : mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE,
-                                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                                         : mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (mapping == MAP_FAILED) {
     throw Failure("ERR_OUT_OF_MEMORY",
                   "Need " + std::to_string(bytes) + " bytes for " + purpose +

@@ -8,7 +8,8 @@ namespace megascale {
 // nothing until they are touched.
 class HostMemory {
  public:
-  enum class Pages { kNormal, kHuge };
+  // kSparse: of a large range only a part will ever be touched, so the system need not promise all of it.
+  enum class Pages { kNormal, kHuge, kSparse };
 
   HostMemory() = default;
   // Throws Failure ERR_OUT_OF_MEMORY; `purpose` names what the bytes are for.

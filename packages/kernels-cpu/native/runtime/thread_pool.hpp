@@ -28,11 +28,16 @@ class ThreadPool {
          &job);
   }
 
-  // Calls job(begin, end, thread) over [0, count), split evenly. Work that is worth less than a
-  // fork stays on the caller: `cost` is about the nanoseconds one index takes.
+  // Whether work of about this many nanoseconds is worth more than a fork and join.
+  bool IsWorthForking(std::size_t cost_ns) const {
+    return !workers_.empty() && cost_ns >= kForkCostNs;
+  }
+
+  // Calls job(begin, end, thread) over [0, count), split evenly, or all on the caller where that is quicker. `cost_ns` is about what one index
+  // takes.
   template <class Job>
-  void For(std::size_t count, std::size_t cost, const Job& job) {
-    if (workers_.empty() || count < 2 || count * cost < kForkCostNs) {
+  void For(std::size_t count, std::size_t cost_ns, const Job& job) {
+    if (count < 2 || !IsWorthForking(count * cost_ns)) {
       if (count > 0) job(std::size_t{0}, count, 0);
       return;
     }
