@@ -1,6 +1,7 @@
 /**
- * The `count`-th largest of `values`, equal ones counted each, 1 ≤ count ≤ values.length. One pass with a heap of the
- * `count` largest so far, its smallest at the root: most values of a long list lose against the root at once.
+ * The `count`-th largest of `values`, equal ones counted each, 1 ≤ count ≤ values.length. One pass
+ * with a heap of the `count` largest so far, its smallest at the root: most values of a long list
+ * lose against the root at once.
  *
  * @param heap Scratch of at least `count` elements, overwritten.
  */

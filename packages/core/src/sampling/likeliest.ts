@@ -1,6 +1,7 @@
 /**
- * A set of tokens that gives them out in falling order of logit, ties in rising order of id: a binary heap over memory taken once. Adding
- * costs O(1), the first `pop` O(n), each further one O(log n): asking for the best few sorts nothing.
+ * A set of tokens that gives them out in falling order of logit, ties in rising order of id: a
+ * binary heap over memory taken once. Adding costs O(1), the first `pop` O(n), each further one
+ * O(log n): asking for the best few sorts nothing.
  */
 export class Likeliest {
   readonly #ids: Int32Array;

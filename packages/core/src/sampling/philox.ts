@@ -1,6 +1,7 @@
 /**
- * Philox4x32-10: a keyed bijection of 128-bit counters that passes for random (Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). Replaces the four 32-bit words of `counter` by the random words of that counter.
+ * Philox4x32-10: a keyed bijection of 128-bit counters that passes for random (Salmon et al.,
+ * "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Replaces the four 32-bit words of
+ * `counter` by the random words of that counter.
  */
 export function philox(counter: Uint32Array, keyLow: number, keyHigh: number): void {
   let [x0 = 0, x1 = 0, x2 = 0, x3 = 0] = counter;

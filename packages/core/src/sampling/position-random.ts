@@ -3,8 +3,9 @@ import { philox } from './philox.js';
 const two32 = 2 ** 32;
 
 /**
- * The random number in [0, 1) that decides the token at `position` of a sequence with `seed`, a multiple of 2^-53. It depends on nothing
- * else: not on what was drawn before, nor on where or with whom the sequence is computed.
+ * The random number in [0, 1) that decides the token at `position` of a sequence with `seed`, a
+ * multiple of 2^-53. It depends on nothing else: not on what was drawn before, nor on where or with
+ * whom the sequence is computed.
  *
  * @param scratch 4 words, overwritten.
  */

@@ -32,8 +32,8 @@ const rules: Readonly<Record<keyof SamplingOptions, Rule>> = {
 };
 
 /**
- * Fills a request's sampling options from the model's defaults and checks every field. A request without a seed takes one from
- * `drawSeed`, so a greedy one may still say which.
+ * Fills a request's sampling options from the model's defaults and checks every field. A request
+ * without a seed takes one from `drawSeed`, so a greedy one may still say which.
  *
  * @throws RequestError 'ERR_REQUEST_INVALID' naming the field, its value and the range.
  */

@@ -7,7 +7,10 @@ import { TopPCut } from './top-p-cut.js';
 
 export interface ChosenToken {
   readonly tokenId: number;
-  /** Natural logarithm of its probability under the model, temperature 1 and nothing cut. Where it was asked for. */
+  /**
+   * Natural logarithm of its probability under the model, temperature 1 and nothing cut. Where it
+   * was asked for.
+   */
   readonly logprob?: number;
   /** The likeliest tokens, best first, ties by id. Where logprobs were asked for. */
   readonly top?: readonly TokenLogprob[];
@@ -19,12 +22,14 @@ export interface TokenLogprob {
 }
 
 /**
- * Chooses tokens from logits. The order of the rules: logits / temperature; the topK likeliest; of these, renormalised, the
- * fewest whose probabilities reach topP; of these the ones at least minP times as likely as the likeliest; then one of the rest by its
- * share. Ties count for the lower id throughout. Temperature 0 takes the likeliest.
+ * Chooses tokens from logits. The order of the rules: logits / temperature; the topK likeliest; of
+ * these, renormalised, the fewest whose probabilities reach topP; of these the ones at least minP
+ * times as likely as the likeliest; then one of the rest by its share. Ties count for the lower id
+ * throughout. Temperature 0 takes the likeliest.
  *
- * All sums are f64 in a fixed order and the random number depends on (seed, position) alone, so equal logits give equal
- * tokens. A sampler reuses its memory: one per thread, sized once for a vocabulary.
+ * All sums are f64 in a fixed order and the random number depends on (seed, position) alone, so
+ * equal logits give equal tokens. A sampler reuses its memory: one per thread, sized once for a
+ * vocabulary.
  */
 export class Sampler {
   readonly #vocabSize: number;
@@ -48,8 +53,10 @@ export class Sampler {
   /**
    * @param logits [vocabSize], only read.
    * @param position Place in the sequence of the token to choose: tokens before it.
-   * @param logprobCount How many of the likeliest tokens to report; absent = no logprobs at all, 0 = the chosen one's.
-   * @throws BackendError 'ERR_DEVICE' when a logit is not finite, 'ERR_SHAPE' for another vocabulary's logits.
+   * @param logprobCount How many of the likeliest tokens to report; absent = no logprobs at all, 0
+   * = the chosen one's.
+   * @throws BackendError 'ERR_DEVICE' when a logit is not finite, 'ERR_SHAPE' for another
+   * vocabulary's logits.
    */
   choose(
     logits: Float32Array,
@@ -119,7 +126,10 @@ export class Sampler {
     return this.#vocabSize;
   }
 
-  /** Drops kept tokens that cannot be, or are less than minP as likely as the likeliest, whose weight is 1. */
+  /**
+   * Drops kept tokens that cannot be, or are less than minP as likely as the likeliest, whose
+   * weight is 1.
+   */
   #keepMinP(count: number, minP: number): number {
     let left = 0;
     for (let i = 0; i < count; i++) {

@@ -1,4 +1,7 @@
-/** How the next token is chosen from the logits. Absent fields take the model's defaults, then these. */
+/**
+ * How the next token is chosen from the logits. Absent fields take the model's defaults, then
+ * these.
+ */
 export interface SamplingOptions {
   /** 0 = greedy. Default 1 (or the model's generation_config.json). Finite, ≥ 0. */
   readonly temperature?: number;
@@ -8,6 +11,9 @@ export interface SamplingOptions {
   readonly topP?: number;
   /** Keep tokens at least this fraction as likely as the likeliest; 0 ≤ p ≤ 1. */
   readonly minP?: number;
-  /** Any safe integer. The same seed, prompt and options give the same tokens on every topology. Default: drawn by the engine. */
+  /**
+   * Any safe integer. The same seed, prompt and options give the same tokens on every topology.
+   * Default: drawn by the engine.
+   */
   readonly seed?: number;
 }

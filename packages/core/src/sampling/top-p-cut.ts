@@ -11,7 +11,10 @@ export interface TopPCutInput {
   readonly temperature: number;
   /** Below 1. */
   readonly topP: number;
-  /** By token id: exp((logit − max) / temperature), or 0 for tokens out of the question. The weights of the kept tokens replace them. */
+  /**
+   * By token id: exp((logit − max) / temperature), or 0 for tokens out of the question. The weights
+   * of the kept tokens replace them.
+   */
   readonly weights: Float64Array;
   /** Their sum. */
   readonly total: number;
@@ -20,9 +23,10 @@ export interface TopPCutInput {
 }
 
 /**
- * Cuts a whole vocabulary down to the fewest likeliest tokens whose weights reach topP of the total, without sorting it: weights are
- * summed by bands of logits, whole bands are taken from the top, and only the band in which the cut falls is put in order. So a flat
- * distribution costs about as much as a steep one.
+ * Cuts a whole vocabulary down to the fewest likeliest tokens whose weights reach topP of the
+ * total, without sorting it: weights are summed by bands of logits, whole bands are taken from the
+ * top, and only the band in which the cut falls is put in order. So a flat distribution costs about
+ * as much as a steep one.
  */
 export class TopPCut {
   readonly #bands = new Float64Array(bandCount);
@@ -33,7 +37,10 @@ export class TopPCut {
     this.#likeliest = likeliest;
   }
 
-  /** How many tokens are kept: `kept` and `weights` hold them, first those of whole bands by id, then the others best first. */
+  /**
+   * How many tokens are kept: `kept` and `weights` hold them, first those of whole bands by id,
+   * then the others best first.
+   */
   keep(input: TopPCutInput): number {
     const { logits, max, temperature, topP, weights, total, kept } = input;
     // All tokens lighter than (1 − topP) · total / vocabSize weigh less than 1 − topP together; halved, against rounding.

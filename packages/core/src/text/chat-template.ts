@@ -22,14 +22,16 @@ export interface ChatTemplate {
   /**
    * The text holds special tokens written out: encode it with `addSpecialTokens: false`.
    *
-   * @throws RequestError 'ERR_REQUEST_INVALID' with the template's own words when it refuses the messages.
+   * @throws RequestError 'ERR_REQUEST_INVALID' with the template's own words when it refuses the
+   * messages.
    */
   render(input: ChatTemplateInput): string;
 }
 
 /**
- * Reads a model's chat template: `chat_template` of tokenizer_config.json (a text, or a list of named ones of which 'default' is taken,
- * and 'tool_use' where there are tools), else chat_template.jinja. Undefined: the model has none.
+ * Reads a model's chat template: `chat_template` of tokenizer_config.json (a text, or a list of
+ * named ones of which 'default' is taken, and 'tool_use' where there are tools), else
+ * chat_template.jinja. Undefined: the model has none.
  *
  * @throws ConfigError 'ERR_CHECKPOINT_CORRUPT' when a template does not parse.
  */
@@ -44,8 +46,8 @@ export function openChatTemplate(dir: string): ChatTemplate | undefined {
 }
 
 /**
- * The same from parsed JSON. `tokenizerConfig` gives the texts of bos_token, eos_token, pad_token and unk_token; `file` is named in
- * errors.
+ * The same from parsed JSON. `tokenizerConfig` gives the texts of bos_token, eos_token, pad_token
+ * and unk_token; `file` is named in errors.
  */
 export function createChatTemplate(
   source: unknown,

@@ -8,7 +8,10 @@ const { tokenizer: byteJson, tokenizerConfig } = randomTokenizer(300);
 const byteLevel = createTokenizer(byteJson, tokenizerConfig);
 
 const words = ['▁', '▁the', '▁cat', 's', '.', '▁▁', '\uFFFD'];
-/** As sentencepiece models are exported: '▁' for spaces, bytes as <0xNN>, the first space of a text dropped. */
+/**
+ * As sentencepiece models are exported: '▁' for spaces, bytes as <0xNN>, the first space of a text
+ * dropped.
+ */
 const sentencePiece = createTokenizer(
   {
     added_tokens: [{ id: 0, content: '</s>', special: true, normalized: false }],

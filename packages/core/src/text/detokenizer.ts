@@ -4,8 +4,8 @@ export interface DetokenizerOptions {
   /** Leave special tokens out of the text. Default true. */
   readonly skipSpecialTokens?: boolean;
   /**
-   * The tokens before the first one, mostly the prompt's: they decide whether the first word keeps its leading space. Their text is not
-   * given again.
+   * The tokens before the first one, mostly the prompt's: they decide whether the first word keeps
+   * its leading space. Their text is not given again.
    */
   readonly context?: readonly number[];
 }
@@ -18,14 +18,17 @@ const unfinishedCharactersMax = 3;
 const replacement = '\uFFFD';
 
 /**
- * Token ids → text, as they come. A token's text depends on its neighbours (a leading space is dropped at the start; a character may be spread
- * over tokens), so each push decodes a short window: the tokens of the last complete piece of text and those after it. What is given, joined, is
- * `tokenizer.decode` of all tokens. Bounded work per token.
+ * Token ids → text, as they come. A token's text depends on its neighbours (a leading space is
+ * dropped at the start; a character may be spread over tokens), so each push decodes a short
+ * window: the tokens of the last complete piece of text and those after it. What is given, joined,
+ * is `tokenizer.decode` of all tokens. Bounded work per token.
  */
 export class Detokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #skipSpecialTokens: boolean;
-  /** Tokens whose text is looked at; the first `#settledTokens` are context, their text was given. */
+  /**
+   * Tokens whose text is looked at; the first `#settledTokens` are context, their text was given.
+   */
   #window: number[];
   #settledTokens: number;
   /** Characters of the window's text that were given. */
@@ -63,7 +66,10 @@ export class Detokenizer {
     return delta;
   }
 
-  /** All text of the window was given: the tokens since the last time become the context of the next. */
+  /**
+   * All text of the window was given: the tokens since the last time become the context of the
+   * next.
+   */
   #settle(): void {
     this.#window = this.#window.slice(this.#settledTokens);
     this.#settledTokens = this.#window.length;

@@ -16,16 +16,20 @@ interface Automaton {
 }
 
 /**
- * Watches text that arrives in pieces for the first of some stop texts to be completed, and holds back what may be the beginning of
- * one. Of several completed by the same character the longest counts. How the text is cut into pieces makes no difference. Each
- * character costs amortised O(stop texts).
+ * Watches text that arrives in pieces for the first of some stop texts to be completed, and holds
+ * back what may be the beginning of one. Of several completed by the same character the longest
+ * counts. How the text is cut into pieces makes no difference. Each character costs amortised
+ * O(stop texts).
  */
 export class StopTexts {
   readonly #automata: readonly Automaton[];
   #held = '';
   #ended = false;
 
-  /** @throws RequestError 'ERR_REQUEST_INVALID' for an empty stop text, which would end everything at once. */
+  /**
+   * @throws RequestError 'ERR_REQUEST_INVALID' for an empty stop text, which would end everything
+   * at once.
+   */
   constructor(texts: readonly string[]) {
     if (texts.includes('')) {
       throw new RequestError('ERR_REQUEST_INVALID', {

@@ -6,15 +6,22 @@ import { readJsonObject } from '../weights/read-json-object.js';
 
 /** Text ↔ token ids of one model. */
 export interface Tokenizer {
-  /** One more than the largest id that has text; a model's vocabulary may be larger, padded with ids without text. */
+  /**
+   * One more than the largest id that has text; a model's vocabulary may be larger, padded with ids
+   * without text.
+   */
   readonly vocabSize: number;
   readonly bosTokenId?: number;
   readonly eosTokenId?: number;
-  /** Special tokens written out in `text` become their ids. Empty text gives what the model puts around any text, mostly nothing. */
+  /**
+   * Special tokens written out in `text` become their ids. Empty text gives what the model puts
+   * around any text, mostly nothing.
+   */
   encode(text: string, options?: EncodeOptions): number[];
   /**
-   * Ids → text, without the clean-up of spaces that some configurations ask for: it cannot be done while text streams. Ids that have no
-   * token are left out; bytes that are not UTF-8 become U+FFFD.
+   * Ids → text, without the clean-up of spaces that some configurations ask for: it cannot be done
+   * while text streams. Ids that have no token are left out; bytes that are not UTF-8 become
+   * U+FFFD.
    */
   decode(tokenIds: readonly number[], options?: DecodeOptions): string;
   /** Whether the token steers the model (end, roles) and is no text. */
@@ -26,7 +33,10 @@ export interface Tokenizer {
 }
 
 export interface EncodeOptions {
-  /** Add what the model expects around a text, such as a begin token. Default true. False for text from a chat template, which has it. */
+  /**
+   * Add what the model expects around a text, such as a begin token. Default true. False for text
+   * from a chat template, which has it.
+   */
   readonly addSpecialTokens?: boolean;
 }
 
@@ -38,8 +48,8 @@ export interface DecodeOptions {
 /**
  * Reads `dir`/tokenizer.json and tokenizer_config.json (which may be absent).
  *
- * @throws ConfigError 'ERR_CHECKPOINT_MISSING' when there is no tokenizer.json, 'ERR_CHECKPOINT_CORRUPT' when it is
- * not one.
+ * @throws ConfigError 'ERR_CHECKPOINT_MISSING' when there is no tokenizer.json,
+ * 'ERR_CHECKPOINT_CORRUPT' when it is not one.
  */
 export function openTokenizer(dir: string): Tokenizer {
   const file = join(dir, 'tokenizer.json');
@@ -90,7 +100,10 @@ export function createTokenizer(
   };
 }
 
-/** What this file uses of the library; its own declarations do not resolve under Node's module rules. */
+/**
+ * What this file uses of the library; its own declarations do not resolve under Node's module
+ * rules.
+ */
 interface LibraryTokenizer {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
   decode(

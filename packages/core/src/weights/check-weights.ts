@@ -20,8 +20,9 @@ export function requiredWeights(model: ModelGraph): readonly WeightRef[] {
 }
 
 /**
- * Checks that checkpoint and model fit: every tensor the graph needs is there with its shape, and every tensor that is there
- * is needed. Stored rotary tables, and a stored copy of a tied LM head, are ignored.
+ * Checks that checkpoint and model fit: every tensor the graph needs is there with its shape, and
+ * every tensor that is there is needed. Stored rotary tables, and a stored copy of a tied LM head,
+ * are ignored.
  *
  * @throws ConfigError 'ERR_WEIGHT_MISSING', 'ERR_WEIGHT_SHAPE' or 'ERR_WEIGHT_UNKNOWN'.
  */

@@ -25,10 +25,12 @@ const layout =
   'Give a directory in Hugging Face layout: config.json, tokenizer.json, *.safetensors.';
 
 /**
- * Opens a model directory in Hugging Face layout: reads config.json and the headers of model.safetensors, or of the
- * shards that model.safetensors.index.json names. No tensor is read yet, and nothing is to close.
+ * Opens a model directory in Hugging Face layout: reads config.json and the headers of
+ * model.safetensors, or of the shards that model.safetensors.index.json names. No tensor is read
+ * yet, and nothing is to close.
  *
- * @throws ConfigError 'ERR_CHECKPOINT_MISSING', 'ERR_CHECKPOINT_CORRUPT' or 'ERR_CONFIG_FIELD' (generation_config.json).
+ * @throws ConfigError 'ERR_CHECKPOINT_MISSING', 'ERR_CHECKPOINT_CORRUPT' or 'ERR_CONFIG_FIELD'
+ * (generation_config.json).
  */
 export function openCheckpoint(dir: string): Checkpoint {
   const model = openModelConfig(dir);

@@ -9,7 +9,10 @@ const readBytesMax = 1 << 30;
 
 const readableDTypes: ReadonlySet<string> = new Set<WeightDType>(['F32', 'BF16', 'F16']);
 
-/** A weight source over safetensors files whose headers were read. Files are opened for each read, so nothing is to close. */
+/**
+ * A weight source over safetensors files whose headers were read. Files are opened for each read,
+ * so nothing is to close.
+ */
 export function fileWeightSource(
   origin: string,
   headers: ReadonlyMap<string, SafetensorsHeader>,

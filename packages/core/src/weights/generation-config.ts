@@ -5,7 +5,10 @@ import { ConfigError } from '../errors.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
 import { readJsonObject } from './read-json-object.js';
 
-/** What a model says about how to generate with it: generation_config.json, completed from config.json. */
+/**
+ * What a model says about how to generate with it: generation_config.json, completed from
+ * config.json.
+ */
 export interface GenerationConfig {
   /** Any of these ends a sequence. Empty: nothing but the limits does. */
   readonly eosTokenIds: readonly number[];
@@ -31,7 +34,8 @@ const generationFields = tokenFields.extend({
 });
 
 /**
- * Reads `dir`/generation_config.json, which may be absent, and merges the end tokens of config.json.
+ * Reads `dir`/generation_config.json, which may be absent, and merges the end tokens of
+ * config.json.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' for a bad field, 'ERR_CHECKPOINT_CORRUPT' for bad JSON.
  */

@@ -2,7 +2,10 @@ import { ConfigError } from '../errors.js';
 import type { TensorLocation } from '../spec/weight-source.js';
 import { nearMatches } from './near-matches.js';
 
-/** What a weight source knows: the tensors it can give, and those whose element type nobody here reads. */
+/**
+ * What a weight source knows: the tensors it can give, and those whose element type nobody here
+ * reads.
+ */
 export interface TensorTable {
   readonly tensors: ReadonlyMap<string, TensorLocation>;
   /** name → element type, such as 'F8_E4M3'. */
@@ -14,7 +17,8 @@ export interface TensorTable {
 /**
  * Finds a tensor and checks its shape: the rule of `WeightSource.locate`.
  *
- * @throws ConfigError 'ERR_WEIGHT_MISSING' naming near matches, 'ERR_WEIGHT_SHAPE' with both shapes and the file.
+ * @throws ConfigError 'ERR_WEIGHT_MISSING' naming near matches, 'ERR_WEIGHT_SHAPE' with both shapes
+ * and the file.
  */
 export function locateTensor(
   table: TensorTable,

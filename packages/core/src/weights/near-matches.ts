@@ -1,4 +1,7 @@
-/** Up to three of `candidates` that look like `name`, best first: the same name under another prefix, or few edits away. */
+/**
+ * Up to three of `candidates` that look like `name`, best first: the same name under another
+ * prefix, or few edits away.
+ */
 export function nearMatches(name: string, candidates: Iterable<string>): readonly string[] {
   const editsMax = Math.max(2, Math.floor(name.length / 6));
   const scored: { candidate: string; edits: number }[] = [];

@@ -15,10 +15,12 @@ export interface RandomCheckpointOptions
 }
 
 /**
- * Writes a model of made-up weights in Hugging Face layout: config.json, generation_config.json (greedy), bf16 safetensors,
- * tokenizer.json and tokenizer_config.json with a chat template. The same options give the same bytes.
+ * Writes a model of made-up weights in Hugging Face layout: config.json, generation_config.json
+ * (greedy), bf16 safetensors, tokenizer.json and tokenizer_config.json with a chat template. The
+ * same options give the same bytes.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when a size is impossible, when sizes do not fit each other, or when `dir` is not empty.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when a size is impossible, when sizes do not fit each
+ * other, or when `dir` is not empty.
  */
 export async function makeRandomCheckpoint(
   dir: string,

@@ -38,7 +38,10 @@ export interface SpecialTokenIds {
   readonly end: number;
 }
 
-/** config.json of a made-up model, with the fields Transformers writes; give it to `buildModelGraph`. */
+/**
+ * config.json of a made-up model, with the fields Transformers writes; give it to
+ * `buildModelGraph`.
+ */
 export function randomConfig(
   options: RandomModelOptions,
   special?: SpecialTokenIds,

@@ -21,9 +21,10 @@ const chatTemplate = [
 ].join('');
 
 /**
- * A byte-level BPE tokenizer without merges: one token per byte, then four special tokens, then filler words (' w260', …) up to
- * `vocabSize`, which a model may say but no text becomes. Below 260 there are two special tokens and the most useful bytes, as many as
- * fit; other bytes become '<|pad|>'.
+ * A byte-level BPE tokenizer without merges: one token per byte, then four special tokens, then
+ * filler words (' w260', …) up to `vocabSize`, which a model may say but no text becomes. Below 260
+ * there are two special tokens and the most useful bytes, as many as fit; other bytes become
+ * '<|pad|>'.
  */
 export function randomTokenizer(vocabSize: number): RandomTokenizer {
   const special = vocabSize >= 260 ? specialTokens : specialTokens.slice(0, 2);
@@ -107,7 +108,10 @@ function usefulBytes(): readonly number[] {
   return [...new Set([...first, ...printable, ...all])];
 }
 
-/** The visible character that stands for a byte in byte-level BPE vocabularies: itself if printable in Latin-1, else 256 and up. */
+/**
+ * The visible character that stands for a byte in byte-level BPE vocabularies: itself if printable
+ * in Latin-1, else 256 and up.
+ */
 function byteCharacter(byte: number): string {
   if (isVisible(byte)) return String.fromCharCode(byte);
   let before = 0;

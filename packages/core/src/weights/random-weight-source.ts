@@ -6,8 +6,9 @@ import { locateTensor } from './locate-tensor.js';
 import { fillRandomBfloat16 } from './random-weights.js';
 
 /**
- * The tensors a model needs, made up from the seed when read, in bf16: the same bytes as `makeRandomCheckpoint` writes. For tests and for
- * backends that call `read`; there is no file to map, `TensorLocation.file` is a description.
+ * The tensors a model needs, made up from the seed when read, in bf16: the same bytes as
+ * `makeRandomCheckpoint` writes. For tests and for backends that call `read`; there is no file to
+ * map, `TensorLocation.file` is a description.
  */
 export function randomWeightSource(model: ModelGraph, seed: number): WeightSource {
   const origin = `random weights of seed ${seed}`;

@@ -12,9 +12,10 @@ export interface RandomTensor {
 }
 
 /**
- * Writes elements [start, start + into.length) of a random tensor as bf16 bits. Counter-based: no state, so any part can be made
- * in any order. The formula is that of tools/goldens/README.md, to the bit: a 32-bit word per element, its upper 24 bits as a number in
- * [-1, 1), scaled, rounded to f32 and then to bf16 (to nearest, ties to even).
+ * Writes elements [start, start + into.length) of a random tensor as bf16 bits. Counter-based: no
+ * state, so any part can be made in any order. The formula is that of tools/goldens/README.md, to
+ * the bit: a 32-bit word per element, its upper 24 bits as a number in [-1, 1), scaled, rounded to
+ * f32 and then to bf16 (to nearest, ties to even).
  */
 export function fillRandomBfloat16(into: Uint16Array, tensor: RandomTensor, start = 0): void {
   const { shape } = tensor;

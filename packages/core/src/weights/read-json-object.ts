@@ -4,8 +4,8 @@ import { corruptFile, missingCheckpoint } from './checkpoint-errors.js';
 /**
  * Parses a JSON file of a checkpoint that must hold an object.
  *
- * @throws ConfigError 'ERR_CHECKPOINT_MISSING' when it cannot be read, 'ERR_CHECKPOINT_CORRUPT' when it is not JSON or
- * not an object.
+ * @throws ConfigError 'ERR_CHECKPOINT_MISSING' when it cannot be read, 'ERR_CHECKPOINT_CORRUPT'
+ * when it is not JSON or not an object.
  */
 export function readJsonObject(file: string): Record<string, unknown> {
   let text: string;

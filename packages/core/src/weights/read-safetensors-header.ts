@@ -9,8 +9,8 @@ import {
 /**
  * Reads and checks the header of a safetensors file; no tensor is read.
  *
- * @throws ConfigError 'ERR_CHECKPOINT_MISSING' when the file cannot be opened, 'ERR_CHECKPOINT_CORRUPT' when it is
- * not what the format asks for.
+ * @throws ConfigError 'ERR_CHECKPOINT_MISSING' when the file cannot be opened,
+ * 'ERR_CHECKPOINT_CORRUPT' when it is not what the format asks for.
  */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
   let descriptor: number;

@@ -38,8 +38,9 @@ const bitsPerElement: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Reads the JSON header of a safetensors file: `bytes` is the header alone, without the 8 bytes of length
- * before it. Tensors must fill the data exactly, one after the other: no gap, no overlap, nothing left over.
+ * Reads the JSON header of a safetensors file: `bytes` is the header alone, without the 8 bytes of
+ * length before it. Tensors must fill the data exactly, one after the other: no gap, no overlap,
+ * nothing left over.
  *
  * @throws ConfigError 'ERR_CHECKPOINT_CORRUPT' naming the file and the reason.
  */
@@ -143,7 +144,10 @@ function requireContiguous(
   }
 }
 
-/** The first key that valid JSON text of an object states twice at its top level: `JSON.parse` keeps only the last. */
+/**
+ * The first key that valid JSON text of an object states twice at its top level: `JSON.parse` keeps
+ * only the last.
+ */
 function duplicateKey(text: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;

@@ -6,8 +6,9 @@ import { readSafetensorsHeader } from './read-safetensors-header.js';
 import type { SafetensorsHeader } from './safetensors-header.js';
 
 /**
- * Reads model.safetensors.index.json and the headers of all shards it names: absolute path → header. The map and the headers must
- * agree on every tensor, and no shard may lie outside the index's directory.
+ * Reads model.safetensors.index.json and the headers of all shards it names: absolute path →
+ * header. The map and the headers must agree on every tensor, and no shard may lie outside the
+ * index's directory.
  *
  * @throws ConfigError 'ERR_CHECKPOINT_MISSING' for an absent shard, else 'ERR_CHECKPOINT_CORRUPT'.
  */

@@ -14,8 +14,8 @@ export type Bfloat16Fill = (tensor: WeightRef, into: Uint16Array, start: number)
 const chunkElements = 1 << 20;
 
 /**
- * Writes config.json and every tensor the model of `config` needs, in bf16, into `dir`, which is made if absent. config.json comes last: a
- * directory that has one is complete.
+ * Writes config.json and every tensor the model of `config` needs, in bf16, into `dir`, which is
+ * made if absent. config.json comes last: a directory that has one is complete.
  *
  * @throws ConfigError when `config` is not that of a known model.
  */

@@ -8,14 +8,17 @@ export interface WriteProgress {
 }
 
 export interface CheckpointWriteOptions {
-  /** A new file is begun before one grows beyond this; a single larger tensor still gets its own. Default 1 GB. */
+  /**
+   * A new file is begun before one grows beyond this; a single larger tensor still gets its own.
+   * Default 1 GB.
+   */
   readonly shardBytesMax?: number;
   readonly onProgress?: (progress: WriteProgress) => void;
 }
 
 /**
- * Writes the tensors of a checkpoint: `dir`/model.safetensors, or shards and model.safetensors.index.json where they do not fit
- * in one file.
+ * Writes the tensors of a checkpoint: `dir`/model.safetensors, or shards and
+ * model.safetensors.index.json where they do not fit in one file.
  */
 export async function writeCheckpointTensors(
   dir: string,

@@ -6,7 +6,9 @@ export interface TensorToWrite {
   readonly name: string;
   readonly dtype: WeightDType;
   readonly shape: readonly number[];
-  /** The elements, little-endian, in pieces; a piece may be overwritten once the next is asked for. */
+  /**
+   * The elements, little-endian, in pieces; a piece may be overwritten once the next is asked for.
+   */
   chunks(): Iterable<Uint8Array>;
 }
 
@@ -20,7 +22,8 @@ const dataAlignmentBytes = 64;
 const bytesPerWeight: Readonly<Record<WeightDType, number>> = { F32: 4, BF16: 2, F16: 2 };
 
 /**
- * Writes a safetensors file piece by piece: memory is bounded by one piece. The file appears under its name only when it is complete.
+ * Writes a safetensors file piece by piece: memory is bounded by one piece. The file appears under
+ * its name only when it is complete.
  *
  * @throws RangeError when a tensor's pieces do not add up to its size.
  */
