@@ -2,6 +2,7 @@ import { afterAll, describe } from 'vitest';
 import type { BackendFactory, BackendOptions } from '../spec/backend.js';
 import { backendAnswers } from './backend-answers.js';
 import { backendDoor } from './backend-door.js';
+import { backendExpertRows } from './backend-expert-rows.js';
 import { backendLifecycle } from './backend-lifecycle.js';
 import { backendLawOne } from './backend-law-one.js';
 import { BackendUnderTest } from './backend-under-test.js';
@@ -42,6 +43,7 @@ export function backendContract(options: BackendContractOptions): void {
     const test = contractTest(options.skip, () => subject.absent());
     backendAnswers(test, subject, options.bound);
     backendLawOne(test, subject);
+    backendExpertRows(test, subject);
     backendDoor(test, subject);
     backendLifecycle(test, subject);
   });
