@@ -39,11 +39,16 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
   test('a silent attention rank in step is ERR_PEER_TIMEOUT at the expert rank that waits for it', async () => {
     const begun = { type: 'begin-step', microBatches: [0, 1] } as const;
     const sent = { type: 'dispatch', layer: 0, microBatch: 0, tokens: 4 } as const;
-    const attention = [
-      [step, step, step, step, silent],
-      [begun, sent, silent, silent],
-    ] as const;
-    const report = await run({ options: options(2, 1), attention, expert: serving(1) });
+    // Steps for as long as it takes until both ranks are at work.
+    const steps = { type: 'random-steps', count: 5000, parkChance: 0, pauseMsMax: 2 } as const;
+    const attention = [[steps], [begun, sent, silent]] as const;
+    const report = await run({
+      options: optionsFor(2, 1, { peerTimeoutMs: patientMs }),
+      expertOptions: { peerTimeoutMs: shortMs },
+      attention,
+      expert: serving(1),
+    });
+    expect(lastOutcome(report.attention[0]).error?.code).toBe('ERR_PEER_CLOSED');
     const { error } = lastOutcome(report.expert[0]);
     expect(error?.code).toBe('ERR_PEER_TIMEOUT');
     expect(error?.message).toMatch(/expert rank 0 at layer \d, micro-batch \d/);
