@@ -14,7 +14,8 @@ thread_local std::uint8_t tiles[kTiles][kRows][kRowBytes];
 
 float Flush(float value) { return std::fabs(value) < FLT_MIN ? std::copysign(0.0f, value) : value; }
 
-// A tile's pairs apart: element [row][index] of `first` is bf16 2 · index of the row, of `second` 2 · index + 1.
+// A tile's pairs apart: element [row][index] of `first` is bf16 2 · index of the row, of `second` 2
+// · index + 1.
 struct Pairs {
   float first[kRows][16], second[kRows][16];
   float smallest = FLT_MAX;  // of the magnitudes that are not 0
@@ -26,18 +27,23 @@ struct Pairs {
         std::memcpy(pair, &tiles[tile][row][i * 4], sizeof pair);
         first[row][i] = Flush(Bf16ToFloat(pair[0]));
         second[row][i] = Flush(Bf16ToFloat(pair[1]));
-        for (const float value : {first[row][i], second[row][i]}) {
-          if (value != 0.0f) smallest = std::fmin(smallest, std::fabs(value));
-        }
+        smallest = Smaller(smallest, first[row][i]);
+        smallest = Smaller(smallest, second[row][i]);
       }
     }
   }
+
+  static float Smaller(float smallest, float value) {
+    const float magnitude = std::fabs(value);
+    return magnitude != 0.0f && magnitude < smallest ? magnitude : smallest;
+  }
 };
 
-// sums[n] = fma(x, y[n], sums[n]). A product of two bf16 is exact in f32 unless it is subnormal, so nearly always a plain sum is the same.
-void Accumulate(float x, const float* y, bool products_are_exact, float* sums) {
-  if (products_are_exact) {
-    for (int n = 0; n < 16; ++n) sums[n] = Flush(sums[n] + x * y[n]);
+// sums[n] = fma(x, y[n], sums[n]), subnormal results flushed. `plain`: no product and no sum can be
+// subnormal, and then a product of two bf16 is exact in f32, so multiplying and adding is the same.
+void Accumulate(float x, const float* y, bool plain, float* sums) {
+  if (plain) {
+    for (int n = 0; n < 16; ++n) sums[n] += x * y[n];
   } else {
     for (int n = 0; n < 16; ++n) sums[n] = Flush(std::fma(x, y[n], sums[n]));
   }
@@ -61,12 +67,13 @@ void EmulatedTileUnit::StoreTile(int tile, void* to, std::size_t stride) {
 
 void EmulatedTileUnit::MultiplyAddTiles(int c, int a, int b) {
   const Pairs left(a), right(b);
-  const bool exact = left.smallest * right.smallest >= FLT_MIN;
+  // Products are multiples of 2⁻¹⁴ of the smallest one (8 bits by 8 bits), and so are their sums.
+  const bool plain = left.smallest * right.smallest * 0x1p-14f >= FLT_MIN;
   for (int m = 0; m < kRows; ++m) {
     float even[16] = {}, odd[16] = {}, sums[16];
     for (int k = 0; k < kRows; ++k) {
-      Accumulate(left.first[m][k], right.first[k], exact, even);
-      Accumulate(left.second[m][k], right.second[k], exact, odd);
+      Accumulate(left.first[m][k], right.first[k], plain, even);
+      Accumulate(left.second[m][k], right.second[k], plain, odd);
     }
     std::memcpy(sums, tiles[c][m], sizeof sums);
     for (int n = 0; n < 16; ++n) sums[n] = Flush(Flush(sums[n]) + Flush(even[n] + odd[n]));

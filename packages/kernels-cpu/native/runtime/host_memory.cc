@@ -23,8 +23,9 @@ HostMemory::HostMemory(std::size_t bytes, Pages pages, const char* purpose) : by
   if (pages == Pages::kSparse) flags |= MAP_NORESERVE;
 #endif
   mapping_bytes_ = huge ? bytes + kHugePageBytes : bytes;
-  void* mapping = mapping_bytes_ < bytes ? MAP_FAILED
-                                         : mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
+  void* mapping = mapping_bytes_ < bytes
+                      ? MAP_FAILED
+                      : mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (mapping == MAP_FAILED) {
     throw Failure("ERR_OUT_OF_MEMORY",
                   "Need " + std::to_string(bytes) + " bytes for " + purpose +

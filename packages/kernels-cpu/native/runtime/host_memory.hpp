@@ -8,7 +8,8 @@ namespace megascale {
 // nothing until they are touched.
 class HostMemory {
  public:
-  // kSparse: of a large range only a part will ever be touched, so the system need not promise all of it.
+  // kSparse: of a large range only a part will ever be touched, so the system need not promise all
+  // of it.
   enum class Pages { kNormal, kHuge, kSparse };
 
   HostMemory() = default;

@@ -33,8 +33,8 @@ class ThreadPool {
     return !workers_.empty() && cost_ns >= kForkCostNs;
   }
 
-  // Calls job(begin, end, thread) over [0, count), split evenly, or all on the caller where that is quicker. `cost_ns` is about what one index
-  // takes.
+  // Calls job(begin, end, thread) over [0, count), split evenly, or all on the caller where that is
+  // quicker. `cost_ns` is about what one index takes.
   template <class Job>
   void For(std::size_t count, std::size_t cost_ns, const Job& job) {
     if (count < 2 || !IsWorthForking(count * cost_ns)) {

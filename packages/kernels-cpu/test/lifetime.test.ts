@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process';
+import {
+  MegascaleError,
+  microBatchIndex,
+  partition,
+  type AttentionStage,
+  type Backend,
+} from '@megascale/core';
+import { promptLogits, tinyMixtral } from '@megascale/core/testing';
+import { describe, expect, it } from 'vitest';
+import { cpuBackend, plugin } from '../src/index.js';
+import { hostBytes, open } from './support/compare.js';
+
+const model = tinyMixtral();
+const tokenIds = [5, 6, 7, 8];
+
+async function codeOf(action: () => unknown): Promise<string> {
+  try {
+    await action();
+  } catch (error) {
+    return MegascaleError.isInstance(error) ? error.code : String(error);
+  }
+  return 'nothing thrown';
+}
+
+function createAttention(backend: Backend, sizes: Record<string, number>): Promise<AttentionStage> {
+  return backend.createAttentionStage({
+    program: partition(model.graph).attention,
+    weights: model.weights,
+    kvPageCount: 4,
+    kvPageSize: 16,
+    microBatchCount: 1,
+    tokensPerMicroBatchMax: 8,
+    positionsMax: 64,
+    ...sizes,
+  });
+}
+
+describe('cpu backend', () => {
+  it('is what the package offers as a plug-in', () => {
+    expect(plugin.backends).toEqual([cpuBackend]);
+  });
+
+  it('lists the available variants when another is forced', async () => {
+    const error: unknown = await cpuBackend.create({ isa: 'avx1024' }).catch((e: unknown) => e);
+    if (!MegascaleError.isInstance(error)) throw new Error('expected a MegascaleError');
+    expect(error.code).toBe('ERR_BACKEND_UNAVAILABLE');
+    expect(error.message).toContain('scalar');
+  });
+
+  it('does not list the emulated tiles', async () => {
+    const probe = await cpuBackend.probe();
+    expect(probe.available && probe.variants).not.toContain('amx-emulated');
+  });
+
+  it.each([0, -1, 1.5, 5000])('refuses to compute on %d threads', async (threads) => {
+    expect(await codeOf(() => cpuBackend.create({ threads }))).toBe('ERR_BACKEND_UNAVAILABLE');
+  });
+
+  it('refuses memory that no machine has', async () => {
+    const backend = await cpuBackend.create({ threads: 1 });
+    expect(await codeOf(() => backend.allocate(2 ** 50))).toBe('ERR_OUT_OF_MEMORY');
+    const pages = createAttention(backend, { kvPageCount: 2 ** 40 });
+    expect(await codeOf(() => pages)).toBe('ERR_OUT_OF_MEMORY');
+    backend.close();
+  });
+
+  it.each([
+    { kvPageSize: 8 },
+    { kvPageSize: 24 },
+    { kvPageCount: 0 },
+    { microBatchCount: 0 },
+    { tokensPerMicroBatchMax: 0 },
+    { positionsMax: 0 },
+  ])('refuses a stage with %o', async (sizes) => {
+    const backend = await cpuBackend.create({ threads: 1 });
+    expect(await codeOf(() => createAttention(backend, sizes))).toBe('ERR_SHAPE');
+    backend.close();
+  });
+
+  it('gives regions at 64-byte boundaries that can be read after it closed', async () => {
+    const backend = await cpuBackend.create({ threads: 1 });
+    const region = backend.allocate(100);
+    // The alignment shows in native code only; here it is the offset in the buffer that counts.
+    expect(hostBytes(region).byteOffset).toBe(0);
+    hostBytes(region).fill(7);
+    backend.close();
+    expect([...hostBytes(region)]).toEqual(Array(100).fill(7));
+  });
+
+  it('keeps logits readable after the stage closed', async () => {
+    const backend = await cpuBackend.create({ threads: 2 });
+    const colocated = await open(backend, model.graph, model.weights);
+    const copied = promptLogits(colocated, tokenIds);
+    const view = colocated.attention.logits(microBatchIndex(0));
+    backend.close();
+    expect([...view]).toEqual([...copied]);
+  });
+
+  it('opens and closes many times over', async () => {
+    for (let time = 0; time < 30; time += 1) {
+      const backend = await cpuBackend.create({ threads: 1 + (time % 4) });
+      const colocated = await open(backend, model.graph, model.weights);
+      expect(promptLogits(colocated, tokenIds).every(Number.isFinite)).toBe(true);
+      if (time % 2 === 0) colocated.close();
+      backend.close();
+    }
+  });
+
+  it('ends with its process although nobody closed it', () => {
+    const addon = new URL('../build/Release/kernels_cpu.node', import.meta.url).pathname;
+    const script = `const { Backend } = require(${JSON.stringify(addon)}); globalThis.kept = new Backend(3, '');
+      process.stdout.write(kept.isa)`;
+    const isa = execFileSync(process.execPath, ['-e', script], { timeout: 20_000 }).toString();
+    expect(isa).not.toBe('');
+  });
+});
