@@ -14,6 +14,9 @@ import { wholeNumber } from './number-flags.js';
 import { ShutdownSignals } from './shutdown-signals.js';
 import { topologyText } from './topology-text.js';
 
+/** A dictionary entry: what the built-in model was trained on, and any other goes on with. */
+const samplePrompt = 'lighthouse (noun):';
+
 interface ServeFlags extends DeploymentFlags {
   readonly host: string;
   readonly port: number;
@@ -120,7 +123,7 @@ function announce({ app, model, flags, world, hasKey, logger }: Serving): void {
     return;
   }
   const key = hasKey ? ' -H "authorization: Bearer $MEGASCALE_API_KEY"' : '';
-  const body = JSON.stringify({ prompt: 'Once upon a time', max_tokens: 32 });
+  const body = JSON.stringify({ prompt: samplePrompt, max_tokens: 32 });
   world.stdout.write(`MegaScale serves ${info.name} (${info.family}) at ${url}
 Topology  ${topologyText(info)}
 Try       curl ${url}/v1/completions -H 'content-type: application/json'${key} -d '${body}'

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { HttpContext } from '../http-context.js';
 import { usageFields, type AnswerPlan } from './answers.js';
+import { boundedList } from './bounded-list.js';
 import { chatPrompt } from './chat-prompt.js';
 import { alternativesMax, commonFields, generateOptions, optional, text } from './common-fields.js';
 import { chatLogprobs } from './logprobs.js';
@@ -10,9 +11,13 @@ import { invalid, parseBody } from './parse-body.js';
 import { refuseUnsupported } from './refused-fields.js';
 import { respond, type AnswerFormat } from './respond.js';
 
+const messagesMax = 4096;
+const partsMax = 256;
+
 const textPart = z.object({ type: z.literal('text'), text });
-const content = z.union([text, z.array(textPart)], {
-  error: 'expected a text or a list of {"type":"text","text":…} parts',
+const partsExpected = `a text or a list of 1 to ${partsMax} {"type":"text","text":…} parts`;
+const content = z.union([text, boundedList(textPart, { max: partsMax, expected: partsExpected })], {
+  error: `expected ${partsExpected}`,
 });
 const message = z.object({
   role: z.enum(['system', 'developer', 'user', 'assistant']),
@@ -20,7 +25,10 @@ const message = z.object({
 });
 const schema = z.object({
   ...commonFields,
-  messages: z.array(message).min(1),
+  messages: boundedList(message, {
+    max: messagesMax,
+    expected: `a list of 1 to ${messagesMax} messages`,
+  }),
   logprobs: optional(z.boolean()),
   top_logprobs: optional(z.int().min(0).max(alternativesMax)),
 });

@@ -1,10 +1,12 @@
 import type { GenerateOptions } from '@megascale/engine';
 import { z } from 'zod';
 import { presentFields } from '../present-fields.js';
+import { boundedList } from './bounded-list.js';
 
 export const answersPerPromptMax = 16;
 export const alternativesMax = 20;
 const stopTextsMax = 16;
+const stopExpected = `a text or a list of 1 to ${stopTextsMax} texts, none of them empty`;
 /** Leaves room for `seed + index` of every answer. */
 const seedMax = Number.MAX_SAFE_INTEGER - answersPerPromptMax;
 /** Of `top_p: 0`, which OpenAI allows: so small that only the likeliest token remains. */
@@ -28,9 +30,12 @@ export const commonFields = {
   max_tokens: optional(z.int().min(1)),
   max_completion_tokens: optional(z.int().min(1)),
   stop: optional(
-    z.union([text.min(1), z.array(text.min(1)).max(stopTextsMax)], {
-      error: `expected a text or at most ${stopTextsMax} texts, none of them empty`,
-    }),
+    z.union(
+      [text.min(1), boundedList(text.min(1), { max: stopTextsMax, expected: stopExpected })],
+      {
+        error: `expected ${stopExpected}`,
+      },
+    ),
   ),
   temperature: optional(z.number().min(0).max(2)),
   top_p: optional(z.number().min(0).max(1)),

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { HttpContext } from '../http-context.js';
 import type { AnswerPlan } from './answers.js';
+import { boundedList, tokenIdList } from './bounded-list.js';
 import { completionFormat } from './completion-format.js';
 import { alternativesMax, commonFields, generateOptions, optional, text } from './common-fields.js';
 import { checkModel } from './models.js';
@@ -15,11 +16,12 @@ const maxTokensDefault = 16;
 /** Sequences one request may start. */
 const answersMax = 128;
 
-const tokenIds = z.array(z.int().min(0)).min(1);
-const prompt = z.union(
-  [text, z.array(text).min(1).max(answersMax), tokenIds, z.array(tokenIds).min(1).max(answersMax)],
-  { error: `expected a text, a list of token ids, or a list of at most ${answersMax} of either` },
-);
+const tokenIds = tokenIdList({ max: Infinity, expected: 'a list of token ids' });
+const expected = `a text, a list of token ids, or a list of at most ${answersMax} of either`;
+const limits = { max: answersMax, expected };
+const prompt = z.union([text, boundedList(text, limits), tokenIds, boundedList(tokenIds, limits)], {
+  error: `expected ${expected}`,
+});
 const schema = z.object({
   ...commonFields,
   prompt,

@@ -40,7 +40,8 @@ function pathOf(path: readonly PropertyKey[]): string {
   }, '');
 }
 
-function expectation(issue: z.core.$ZodIssue): string {
+/** What the field should have been: 'expected at least 1'. */
+export function expectation(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return `expected ${nameOfType(issue.expected)}`;

@@ -7,10 +7,11 @@ const is =
   (expected: unknown): Neutral =>
   (value) =>
     absent(value) || value === expected;
-const isEmpty: Neutral = (value) =>
-  absent(value) ||
-  value === '' ||
-  (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+const isEmpty: Neutral = (value) => {
+  if (Array.isArray(value)) return value.length === 0;
+  if (typeof value !== 'object' || value === null) return absent(value) || value === '';
+  return Object.keys(value).length === 0;
+};
 const isTextFormat: Neutral = (value) =>
   absent(value) ||
   (typeof value === 'object' && value !== null && 'type' in value && value.type === 'text');

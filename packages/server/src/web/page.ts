@@ -32,7 +32,7 @@ ${info.contextTokensMax} tokens) with OpenAI's API at <code>/v1</code>.</p>
 ${renderTopology(info.topology)}
 <p class="state">Backend ${escape(info.backend)}, ${escape(info.isa)} · <span id="state">…</span></p>
 <form id="form">
-<textarea id="prompt" rows="3" placeholder="A prompt" aria-label="Prompt"></textarea>
+<textarea id="prompt" rows="3" placeholder="lighthouse (noun):" aria-label="Prompt"></textarea>
 <p><label><input type="checkbox" id="chat"${info.hasChatTemplate ? ' checked' : ' disabled'}> chat template</label>
 <label>output tokens <input type="number" id="tokens" value="128" min="1"></label>
 <label>temperature <input type="number" id="temperature" value="0" min="0" max="2" step="0.1"></label>
