@@ -11,8 +11,8 @@ for (const name of readdirSync(join(root, 'packages'))) {
   const objects = join(root, 'packages', name, 'build', 'CMakeFiles');
   if (!existsSync(objects)) continue;
   for (const path of readdirSync(objects, { recursive: true })) {
-    const isa = /_(avx2|avx512|amx)\.cc\.o$/.exec(path)?.[1];
-    if (isa === undefined) continue;
+    const [, source, isa] = /\.dir[/](.*_(avx2|avx512|amx)\.cc)\.o$/.exec(path) ?? [];
+    if (isa === undefined || !existsSync(join(root, 'packages', name, source))) continue;
     for (const symbol of weakSymbols(join(objects, path))) {
       if (!symbol.toLowerCase().includes(isa)) shared.push(`${path}: ${symbol}`);
     }

@@ -1,4 +1,4 @@
-// The same for CommonJS, and that both forms recognise each other's errors.
+// The same for CommonJS, on the model that the ESM program made; and both forms recognise each other's errors.
 const assert = require('node:assert/strict');
 
 for (const name of ['core', 'engine', 'kernels-cpu', 'm2n', 'scheduler', 'server']) {
@@ -6,7 +6,17 @@ for (const name of ['core', 'engine', 'kernels-cpu', 'm2n', 'scheduler', 'server
 }
 
 const { BackendError } = require('@megascale/core');
-const error = new BackendError('ERR_SHAPE', { message: 'too short' });
-import('@megascale/core').then(({ MegascaleError }) => {
-  assert.ok(MegascaleError.isInstance(error));
-});
+const { LLM } = require('@megascale/engine');
+
+void (async () => {
+  const { MegascaleError } = await import('@megascale/core');
+  assert.ok(MegascaleError.isInstance(new BackendError('ERR_SHAPE', { message: 'too short' })));
+
+  const llm = await LLM.load('model', { contextTokensMax: 64, threads: 1 });
+  let text = '';
+  for await (const piece of llm.generate('hello', { maxTokens: 4, ignoreEos: true }))
+    text += piece.text;
+  assert.equal(typeof text, 'string');
+  assert.ok(text.length > 0);
+  await llm.close();
+})();

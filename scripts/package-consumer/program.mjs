@@ -1,6 +1,6 @@
-// What a user's ESM program may rely on: every package imports, and importing loads no native code.
+// What a user's ESM program may rely on: every package imports, importing loads no native code, and a model answers,
+// the same colocated and on worker processes.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import * as core from '@megascale/core';
 import * as engine from '@megascale/engine';
 import * as kernelsCpu from '@megascale/kernels-cpu';
@@ -12,19 +12,35 @@ const packages = { core, engine, kernelsCpu, m2n, scheduler, server };
 for (const [name, exported] of Object.entries(packages)) {
   assert.ok(Object.keys(exported).length > 0, `${name} exports nothing`);
 }
-assert.deepEqual(
-  process.report.getReport().sharedObjects.filter((path) => path.endsWith('.node')),
-  [],
-  'importing loaded a native addon',
-);
+assert.deepEqual(loadedAddons(), [], 'importing loaded a native addon');
 
-const error = new core.BackendError('ERR_SHAPE', { message: 'too short' });
-assert.ok(core.MegascaleError.isInstance(error));
+await core.makeRandomCheckpoint('model', {
+  family: 'mixtral',
+  hidden: 64,
+  layers: 2,
+  experts: 4,
+  topK: 2,
+  expertWidth: 64,
+  heads: 4,
+  kvHeads: 2,
+  vocab: 512,
+  seed: 1,
+});
+const colocated = await generate({ colocated: true });
+const disaggregated = await generate({ attentionWorkers: 2, expertWorkers: 2, microBatches: 2 });
+assert.equal(colocated.length, 8);
+assert.deepEqual(disaggregated, colocated);
 
-const require = createRequire(import.meta.url);
-for (const name of ['kernels-cpu', 'm2n']) {
-  assert.equal(
-    require(`@megascale/${name}-${process.platform}-${process.arch}`).version(),
-    require(`@megascale/${name}/package.json`).version,
-  );
+async function generate(options) {
+  const llm = await engine.LLM.load('model', { ...options, contextTokensMax: 64, threads: 1 });
+  const tokens = [];
+  for await (const piece of llm.generate([1, 2, 3], { maxTokens: 8, ignoreEos: true })) {
+    tokens.push(...piece.tokens.map(({ id }) => id));
+  }
+  await llm.close();
+  return tokens;
+}
+
+function loadedAddons() {
+  return process.report.getReport().sharedObjects.filter((path) => path.endsWith('.node'));
 }
