@@ -16,7 +16,7 @@ const generousMs = 15_000;
 
 export function peerTests(test: TransportTest, run: RunTeam): void {
   const step = { type: 'step', tokens: [3, 4] } as const;
-  const silent = { type: 'sleep', ms: 4 * shortMs } as const;
+  const silent = { type: 'sleep', ms: 2 * shortMs } as const;
   const options = (m: number, n: number): PlainTransportOptions =>
     optionsFor(m, n, { peerTimeoutMs: shortMs });
 
@@ -41,7 +41,7 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
     const sent = { type: 'dispatch', layer: 0, microBatch: 0, tokens: 4 } as const;
     // Steps for as long as it takes until both ranks are at work.
     const steps = { type: 'random-steps', count: 5000, parkChance: 0, pauseMsMax: 2 } as const;
-    const attention = [[steps], [begun, sent, silent]] as const;
+    const attention = [[steps], [begun, sent, silent, silent]] as const;
     const report = await run({
       options: optionsFor(2, 1, { peerTimeoutMs: patientMs }),
       expertOptions: { peerTimeoutMs: shortMs },

@@ -109,4 +109,17 @@ export function lockstepTests(test: TransportTest, run: RunTeam): void {
     const attention = [[step], Array<typeof step>(30).fill(step)];
     expectWell(await run({ options, attention, expert: serving(2) }));
   });
+
+  test('an expert rank without rows may be busy for long, or gone', async () => {
+    const step = { type: 'step', tokens: [3, 4], experts: [0, 2] } as const;
+    const steps = Array<typeof step>(60).fill(step);
+    const busy = { type: 'sleep', ms: 300 } as const;
+    for (const other of [[busy, { type: 'serve' }], [{ type: 'close' }]] as const) {
+      const expert = [[{ type: 'serve' }], other] as const;
+      expectWell(
+        await run({ options: optionsFor(1, 2), attention: [steps], expert }),
+        other[0].type,
+      );
+    }
+  });
 }
