@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readGoldens, readLogits } from '../../../tools/goldens/read-goldens.js';
 import {
   buildModelGraph,
   randomWeightSource,
@@ -10,37 +10,12 @@ import {
 import { expectSameBits } from '../src/testing/expect-numbers.js';
 import { microBatch, openColocated, promptLogits, type Colocated } from '../src/testing/index.js';
 
-/** One `<case>.json` of tools/goldens/fixtures; its README says what each field means. */
-interface Golden {
-  readonly name: string;
-  readonly purpose: string;
-  readonly seed: number;
-  readonly config: unknown;
-  readonly logitsFile: string;
-  /** [rows, vocabulary]. */
-  readonly logitsShape: readonly [number, number];
-  readonly prompts: readonly GoldenPrompt[];
-}
-
-interface GoldenPrompt {
-  readonly promptTokens: readonly number[];
-  readonly greedyTokens: readonly number[];
-  readonly tokenMargins: readonly number[];
-  readonly firstPosition: number;
-  readonly promptRows: number;
-  readonly greedyRows: number;
-  readonly firstRow: number;
-}
-
 /** Every logit of the reference is this close to that of Transformers in f32. */
 const logitBound = 2e-4;
 /** A greedy token must be the same where two logits so far off could not change it. */
 const tokenMargin = 2 * logitBound;
 
-const fixtures = new URL('../../../tools/goldens/fixtures/', import.meta.url);
-const goldens = readdirSync(fixtures)
-  .filter((file) => /^(mixtral|qwen3)-.*\.json$/.test(file))
-  .map((file) => JSON.parse(readFileSync(new URL(file, fixtures), 'utf8')) as Golden);
+const goldens = readGoldens();
 
 describe('reference against Transformers', () => {
   it('has cases of both families', () => {
@@ -49,7 +24,7 @@ describe('reference against Transformers', () => {
   });
 
   describe.each(goldens)('$name ($purpose)', (golden) => {
-    const expected = readRows(golden);
+    const expected = readLogits(golden);
     const graph = graphOf(golden.config);
     let backend: Backend;
     let colocated: Colocated;
@@ -89,17 +64,6 @@ describe('reference against Transformers', () => {
 
 function graphOf(config: unknown): ModelGraph {
   return buildModelGraph(config);
-}
-
-/** Logits by row: (first row, rows) → [rows, vocabulary]. */
-function readRows(golden: Golden): (first: number, count: number) => Float32Array {
-  const bytes = readFileSync(new URL(golden.logitsFile, fixtures));
-  const [rowCount, vocabulary] = golden.logitsShape;
-  expect(bytes.byteLength).toBe(4 * rowCount * vocabulary);
-  const all = Float32Array.from({ length: rowCount * vocabulary }, (_, i) =>
-    bytes.readFloatLE(4 * i),
-  );
-  return (first, count) => all.subarray(first * vocabulary, (first + count) * vocabulary);
 }
 
 /** One token at a position of the sequence on the first pages → its logits. */

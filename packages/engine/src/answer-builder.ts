@@ -17,7 +17,6 @@ export class AnswerBuilder {
   readonly #promptTokens: number;
   #outputTokens = 0;
   #held: OutputToken[] = [];
-  #finished = false;
 
   constructor(tokenizer: Tokenizer, promptTokenIds: readonly number[], options: AnswerOptions) {
     this.#tokenizer = tokenizer;
@@ -25,10 +24,6 @@ export class AnswerBuilder {
     this.#stopTexts = new StopTexts(options.stop);
     this.#eosTokenIds = new Set(options.eosTokenIds);
     this.#promptTokens = promptTokenIds.length;
-  }
-
-  get finished(): boolean {
-    return this.#finished;
   }
 
   /** The piece this token completes; undefined while text is held back. Tokens travel with the piece their text is in. */
@@ -52,7 +47,6 @@ export class AnswerBuilder {
   }
 
   #finish(text: string, finishReason: 'stop' | 'length'): Piece {
-    this.#finished = true;
     return {
       ...this.#piece(text),
       finishReason,

@@ -1,7 +1,9 @@
 import {
   bytesPerElement,
   expertRank,
+  layerIndex,
   localExpertTable,
+  microBatchIndex,
   RowList,
   TransportError,
   type AttentionPort,
@@ -46,7 +48,7 @@ export class ColocatedPort implements AttentionPort {
   readonly #rows: RowList;
   readonly #sources: readonly RowSource[];
   readonly #one: RowSource[] = [];
-  readonly #tickets: Ticket[] = [];
+  readonly #tickets: readonly Ticket[];
   readonly #busy: boolean[] = [];
 
   constructor(options: ColocatedOptions) {
@@ -60,6 +62,11 @@ export class ColocatedPort implements AttentionPort {
       topK,
       rowsMax: options.tokensPerSlotMax * topK,
     });
+    this.#tickets = this.slots.map((_, index) => ({
+      layer: layerIndex(0),
+      microBatch: microBatchIndex(index),
+      tokens: 0,
+    }));
     this.#sources = this.slots.map(({ expertIds }, slotIndex) => ({
       slotIndex,
       tokens: 0,
@@ -73,7 +80,8 @@ export class ColocatedPort implements AttentionPort {
 
   dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
     const source = this.#sources[microBatch];
-    if (source === undefined || this.#busy[microBatch] === true) {
+    const ticket = this.#tickets[microBatch];
+    if (source === undefined || ticket === undefined || this.#busy[microBatch] === true) {
       throw new TransportError('ERR_SLOT_BUSY', {
         message: `Micro-batch ${String(microBatch)} has no free slot: release its ticket first.`,
         details: { microBatch },
@@ -83,7 +91,6 @@ export class ColocatedPort implements AttentionPort {
     this.#one[0] = source;
     this.#rows.merge(layer, this.#one, 1);
     this.#runExperts(layer);
-    const ticket = (this.#tickets[microBatch] ??= { layer, microBatch, tokens });
     ticket.layer = layer;
     ticket.tokens = tokens;
     this.#busy[microBatch] = true;

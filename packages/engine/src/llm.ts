@@ -128,7 +128,8 @@ export class LLM implements LanguageModel {
   }
 
   renderChat(messages: readonly ChatMessage[]): string {
-    if (this.#chatTemplate !== undefined) return this.#chatTemplate.render({ messages: messages.map((message) => ({ ...message })) });
+    if (this.#chatTemplate !== undefined)
+      return this.#chatTemplate.render({ messages: messages.map((message) => ({ ...message })) });
     throw new RequestError('ERR_REQUEST_INVALID', {
       message: `Model ${this.info.name} has no chat template. Use a plain prompt (/v1/completions) instead.`,
     });
@@ -160,12 +161,12 @@ export class LLM implements LanguageModel {
       eosTokenIds: options.ignoreEos === true ? [] : this.info.eosTokenIds,
     });
     try {
-      while (!answer.finished) {
+      for (;;) {
         for (const token of await stream.next()) {
           throwIfAborted(options.signal);
           const piece = answer.add(token);
           if (piece !== undefined) yield piece;
-          if (answer.finished) return;
+          if (piece?.finishReason !== undefined) return;
         }
       }
     } finally {

@@ -24,8 +24,9 @@ describe('parseOptions', () => {
     [{ gather: { type: 'sometimes' } }, 'gather'],
   ])('refuses %j and names the option', (options, path) => {
     expect(() => parseOptions(options as never)).toThrow(
-      expect.objectContaining({ code: 'ERR_CONFIG_FIELD', message: expect.stringContaining(path) }),
+      expect.objectContaining({ code: 'ERR_CONFIG_FIELD' }),
     );
+    expect(() => parseOptions(options as never)).toThrow(path);
   });
 
   it('refuses an option it does not know', () => {
