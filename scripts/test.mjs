@@ -15,6 +15,7 @@ const checks = [
   ['format', () => runTool('prettier', ['--check', '.', '--log-level=warn'])],
   ['native format', () => run(process.execPath, ['scripts/format-native.mjs'])],
   ['native symbols', () => run(process.execPath, ['scripts/check-native-symbols.mjs'])],
+  ['reference pages', () => runTool('typedoc', ['--emit', 'none', '--logLevel', 'Warn'])],
   ['packages', () => run(process.execPath, ['scripts/check-packages.mjs'])],
   ['tests', runUnitTests],
 ];
