@@ -234,8 +234,8 @@ export class Coordinator {
   #requireFleet(): Fleet {
     if (this.#state === 'ready' && this.#fleet !== undefined) return this.#fleet;
     throw new RequestError('ERR_UNAVAILABLE', {
-      message: `The engine is ${this.#state}${this.#reason === undefined ? '' : `: ${this.#reason}`}. Retry later.`,
-      details: { state: this.#state },
+      message: `The engine takes no requests now, its state is "${this.#state}". Retry later.`,
+      details: { state: this.#state, reason: this.#reason },
     });
   }
 

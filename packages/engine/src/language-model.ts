@@ -6,8 +6,12 @@ export interface LanguageModel {
   /** Text → token ids, with the special tokens the model expects in front. */
   encode(text: string): number[];
   detokenize(tokenIds: readonly number[]): string;
-  /** Renders the model's chat template. Rejects with RequestError 'ERR_REQUEST_INVALID' when there is none or it refuses the messages. */
-  renderChat(messages: readonly ChatMessage[]): string;
+  /**
+   * Messages → prompt token ids, by the model's chat template, which also says where the assistant's answer begins.
+   *
+   * @throws RequestError 'ERR_REQUEST_INVALID' when there is no template or it refuses the messages.
+   */
+  encodeChat(messages: readonly ChatMessage[]): number[];
   /**
    * Generates from a text or from token ids. The iteration ends with a piece that has a `finishReason`; it throws RequestError ('ERR_CONTEXT_LENGTH',
    * 'ERR_REQUEST_INVALID', 'ERR_QUEUE_FULL', 'ERR_UNAVAILABLE', 'ERR_ABORTED') or TransportError when a worker is lost. Leaving the

@@ -127,12 +127,16 @@ export class LLM implements LanguageModel {
     return this.#tokenizer.decode(tokenIds);
   }
 
-  renderChat(messages: readonly ChatMessage[]): string {
-    if (this.#chatTemplate !== undefined)
-      return this.#chatTemplate.render({ messages: messages.map((message) => ({ ...message })) });
-    throw new RequestError('ERR_REQUEST_INVALID', {
-      message: `Model ${this.info.name} has no chat template. Use a plain prompt (/v1/completions) instead.`,
-    });
+  encodeChat(messages: readonly ChatMessage[]): number[] {
+    if (this.#chatTemplate === undefined) {
+      throw new RequestError('ERR_REQUEST_INVALID', {
+        message: `Model ${this.info.name} has no chat template. Use /v1/completions with a text prompt.`,
+        details: { field: 'messages' },
+      });
+    }
+    const text = this.#chatTemplate.render({ messages: messages.map((each) => ({ ...each })) });
+    // The template writes the special tokens itself.
+    return this.#tokenizer.encode(text, { addSpecialTokens: false });
   }
 
   async *generate(

@@ -16,11 +16,10 @@ let ending = false;
 let pendingSends = 0;
 let allSent: (() => void) | undefined;
 
-// Ctrl-C reaches the whole foreground group; the coordinator decides what it means and drains first.
+// Ctrl-C, and a service manager's SIGTERM, reach the whole group; the coordinator decides what they mean and drains first. If it
+// is gone, so is the channel, and this process ends by that.
 process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => {
-  end(0);
-});
+process.on('SIGTERM', () => undefined);
 process.on('disconnect', () => {
   end(0);
 });

@@ -74,8 +74,14 @@ export class ScriptedModel implements LanguageModel {
     return String.fromCodePoint(...shown);
   }
 
-  renderChat(messages: readonly ChatMessage[]): string {
-    return messages.map(({ role, content }) => `<${role}>${content}`).join('');
+  encodeChat(messages: readonly ChatMessage[]): number[] {
+    if (!this.info.hasChatTemplate) {
+      throw new RequestError('ERR_REQUEST_INVALID', {
+        message: 'No chat template. Use a text prompt.',
+        details: { field: 'messages' },
+      });
+    }
+    return this.encode(messages.map(({ role, content }) => `<${role}>${content}`).join(''));
   }
 
   async *generate(

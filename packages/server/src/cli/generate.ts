@@ -1,7 +1,6 @@
 import type { LanguageModel } from '@megascale/engine';
 import { Command } from 'commander';
 import type { LogLevel } from '../config.js';
-import { chatPrompt } from '../openai/chat-prompt.js';
 import { presentFields } from '../present-fields.js';
 import type { CliWorld } from './cli-world.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
@@ -130,7 +129,7 @@ async function runAll({ model, lines, flags, world, signal }: BatchRun): Promise
   const results = await mapTogether(lines, ({ prompt, options }) => {
     const rendered =
       flags.chat === true && typeof prompt === 'string'
-        ? chatPrompt(model, [{ role: 'user', content: prompt }])
+        ? model.encodeChat([{ role: 'user', content: prompt }])
         : prompt;
     return runPrompt(model, rendered, { options: { ...options, signal }, clock, onText });
   });

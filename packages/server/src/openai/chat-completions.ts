@@ -3,7 +3,6 @@ import { z } from 'zod';
 import type { HttpContext } from '../http-context.js';
 import { usageFields, type AnswerPlan } from './answers.js';
 import { boundedList } from './bounded-list.js';
-import { chatPrompt } from './chat-prompt.js';
 import { alternativesMax, commonFields, generateOptions, optional, text } from './common-fields.js';
 import { chatLogprobs } from './logprobs.js';
 import { checkModel } from './models.js';
@@ -56,7 +55,7 @@ export async function handleChatCompletion(
 }
 
 function planAnswers({ model }: HttpContext, fields: Fields): AnswerPlan[] {
-  const prompt = chatPrompt(model, fields.messages.map(plainMessage));
+  const prompt = model.encodeChat(fields.messages.map(plainMessage));
   const logprobs = fields.logprobs === true ? { logprobs: fields.top_logprobs ?? 0 } : {};
   return Array.from({ length: fields.n ?? 1 }, (_, index) => ({
     index,
