@@ -81,7 +81,8 @@ export class ScriptedModel implements LanguageModel {
         details: { field: 'messages' },
       });
     }
-    return this.encode(messages.map(({ role, content }) => `<${role}>${content}`).join(''));
+    const text = messages.map(({ role, content }) => `<${role}>${content}`).join('');
+    return Array.from(text, (character) => character.codePointAt(0) ?? 0);
   }
 
   async *generate(
