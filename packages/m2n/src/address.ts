@@ -34,8 +34,9 @@ export interface ExpectedPeer {
 /**
  * Reads an address that came from outside and checks it against what this worker expects.
  *
- * @throws TransportError 'ERR_PROTOCOL_VERSION' when the peer speaks another version or was started with
- * other options (the message names the first that differs), 'ERR_FRAME_INVALID' when it is no address.
+ * @throws TransportError 'ERR_PROTOCOL_VERSION' when the peer speaks another version or was started
+ * with other options (the message names the first that differs), 'ERR_FRAME_INVALID' when it is no
+ * address.
  */
 export function parseAddress(text: string, expected: ExpectedPeer): Address {
   const who = `${expected.role} rank ${expected.rank}`;

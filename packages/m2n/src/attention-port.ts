@@ -35,8 +35,9 @@ export interface AttentionPortParts {
 }
 
 /**
- * Attention side of M2N over shared memory. The slots lie in this rank's own segment, where expert ranks read
- * rows and write answers in place; a dispatch sends frames of one cache line that tell them to look.
+ * Attention side of M2N over shared memory. The slots lie in this rank's own segment, where expert
+ * ranks read rows and write answers in place; a dispatch sends frames of one cache line that tell
+ * them to look.
  */
 export class SharedAttentionPort implements AttentionPort {
   readonly slots: readonly AttentionSlot[];
@@ -68,8 +69,8 @@ export class SharedAttentionPort implements AttentionPort {
 
   beginStep(microBatches: readonly MicroBatchIndex[]): void {
     this.mustBeOpen();
-    // A rank that was parked joins at the step after the one under way: nobody waits for layers that it would
-    // have to catch up on. A rank at work that fell behind joins the step under way.
+    // A rank that was parked joins at the step after the one under way: nobody waits for layers
+    // that it would have to catch up on. A rank at work that fell behind joins the step under way.
     const seen = this.links.stepSeen();
     const { step } = this.cursor.position;
     this.cursor.begin(

@@ -35,8 +35,8 @@ export interface ExpertPortParts {
 }
 
 /**
- * Expert side of M2N over shared memory. Rows are read and answers written where they lie, in the attention
- * ranks' segments; a reply stores one word per micro-batch.
+ * Expert side of M2N over shared memory. Rows are read and answers written where they lie, in the
+ * attention ranks' segments; a reply stores one word per micro-batch.
  */
 export class SharedExpertPort implements ExpertPort {
   readonly slots: readonly ExpertSlot[];

@@ -49,8 +49,8 @@ export class FrameInbox {
   }
 
   /**
-   * True with something in `gather.served`, false once every attention rank has closed. There is no deadline
-   * while nothing is held.
+   * True with something in `gather.served`, false once every attention rank has closed. There is no
+   * deadline while nothing is held.
    *
    * @throws TransportError 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_FRAME_INVALID'
    */
@@ -97,7 +97,10 @@ export class FrameInbox {
     }
   }
 
-  /** For attention ranks: the greatest step seen, and whom this rank waits for. Stored only when they change. */
+  /**
+   * For attention ranks: the greatest step seen, and whom this rank waits for. Stored only when
+   * they change.
+   */
   private publish(): void {
     const { words, gather } = this.options;
     if (gather.stepSeen !== this.publishedStep) {

@@ -4,9 +4,10 @@ import type { PairWords } from './segment-layout.js';
 import { frameKind, frameWord, frameWords, ringFrames } from './wire-format.js';
 
 /**
- * A single-producer, single-consumer ring of frames in an attention rank's segment. The words of a frame are
- * written first; the store of `ringHead` that follows makes them visible (release), and the reader's load of
- * `ringHead` pairs with it (acquire). All word accesses are `Atomics`, which are at least that strong.
+ * A single-producer, single-consumer ring of frames in an attention rank's segment. The words of a
+ * frame are written first; the store of `ringHead` that follows makes them visible (release), and
+ * the reader's load of `ringHead` pairs with it (acquire). All word accesses are `Atomics`, which
+ * are at least that strong.
  */
 export class FrameWriter {
   private written = 0;
@@ -55,7 +56,10 @@ export class FrameReader {
     private readonly shape: PortShape,
   ) {}
 
-  /** Takes the next frame into `frame`. 'invalid': the memory holds what no writer of this version writes. */
+  /**
+   * Takes the next frame into `frame`. 'invalid': the memory holds what no writer of this version
+   * writes.
+   */
   read(frame: Frame): ReadResult {
     const { words } = this;
     const unread = (Atomics.load(words, this.pair.ringHead) - this.readCount) >>> 0;
@@ -95,7 +99,10 @@ export class FrameReader {
   }
 }
 
-/** A non-negative integer below 2⁵³ as two words, low first: a reader between the two sees too small a value. */
+/**
+ * A non-negative integer below 2⁵³ as two words, low first: a reader between the two sees too small
+ * a value.
+ */
 export function storeLong(words: Int32Array, index: number, value: number): void {
   Atomics.store(words, index, value | 0);
   Atomics.store(words, index + 1, Math.floor(value / 2 ** 32));

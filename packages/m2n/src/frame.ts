@@ -5,7 +5,10 @@ export interface Position {
   microBatch: number;
 }
 
-/** What an attention rank tells one expert rank about one micro-batch of one layer. Reused, so mutable. */
+/**
+ * What an attention rank tells one expert rank about one micro-batch of one layer. Reused, so
+ * mutable.
+ */
 export interface Frame extends Position {
   type: 'rows' | 'park';
   /** Grows by one per frame of a pair of ranks, modulo 2³². */

@@ -8,8 +8,9 @@ export interface HeldFrame extends Frame {
 }
 
 /**
- * 'serve': the first `servedCount` of `served` are to be computed together; they are no longer held. 'wait': for
- * `waitsForRank`, or until `waitsUntilUs`. 'idle': nothing is held. 'ended': and every rank has closed.
+ * 'serve': the first `servedCount` of `served` are to be computed together; they are no longer
+ * held. 'wait': for `waitsForRank`, or until `waitsUntilUs`. 'idle': nothing is held. 'ended': and
+ * every rank has closed.
  */
 export type GatherDecision = 'serve' | 'wait' | 'idle' | 'ended';
 
@@ -32,21 +33,25 @@ interface RankState {
 /**
  * Decides which frames an expert rank computes together. Knows no memory and no clock.
  *
- * Lockstep. Let p be the least position among the held frames. Rank r is waited for when it is active, holds
- * nothing here, has announced that its next frame may stand at p or before, and is at most one step behind p.
- * If there is none, all held frames at p are served.
+ * Lockstep. Let p be the least position among the held frames. Rank r is waited for when it is
+ * active, holds nothing here, has announced that its next frame may stand at p or before, and is at
+ * most one step behind p. If there is none, all held frames at p are served.
  *
- * Why this cannot deadlock, with any number of expert ranks that decide on their own: take the unanswered frame
- * with the least position p of all, of rank A, at expert rank e. Suppose e waits for rank r. Then r is not
- * blocked in `combine`: it would wait for a frame at q ≥ p, and ranks send in ascending order to every expert
- * rank, so r has sent e a frame at q or later, and what it announced after q stands behind p: e would not wait.
- * Nor is r blocked for room in a ring, because `receive` empties rings at once. So r is at work and will send,
- * park or close, each of which ends the wait. Frame A is therefore served, and the argument starts again.
- * How far a rank may be behind plays no part in this: that rule only stops ranks that share no steps from
- * pacing each other.
+ * Why this cannot deadlock, with any number of expert ranks that decide on their own: take the
+ * unanswered frame with the least position p of all, of rank A, at expert rank e. Suppose e waits
+ * for rank r. Then r is not blocked in `combine`: it would wait for a frame at q ≥ p, and ranks
+ * send in ascending order to every expert rank, so r has sent e a frame at q or later, and what it
+ * announced after q stands behind p: e would not wait. Nor is r blocked for room in a ring, because
+ * `receive` empties rings at once. So r is at work and will send, park or close, each of which ends
+ * the wait. Frame A is therefore served, and the argument starts again. How far a rank may be
+ * behind plays no part in this: that rule only stops ranks that share no steps from pacing each
+ * other.
  */
 export class Gather {
-  /** [attention ranks] the first `servedCount` are the frames to serve now. Entries are reused by `arrive`. */
+  /**
+   * [attention ranks] the first `servedCount` are the frames to serve now. Entries are reused by
+   * `arrive`.
+   */
   readonly served: HeldFrame[] = [];
   servedCount = 0;
   waitsForRank = -1;
@@ -79,7 +84,10 @@ export class Gather {
     }));
   }
 
-  /** Takes a copy of `frame`. False when the rank breaks its order or sends more than its slots hold. */
+  /**
+   * Takes a copy of `frame`. False when the rank breaks its order or sends more than its slots
+   * hold.
+   */
   arrive(attentionRank: number, frame: Frame, nowUs: number): boolean {
     const rank = this.rank(attentionRank);
     if (rank.closed) return true;

@@ -30,11 +30,12 @@ export interface Joined {
 }
 
 /**
- * Makes this worker's segment, trades addresses, maps the segments of the other pool, and returns once all of
- * them have mapped this one. The time until every worker has given its address is the rendezvous's affair: it
- * knows who is still loading weights. From then on `peerTimeoutMs` holds.
+ * Makes this worker's segment, trades addresses, maps the segments of the other pool, and returns
+ * once all of them have mapped this one. The time until every worker has given its address is the
+ * rendezvous's affair: it knows who is still loading weights. From then on `peerTimeoutMs` holds.
  *
- * @throws TransportError 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_PROTOCOL_VERSION', 'ERR_FRAME_INVALID'
+ * @throws TransportError 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_PROTOCOL_VERSION',
+ * 'ERR_FRAME_INVALID'
  */
 export async function joinPeers(join: JoinOptions): Promise<Joined> {
   const { memory, shape, self } = join;

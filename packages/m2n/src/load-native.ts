@@ -12,7 +12,8 @@ let addon: unknown;
  * The native addon of this package: the prebuilt one of the platform package, else the local build.
  * Loaded on the first call, never by importing this package, and then kept.
  *
- * @throws BackendError `ERR_NATIVE_LOAD`; the message lists every place tried and what went wrong there.
+ * @throws BackendError `ERR_NATIVE_LOAD`; the message lists every place tried and what went wrong
+ * there.
  */
 export function loadNative(): unknown {
   addon ??= loadFirst([platformPackage, localBuild]);

@@ -42,7 +42,8 @@ export const loopbackMemory: SharedMemory = {
         if (!isSegmentMessage(data)) return;
         channel.close();
         if (data.buffer.byteLength === byteLength) {
-          // The end of a thread cannot be seen from another one; a wait for it ends by its deadline.
+          // The end of a thread cannot be seen from another one; a wait for it ends by its
+          // deadline.
           resolve({ buffer: data.buffer, isAlive: () => true });
         } else {
           reject(new Error(`it has ${data.buffer.byteLength} bytes, not ${byteLength}`));

@@ -2,7 +2,10 @@ import type { TransportFactory } from '@megascale/core';
 import { loopbackMemory } from './loopback-memory.js';
 import { sharedMemoryTransport } from './transport.js';
 
-/** Between threads of one process. Needs nothing but Node: for tests, and the oracle of the contract. */
+/**
+ * Between threads of one process. Needs nothing but Node: for tests, and the oracle of the
+ * contract.
+ */
 export const loopback: TransportFactory = sharedMemoryTransport(loopbackMemory, () =>
   Promise.resolve({ available: true }),
 );

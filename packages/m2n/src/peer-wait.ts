@@ -20,8 +20,9 @@ export interface PeerWaitOptions {
 }
 
 /**
- * One wait at a time: `begin`, then for each look at the work `seen` before it and `sleep` after it. What the
- * caller looks for between the two is never missed, because whoever provides it rings afterwards.
+ * One wait at a time: `begin`, then for each look at the work `seen` before it and `sleep` after
+ * it. What the caller looks for between the two is never missed, because whoever provides it rings
+ * afterwards.
  */
 export class PeerWait {
   private beganUs = 0;

@@ -33,7 +33,10 @@ export interface PairWords {
   readonly replies: number;
 }
 
-/** The segment of an attention rank: control words, a ring and replies per expert rank, then the slots. */
+/**
+ * The segment of an attention rank: control words, a ring and replies per expert rank, then the
+ * slots.
+ */
 export interface AttentionSegmentLayout {
   readonly byteLength: number;
   /** [expert ranks] */

@@ -1,4 +1,7 @@
-/** A thread's place in the world, enough to reach its memory and to see its end. Plain data, travels as JSON. */
+/**
+ * A thread's place in the world, enough to reach its memory and to see its end. Plain data, travels
+ * as JSON.
+ */
 export type Location = Readonly<Record<string, unknown>>;
 
 /** Memory this thread made for its peers. */
@@ -26,14 +29,16 @@ export interface DoorbellWait {
 }
 
 /**
- * How workers come to share memory and wake each other: all that differs between `loopback` and `shm`.
- * A wait may return early for no reason; a ring is never lost (see native/shm/doorbell.hpp).
+ * How workers come to share memory and wake each other: all that differs between `loopback` and
+ * `shm`. A wait may return early for no reason; a ring is never lost (see native/shm/doorbell.hpp).
  */
 export interface SharedMemory {
   /** Name of the transport. */
   readonly name: string;
   create(byteLength: number): OwnedMemory;
-  /** Rejects when the memory cannot be reached or has another size. `location` comes from outside. */
+  /**
+   * Rejects when the memory cannot be reached or has another size. `location` comes from outside.
+   */
   open(location: Location, byteLength: number): Promise<PeerMemory>;
   /** Sleeps until the doorbell of this segment rings, at most `wait.timeoutUs`. */
   waitForRing(words: Int32Array, wait: DoorbellWait): void;

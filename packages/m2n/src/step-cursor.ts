@@ -19,7 +19,10 @@ export class StepCursor {
     this.microBatches = new Int32Array(slotCount);
   }
 
-  /** @throws TransportError 'ERR_FRAME_INVALID' when the micro-batches are not a step's: none, out of range, not ascending. */
+  /**
+   * @throws TransportError 'ERR_FRAME_INVALID' when the micro-batches are not a step's: none, out
+   * of range, not ascending.
+   */
   begin(step: number, microBatches: readonly MicroBatchIndex[]): void {
     let previous = -1;
     for (const microBatch of microBatches) {

@@ -41,7 +41,10 @@ export class TicketTable {
     );
   }
 
-  /** @throws TransportError 'ERR_SLOT_OVERFLOW' without such a slot, 'ERR_SLOT_BUSY' while it is in use. */
+  /**
+   * @throws TransportError 'ERR_SLOT_OVERFLOW' without such a slot, 'ERR_SLOT_BUSY' while it is in
+   * use.
+   */
   free(microBatch: MicroBatchIndex): Ticket {
     const ticket = this.tickets[microBatch];
     if (ticket === undefined) {
@@ -61,7 +64,9 @@ export class TicketTable {
     return ticket;
   }
 
-  /** @throws TransportError 'ERR_SLOT_BUSY' unless the ticket is of this table and in this state. */
+  /**
+   * @throws TransportError 'ERR_SLOT_BUSY' unless the ticket is of this table and in this state.
+   */
   inState(ticket: DispatchTicket, state: TicketState): Ticket {
     const own = this.tickets[ticket.microBatch];
     if (own !== ticket) {

@@ -6,7 +6,9 @@ import { portShape } from './port-shape.js';
 import { attentionSegmentLayout, expertSegmentBytes } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
 
-/** A transport over memory that all its workers share; `loopback` and `shm` differ in `memory` only. */
+/**
+ * A transport over memory that all its workers share; `loopback` and `shm` differ in `memory` only.
+ */
 export function sharedMemoryTransport(
   memory: SharedMemory,
   probe: TransportFactory['probe'],

@@ -27,7 +27,9 @@ export const segmentWord = {
   /** Expert segments: greatest step seen in any frame, low then high 32 bits. Monotonic. */
   stepSeenLow: 48,
   stepSeenHigh: 49,
-  /** Expert segments: attention rank + 1 that the gather waits for; 0 = none. For error messages. */
+  /**
+   * Expert segments: attention rank + 1 that the gather waits for; 0 = none. For error messages.
+   */
   waitsFor: 50,
   /** [peers] 1 once that peer has mapped this segment. */
   peerMapped: 64,
@@ -65,7 +67,10 @@ export const frameWords = cacheLineWords;
 /** Frames of one ring, a power of two. A reader in `receive` empties it at once. */
 export const ringFrames = 64;
 
-/** Slots start here and their parts at multiples of it, so that kernels may use aligned vector loads. */
+/**
+ * Slots start here and their parts at multiples of it, so that kernels may use aligned vector
+ * loads.
+ */
 export const slotAlignmentBytes = 64;
 
 /** Limits of what an address or an option may ask for. */

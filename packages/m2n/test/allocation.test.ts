@@ -6,8 +6,8 @@ import { openPorts, smallOptions } from './one-thread.js';
 const warmUpSteps = 5000;
 const countedSteps = 500;
 /**
- * The engine boxes each clock reading that passes from one function to another in 16 bytes, four in all; an
- * object or array per call would add more than is left to this limit.
+ * The engine boxes each clock reading that passes from one function to another in 16 bytes, four in
+ * all; an object or array per call would add more than is left to this limit.
  */
 const bytesPerRoundMax = 96;
 
@@ -33,7 +33,8 @@ describe('open ports', () => {
     };
     for (let step = 0; step < warmUpSteps; step++) runStep();
 
-    // Compilers and the collector disturb single measurements; what is allocated shows in all of them.
+    // Compilers and the collector disturb single measurements; what is allocated shows in all of
+    // them.
     const measured = Array.from({ length: 10 }, () => {
       const before = process.memoryUsage().heapUsed;
       for (let step = 0; step < countedSteps; step++) runStep();

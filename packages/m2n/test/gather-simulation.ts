@@ -26,13 +26,15 @@ export interface SimulationResult {
   readonly serves: number;
 }
 
-/** Work of one attention rank as it happens: undefined = ready to go on, else what it is blocked by. */
+/**
+ * Work of one attention rank as it happens: undefined = ready to go on, else what it is blocked by.
+ */
 type Blocker = (() => boolean) | undefined;
 
 /**
- * Attention and expert ranks without memory, threads or time: every turn one rank that can do something, chosen
- * at random, does it. Frames take their time on the way. A rank that can do nothing is blocked; when all are,
- * the protocol is stuck.
+ * Attention and expert ranks without memory, threads or time: every turn one rank that can do
+ * something, chosen at random, does it. Frames take their time on the way. A rank that can do
+ * nothing is blocked; when all are, the protocol is stuck.
  */
 export class GatherSimulation {
   readonly trouble: string[] = [];
@@ -182,7 +184,9 @@ function* attentionWork(rank: number, simulation: GatherSimulation): Generator<B
   for (const { gather } of experts) gather.close(rank);
 }
 
-/** Sends the frame at the cursor to all experts; the result says whether an answer is still missing. */
+/**
+ * Sends the frame at the cursor to all experts; the result says whether an answer is still missing.
+ */
 function dispatch(rank: number, cursor: StepCursor, simulation: GatherSimulation): () => boolean {
   const { options, random, experts } = simulation;
   const place: Position = { ...cursor.position };

@@ -9,8 +9,9 @@ export function residentExperts(placement: Placement, rank: ExpertRank): readonl
 }
 
 /**
- * [expertCount] where the rows of each expert go on `rank`: its place among the resident experts, or -1
- * when they go to another rank. A replica that is not the first of its placement gets no rows.
+ * [expertCount] where the rows of each expert go on `rank`: its place among the resident experts,
+ * or -1 when they go to another rank. A replica that is not the first of its placement gets no
+ * rows.
  */
 export function localExpertTable(placement: Placement, rank: ExpertRank): Int32Array {
   const table = new Int32Array(placement.length).fill(-1);

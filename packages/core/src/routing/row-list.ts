@@ -25,8 +25,9 @@ export interface RowListOptions {
 /**
  * An `ExpertInput` whose arrays are allocated once and filled again for every merge.
  *
- * `merge` is a counting sort: rows come out sorted by local expert, and within one expert in the order of
- * the sources and of their tokens. Sources must therefore be given by attention rank, then micro-batch.
+ * `merge` is a counting sort: rows come out sorted by local expert, and within one expert in the
+ * order of the sources and of their tokens. Sources must therefore be given by attention rank, then
+ * micro-batch.
  */
 export class RowList implements ExpertInput {
   layer: LayerIndex = layerIndex(0);
@@ -47,10 +48,11 @@ export class RowList implements ExpertInput {
   }
 
   /**
-   * Replaces the content by the rows of the first `sourceCount` sources that belong to local experts.
+   * Replaces the content by the rows of the first `sourceCount` sources that belong to local
+   * experts.
    *
-   * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, or more rows
-   * than `rowsMax`; the list is then empty.
+   * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, or
+   * more rows than `rowsMax`; the list is then empty.
    */
   merge(layer: LayerIndex, sources: readonly RowSource[], sourceCount: number): this {
     this.layer = layer;
@@ -102,7 +104,8 @@ export class RowList implements ExpertInput {
         const answerRow = token * topK + k;
         const local = localExperts[source.expertIds[answerRow] ?? -1] ?? -1;
         if (local < 0) continue;
-        // A row outside the lists is dropped by the typed arrays: foreign ids may change while we read.
+        // A row outside the lists is dropped by the typed arrays: foreign ids may change while we
+        // read.
         const row = this.nextRow[local] ?? 0;
         this.nextRow[local] = row + 1;
         this.slotIndex[row] = source.slotIndex;

@@ -7,7 +7,10 @@ import type { AttentionAction, ParticipantPlan } from './transport-script.js';
 const noExpertChance = 0.15;
 const emptyMicroBatchChance = 0.15;
 
-/** Plays an attention worker: random hidden states and routes instead of a model, and checks every answer. */
+/**
+ * Plays an attention worker: random hidden states and routes instead of a model, and checks every
+ * answer.
+ */
 export class AttentionActor {
   readonly trouble: string[] = [];
   /** [expert ranks] */

@@ -15,7 +15,9 @@ export interface TransportContractOptions {
   readonly name: string;
   /** The transport's name, by which participants find it. */
   readonly transport: string;
-  /** `participantThreads` or `participantProcesses` of a file that calls `runTransportParticipant`. */
+  /**
+   * `participantThreads` or `participantProcesses` of a file that calls `runTransportParticipant`.
+   */
   readonly start: () => Participant;
   readonly skip?: ContractSkips;
   /** Why the transport cannot be tested on this machine, if so. */
@@ -23,8 +25,9 @@ export interface TransportContractOptions {
 }
 
 /**
- * What every transport must keep, as tests over real threads or processes. Attention participants send random
- * rows; experts answer with a formula of row, expert and layer, so that a row that went astray shows.
+ * What every transport must keep, as tests over real threads or processes. Attention participants
+ * send random rows; experts answer with a formula of row, expert and layer, so that a row that went
+ * astray shows.
  */
 export function transportContract(options: TransportContractOptions): void {
   const { name, transport, start, skip, absent } = options;

@@ -27,8 +27,8 @@ type Outcome = ParticipantReport['outcomes'][number];
 type Addresses = Extract<MessageToParticipant, { readonly type: 'addresses' }>;
 
 /**
- * The whole of a participant's start file: plays one worker after the other, as `transportContract` asks for
- * in messages, in this thread or process. Returns at the last one.
+ * The whole of a participant's start file: plays one worker after the other, as `transportContract`
+ * asks for in messages, in this thread or process. Returns at the last one.
  */
 export async function runTransportParticipant(
   factories: readonly TransportFactory[],

@@ -10,7 +10,10 @@ export interface RowOrigin {
 /** Fills answers before a dispatch: an expert that answers what nobody asked for overwrites it. */
 export const untouched = -7;
 
-/** The first value of a row; the others count up from it. Exact in f32, and hardly ever the same for two rows. */
+/**
+ * The first value of a row; the others count up from it. Exact in f32, and hardly ever the same for
+ * two rows.
+ */
 export function rowValue({ attentionRank, step, layer, microBatch, token }: RowOrigin): number {
   let hash = 0x9e3779b9;
   for (const part of [attentionRank, step, layer, microBatch, token]) {

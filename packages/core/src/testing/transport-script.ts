@@ -39,7 +39,10 @@ export type AttentionAction =
             /** The only experts that get rows. */
             readonly experts?: readonly number[];
           }
-        /** Steps of random micro-batches and token counts, with random parks and pauses between them. */
+        /**
+         * Steps of random micro-batches and token counts, with random parks and pauses between
+         * them.
+         */
         | {
             readonly type: 'random-steps';
             readonly count: number;
@@ -84,7 +87,9 @@ export interface ParticipantReport {
   }[];
   /** Broken promises, in words; the first few. */
   readonly trouble: readonly string[];
-  /** [expert ranks] rows an attention rank sent; on an expert rank, its own entry: rows it served. */
+  /**
+   * [expert ranks] rows an attention rank sent; on an expert rank, its own entry: rows it served.
+   */
   readonly rows: readonly number[];
   /** Expert ranks: inputs received, and those that merged more than one attention rank. */
   readonly inputs: number;
