@@ -1,4 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   MegascaleError,
   microBatchIndex,
@@ -108,10 +112,40 @@ describe('cpu backend', () => {
   });
 
   it('ends with its process although nobody closed it', () => {
-    const addon = new URL('../build/Release/kernels_cpu.node', import.meta.url).pathname;
-    const script = `const { Backend } = require(${JSON.stringify(addon)}); globalThis.kept = new Backend(3, '');
-      process.stdout.write(kept.isa)`;
-    const isa = execFileSync(process.execPath, ['-e', script], { timeout: 20_000 }).toString();
-    expect(isa).not.toBe('');
+    expect(
+      runScript(`globalThis.kept = new Backend(3, ''); process.stdout.write(kept.isa)`),
+    ).not.toBe('');
+  });
+
+  it('ends with its worker thread although nobody closed it', () => {
+    const output = runScript(`
+      const { Worker, isMainThread, parentPort } = require('node:worker_threads');
+      if (isMainThread) {
+        let ended = 0;
+        for (let i = 0; i < 6; i += 1) {
+          const worker = new Worker(__filename);
+          worker.once('message', () => worker.terminate());
+          worker.once('exit', () => { if (++ended === 6) process.stdout.write('ended'); });
+        }
+      } else {
+        const backend = new Backend(3, '');
+        globalThis.kept = [backend, new Uint8Array(backend.allocate(5000000)).fill(1)];
+        parentPort.postMessage('ready');
+        setInterval(() => {}, 1000);
+      }`);
+    expect(output).toBe('ended');
   });
 });
+
+/** Runs CommonJS code that has the addon's classes, in a process of its own → its output. */
+function runScript(code: string): string {
+  const addon = fileURLToPath(new URL('../build/Release/kernels_cpu.node', import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), 'megascale-lifetime-'));
+  const script = join(folder, 'script.cjs');
+  writeFileSync(script, `const { Backend } = require(${JSON.stringify(addon)});\n${code}`);
+  try {
+    return execFileSync(process.execPath, [script], { timeout: 20_000 }).toString();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
