@@ -33,7 +33,7 @@ export interface TransportOptions {
   readonly tokensPerSlotMax: number;
   /** Micro-batches in flight (m). All slots are allocated in open; none later. */
   readonly slotCount: number;
-  /** A peer that owes an answer and is silent for longer is declared lost. */
+  /** A peer that owes an answer and is silent for longer is declared lost. The rendezvous is not bounded by it: others may still load weights. */
   readonly peerTimeoutMs: number;
   /** How long a wait spins before it parks. 0 on machines with fewer cores than workers. */
   readonly spinUs: number;
@@ -62,8 +62,9 @@ export interface Rendezvous {
  * Attention side of M2N. All calls after open are synchronous and allocate nothing. Per pair of ranks, delivery
  * is in order and exactly once; nothing is promised across ranks.
  *
- * TransportError codes: 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_FRAME_INVALID' (fatal for the port);
- * 'ERR_SLOT_BUSY', 'ERR_SLOT_OVERFLOW' (the caller's bug, thrown before anything is sent).
+ * TransportError codes: 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', and 'ERR_FRAME_INVALID' for a peer's frame are fatal for the port.
+ * 'ERR_SLOT_BUSY', 'ERR_SLOT_OVERFLOW', and 'ERR_FRAME_INVALID' for steps or dispatches out of order or unknown expert ids are
+ * the caller's bug, thrown before anything is sent. Calls after close throw 'ERR_PEER_CLOSED'.
  */
 export interface AttentionPort {
   /** [slotCount] the memory of each micro-batch; the same objects for the port's life. */
