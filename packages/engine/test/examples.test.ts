@@ -1,0 +1,29 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+
+async function example(file: string, ...args: string[]): Promise<string> {
+  const path = fileURLToPath(new URL(`../../../examples/${file}`, import.meta.url));
+  const { stdout } = await run(process.execPath, [path, ...args]);
+  return stdout;
+}
+
+describe('examples', () => {
+  it('01 streams an answer after its prompt', async () => {
+    const output = await example('01-generate.mjs', 'river (noun):');
+    expect(output).toMatch(/^river \(noun\):\s*\S+ \S+/);
+  }, 60_000);
+
+  it('02 finds equal tokens on every topology', async () => {
+    expect(await example('02-disaggregate.mjs')).toContain('equal on all topologies');
+  }, 60_000);
+
+  it('03 runs a policy of its own, which finishes in the order of starting', async () => {
+    const output = await example('03-write-a-policy.mjs');
+    const [started, finished] = output.trim().split('\n');
+    expect(finished?.replace('finished', '')).toBe(started?.replace('started ', ''));
+  }, 60_000);
+});
