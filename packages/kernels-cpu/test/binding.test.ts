@@ -13,7 +13,7 @@ describe('the addon', () => {
 
   it('refuses a method on another object', () => {
     const backend = new addon.Backend(1, 'scalar');
-    const allocate = Reflect.get(backend, 'allocate') as (bytes: number) => ArrayBuffer;
+    const allocate = Reflect.get<NativeBackend, 'allocate'>(backend, 'allocate');
     expect(() => allocate.call({}, 8)).toThrow();
     backend.close();
   });
