@@ -66,6 +66,9 @@ describe('cpu backend', () => {
     expect(await codeOf(() => backend.allocate(2 ** 50))).toBe('ERR_OUT_OF_MEMORY');
     const pages = createAttention(backend, { kvPageCount: 2 ** 40 });
     expect(await codeOf(() => pages)).toBe('ERR_OUT_OF_MEMORY');
+    expect(() => backend.allocate(2 ** 43)).toThrow(
+      /Need 8388608 MiB for a region, \d+ MiB are free/,
+    );
     backend.close();
   });
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "runtime/available_memory.hpp"
 #include "runtime/failure.hpp"
 
 namespace megascale {
@@ -13,10 +14,25 @@ namespace {
 
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
+// Below this the question costs more than a refusal by the system.
+constexpr std::size_t kAskedAboutBytes = std::size_t{64} << 20;
+
+// The system promises more than it has and ends processes later; better to refuse now, with
+// numbers.
+void RequireAvailable(std::size_t bytes, const char* purpose) {
+  const std::uint64_t available = AvailableMemory();
+  if (bytes <= available) return;
+  const auto mebibytes = [](std::uint64_t n) { return std::to_string(n >> 20) + " MiB"; };
+  throw Failure("ERR_OUT_OF_MEMORY",
+                "Need " + mebibytes(bytes) + " for " + purpose + ", " + mebibytes(available) +
+                    " are free. Ask for less, or use a machine with more memory.");
+}
+
 }  // namespace
 
 HostMemory::HostMemory(std::size_t bytes, Pages pages, const char* purpose) : bytes_(bytes) {
   if (bytes == 0) return;
+  if (bytes >= kAskedAboutBytes && pages != Pages::kSparse) RequireAvailable(bytes, purpose);
   const bool huge = pages == Pages::kHuge && bytes >= kHugePageBytes;
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
