@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  layerIndex,
   MegascaleError,
   microBatchIndex,
   partition,
@@ -82,6 +83,17 @@ describe('cpu backend', () => {
   ])('refuses a stage with %o', async (sizes) => {
     const backend = await cpuBackend.create({ threads: 1 });
     expect(await codeOf(() => createAttention(backend, sizes))).toBe('ERR_SHAPE');
+    backend.close();
+  });
+
+  it.each([NaN, 0.5, Infinity, -1])('refuses layer %d', async (layer) => {
+    const backend = await cpuBackend.create({ threads: 1 });
+    const colocated = await open(backend, model.graph, model.weights);
+    promptLogits(colocated, tokenIds);
+    const call = (): void => {
+      colocated.attention.attend(layerIndex(layer), microBatchIndex(0));
+    };
+    expect(await codeOf(call)).toBe('ERR_SHAPE');
     backend.close();
   });
 

@@ -1,5 +1,7 @@
 #include "binding/arguments.hpp"
 
+#include <cmath>
+
 namespace megascale {
 namespace {
 
@@ -45,6 +47,13 @@ std::vector<std::size_t> ReadSizes(const Napi::Value& value) {
   std::vector<std::size_t> sizes;
   for (const double number : ReadDoubles(value)) sizes.push_back(static_cast<std::size_t>(number));
   return sizes;
+}
+
+std::int64_t ReadWhole(const Napi::Value& value, const char* name) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0.5;
+  const auto whole = std::abs(number) <= 9007199254740991.0 ? static_cast<std::int64_t>(number) : 0;
+  if (static_cast<double>(whole) != number) throw Mistyped(name, "a whole number");
+  return whole;
 }
 
 Int32View ReadInt32s(const Napi::Value& value, const char* name) {

@@ -83,8 +83,6 @@ AttentionSizes DecodeSizes(const Napi::Object& from) {
           .positions_max = ReadSize(from, "positionsMax")};
 }
 
-std::int64_t ReadIndex(const Napi::Value& value) { return value.As<Napi::Number>().Int64Value(); }
-
 }  // namespace
 
 Napi::Function AttentionStageHandle::Define(Napi::Env env) {
@@ -153,26 +151,29 @@ void AttentionStageHandle::BindSlots(const Napi::CallbackInfo& info) {
 // embed(index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows)
 void AttentionStageHandle::Embed(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] {
-    Stage().Embed(ReadIndex(info[0]), {.token_ids = ReadInt32s(info[1], "tokenIds"),
-                                       .positions = ReadInt32s(info[2], "positions"),
-                                       .offsets = ReadInt32s(info[3], "offsets"),
-                                       .kv_pages = ReadInt32s(info[4], "kvPages"),
-                                       .kv_page_offsets = ReadInt32s(info[5], "kvPageOffsets"),
-                                       .logits_rows = ReadInt32s(info[6], "logitsRows")});
+    Stage().Embed(ReadWhole(info[0], "index"),
+                  {.token_ids = ReadInt32s(info[1], "tokenIds"),
+                   .positions = ReadInt32s(info[2], "positions"),
+                   .offsets = ReadInt32s(info[3], "offsets"),
+                   .kv_pages = ReadInt32s(info[4], "kvPages"),
+                   .kv_page_offsets = ReadInt32s(info[5], "kvPageOffsets"),
+                   .logits_rows = ReadInt32s(info[6], "logitsRows")});
   });
 }
 
 void AttentionStageHandle::Attend(const Napi::CallbackInfo& info) {
-  Guarded(info.Env(), [&] { Stage().Attend(ReadIndex(info[0]), ReadIndex(info[1])); });
+  Guarded(info.Env(),
+          [&] { Stage().Attend(ReadWhole(info[0], "layer"), ReadWhole(info[1], "microBatch")); });
 }
 
 void AttentionStageHandle::Combine(const Napi::CallbackInfo& info) {
-  Guarded(info.Env(), [&] { Stage().Combine(ReadIndex(info[0]), ReadIndex(info[1])); });
+  Guarded(info.Env(),
+          [&] { Stage().Combine(ReadWhole(info[0], "layer"), ReadWhole(info[1], "microBatch")); });
 }
 
 Napi::Value AttentionStageHandle::Logits(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
-    const std::size_t rows = Stage().Logits(ReadIndex(info[0]));
+    const std::size_t rows = Stage().Logits(ReadWhole(info[0], "microBatch"));
     return Napi::Number::New(info.Env(), static_cast<double>(rows));
   });
 }

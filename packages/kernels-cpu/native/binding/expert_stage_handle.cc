@@ -52,8 +52,8 @@ void ExpertStageHandle::BindSlots(const Napi::CallbackInfo& info) {
 // run(layer, rowCount, rowsPerExpert, slotIndex, hiddenRow, answerRow)
 void ExpertStageHandle::Run(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] {
-    Stage().Run(info[0].As<Napi::Number>().Int64Value(),
-                {.row_count = info[1].As<Napi::Number>().Int64Value(),
+    Stage().Run(ReadWhole(info[0], "layer"),
+                {.row_count = ReadWhole(info[1], "rowCount"),
                  .rows_per_expert = ReadInt32s(info[2], "rowsPerExpert"),
                  .slot_index = ReadInt32s(info[3], "slotIndex"),
                  .hidden_row = ReadInt32s(info[4], "hiddenRow"),

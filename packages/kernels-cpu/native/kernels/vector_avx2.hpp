@@ -111,11 +111,17 @@ struct Avx2Vector {
     return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
   }
   static F PowerOfTwo(const F& n) { return {PowerOfTwo(n.low), PowerOfTwo(n.high)}; }
+  // Eight lanes, the first of which is lane `first` of the vector.
+  static __m256 KeepHalf(__m256 x, int first, int begin, int end, float fill) {
+    const __m256i lanes =
+        _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
+    const __m256i from_begin = _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(begin - 1));
+    const __m256i before_end = _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lanes);
+    const __m256 kept = _mm256_castsi256_ps(_mm256_and_si256(from_begin, before_end));
+    return _mm256_blendv_ps(_mm256_set1_ps(fill), x, kept);
+  }
   static F Keep(const F& x, int begin, int end, float fill) {
-    float lanes[16];
-    Store(lanes, x);
-    for (int i = 0; i < 16; ++i) lanes[i] = i >= begin && i < end ? lanes[i] : fill;
-    return Load(lanes);
+    return {KeepHalf(x.low, 0, begin, end, fill), KeepHalf(x.high, 8, begin, end, fill)};
   }
   static float Sum(const F& x) {
     const __m256 eight = _mm256_add_ps(x.low, x.high);
