@@ -46,6 +46,20 @@ describe('cpu backend', () => {
     expect(plugin.backends).toEqual([cpuBackend]);
   });
 
+  it('loads native code when it is asked, not when it is imported', () => {
+    const built = new URL('../dist/index.js', import.meta.url).href;
+    const script = `
+      const loaded = () => process.report.getReport().sharedObjects.some((path) => path.includes('kernels_cpu'));
+      const { cpuBackend } = await import(${JSON.stringify(built)});
+      const before = loaded();
+      await cpuBackend.probe();
+      process.stdout.write([before, loaded()].join());`;
+    const options = ['--input-type=module', '-e', script];
+    expect(execFileSync(process.execPath, options, { timeout: 20_000 }).toString()).toBe(
+      'false,true',
+    );
+  });
+
   it('lists the available variants when another is forced', async () => {
     const error: unknown = await cpuBackend.create({ isa: 'avx1024' }).catch((e: unknown) => e);
     if (!MegascaleError.isInstance(error)) throw new Error('expected a MegascaleError');
