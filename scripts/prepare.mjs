@@ -26,21 +26,31 @@ export async function prepare() {
   await build();
 }
 
-/** Runs a command in the root, output shown; resolves to its exit code. Signals reach it too. */
-export async function run(command, args, options = {}) {
+/** Runs a command in the root, its output shown unless `onOutput` takes it; resolves to its exit code. Signals reach it too. */
+export async function run(command, args, { onOutput, ...options } = {}) {
   const child = spawn(command, args, {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...quiet },
+    detached: true,
     ...options,
   });
-  const forward = (signal) => child.kill(signal);
+  if (onOutput !== undefined) {
+    child.stdout.on('data', onOutput);
+    child.stderr.on('data', onOutput);
+  }
+  let interrupted = false;
+  const forward = (signal) => {
+    interrupted = true;
+    // The whole group: a tool may be a launcher of the program that does the work.
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
+  };
   process.on('SIGINT', forward).on('SIGTERM', forward);
   try {
-    const [code, signal] = await new Promise((resolve, reject) => {
-      child.on('error', reject).on('exit', (...result) => resolve(result));
+    const code = await new Promise((resolve, reject) => {
+      child.on('error', reject).on('close', resolve);
     });
-    if (signal === 'SIGINT' || signal === 'SIGTERM') process.exit(130);
+    if (interrupted) process.exit(130);
     return code ?? 1;
   } finally {
     process.off('SIGINT', forward).off('SIGTERM', forward);
@@ -50,6 +60,17 @@ export async function run(command, args, options = {}) {
 /** Runs a program of an installed development dependency. */
 export function runTool(name, args, options) {
   return run(join(root, 'node_modules', '.bin', name), args, options);
+}
+
+/** Runs a task of every package that needs it; shows the output only of what fails. */
+export async function runTasks(task) {
+  const output = [];
+  const code = await runTool('turbo', ['run', task, '--output-logs=errors-only'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    onOutput: (chunk) => output.push(chunk),
+  });
+  if (code !== 0) process.stderr.write(Buffer.concat(output));
+  return code;
 }
 
 function checkTools() {
@@ -117,12 +138,7 @@ async function installPackages() {
 }
 
 async function build() {
-  console.error('megascale: building (only what changed)');
-  const code = await runTool('turbo', [
-    'run',
-    'build',
-    '--output-logs=errors-only',
-    '--log-order=grouped',
-  ]);
+  console.error('megascale: building what changed (the first time takes a minute or two)');
+  const code = await runTasks('build');
   if (code !== 0) process.exit(code);
 }

@@ -3,14 +3,14 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepare, run, runTool } from './prepare.mjs';
+import { prepare, run, runTasks, runTool } from './prepare.mjs';
 
 await prepare();
 
 const reportFolder = mkdtempSync(join(tmpdir(), 'megascale-test-'));
 const reportPath = join(reportFolder, 'vitest.json');
 const checks = [
-  ['types', () => runTool('turbo', ['run', 'typecheck', '--output-logs=errors-only'])],
+  ['types', () => runTasks('typecheck')],
   ['lint', () => runTool('eslint', ['.', '--max-warnings=0'])],
   ['format', () => runTool('prettier', ['--check', '.', '--log-level=warn'])],
   ['native format', () => run(process.execPath, ['scripts/format-native.mjs'])],
