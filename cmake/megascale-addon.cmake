@@ -23,8 +23,7 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
 set(MEGASCALE_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
-set(MEGASCALE_ISA_FLAGS_avx512 ${MEGASCALE_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
-                               -mavx512bf16)
+set(MEGASCALE_ISA_FLAGS_avx512 ${MEGASCALE_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
 set(MEGASCALE_ISA_FLAGS_amx ${MEGASCALE_ISA_FLAGS_avx512} -mamx-tile -mamx-bf16 -mamx-int8)
 
 # Gives the files of one instruction set their flags, or takes them out of `sources`.
