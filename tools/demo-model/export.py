@@ -54,7 +54,7 @@ def generation_config(config: ModelConfig) -> dict:
         "eos_token_id": [ends["eos_token_id"]],
         "pad_token_id": ends["pad_token_id"],
         "do_sample": True,
-        "temperature": 0.7,
+        "temperature": 0.5,
         "top_p": 0.9,
         "top_k": 40,
         "max_new_tokens": 96,

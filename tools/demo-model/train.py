@@ -43,7 +43,8 @@ def main() -> None:
     stop = StopSignal()
     epoch, first_step, packed, steps_in_epoch = -1, 0, None, 0
     started, tokens_seen, loss_sum, logged = time.monotonic(), 0, 0.0, 0
-    while step < options.steps and not stop.received:
+    last_step = min(options.steps, options.stop_at or options.steps)
+    while step < last_step and not stop.received:
         while packed is None or step >= first_step + steps_in_epoch:
             first_step += steps_in_epoch
             epoch += 1
@@ -65,7 +66,7 @@ def main() -> None:
                 flush=True,
             )
             loss_sum, logged = 0.0, 0
-        if step % options.save_every == 0 or step == options.steps or stop.received:
+        if step % options.save_every == 0 or step == last_step or stop.received:
             print(f"step {step} validation {validate(model, validation):.4f}", flush=True)
             save(model, masters, optimizer, step, options.out)
 
@@ -76,6 +77,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="a folder outside the repository")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--decay-steps", type=int, required=True)
+    parser.add_argument("--stop-at", type=int, help="save and end at this step, before --steps")
     parser.add_argument("--warmup-steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=2e-3)

@@ -22,6 +22,22 @@ export interface GoldenPrompt {
   readonly firstRow: number;
 }
 
+/** `dictionary.json`: one row of logits per prompt, at its last position. */
+export interface DictionaryGolden {
+  readonly weightsSha256: string;
+  readonly logitsFile: string;
+  readonly logitsShape: readonly [number, number];
+  readonly prompts: readonly DictionaryPrompt[];
+}
+
+export interface DictionaryPrompt {
+  readonly text: string;
+  readonly messages?: readonly { readonly role: string; readonly content: string }[];
+  readonly promptTokens: readonly number[];
+  readonly greedyTokens: readonly number[];
+  readonly tokenMargins: readonly number[];
+}
+
 const fixtures = new URL('./fixtures/', import.meta.url);
 
 /** The cases of small random models, of every family. */
@@ -31,7 +47,12 @@ export function readGoldens(): Golden[] {
     .map((file) => readFixture(file) as Golden);
 }
 
-export function readFixture(file: string): unknown {
+/** The built-in model's 50 prompts. */
+export function readDictionaryGolden(): DictionaryGolden {
+  return readFixture('dictionary.json') as DictionaryGolden;
+}
+
+function readFixture(file: string): unknown {
   return JSON.parse(readFileSync(new URL(file, fixtures), 'utf8'));
 }
 
