@@ -2,8 +2,8 @@
 // Arguments go to vitest: `npm test -- packages/core`.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { prepare, run, runTasks, runTool } from './prepare.mjs';
+import { join, relative } from 'node:path';
+import { prepare, root, run, runTasks, runTool } from './prepare.mjs';
 
 await prepare();
 
@@ -27,7 +27,11 @@ try {
     if ((await check()) !== 0) failed.push(name);
   }
   if (failed.length > 0) console.error(`megascale: failed: ${failed.join(', ')}`);
-  if (existsSync(reportPath)) console.log(closingLine());
+  if (existsSync(reportPath)) {
+    const report = JSON.parse(readFileSync(reportPath, 'utf8'));
+    for (const line of skippedSuites(report)) console.error(`megascale: skipped ${line}`);
+    console.log(closingLine(report));
+  }
 } finally {
   rmSync(reportFolder, { recursive: true, force: true });
 }
@@ -38,9 +42,21 @@ function runUnitTests() {
   return runTool('vitest', ['run', ...reporters, ...process.argv.slice(2)]);
 }
 
+/** `73 of backend contract: cpu amx (packages/kernels-cpu/test/…)`; the reasons stand beside the tests above. */
+function skippedSuites(report) {
+  const counts = new Map();
+  for (const { name, assertionResults } of report.testResults) {
+    for (const { status, ancestorTitles, title } of assertionResults) {
+      if (status === 'passed' || status === 'failed') continue;
+      const suite = `${ancestorTitles[0] ?? title} (${relative(root, name)})`;
+      counts.set(suite, (counts.get(suite) ?? 0) + 1);
+    }
+  }
+  return [...counts].map(([suite, count]) => `${count} of ${suite}`);
+}
+
 /** `tests: 12 passed, 0 failed, 3 skipped`, for people and programs that read only the end. */
-function closingLine() {
-  const report = JSON.parse(readFileSync(reportPath, 'utf8'));
+function closingLine(report) {
   const skipped = report.numPendingTests + report.numTodoTests;
   return `tests: ${report.numPassedTests} passed, ${report.numFailedTests} failed, ${skipped} skipped`;
 }
