@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { indexOfMax } from '../../../tools/goldens/numbers.js';
 import { readGoldens, readLogits } from '../../../tools/goldens/read-goldens.js';
 import {
   buildModelGraph,
@@ -83,8 +84,4 @@ function expectClose(found: Float32Array, expected: Float32Array, what: string):
     largest = Math.max(largest, Math.abs(value - (found[i] as number)));
   });
   expect(largest, `${what}: largest difference`).toBeLessThanOrEqual(logitBound);
-}
-
-function indexOfMax(values: Float32Array): number {
-  return values.reduce((best, value, i) => (value > (values[best] as number) ? i : best), 0);
 }

@@ -6,6 +6,7 @@ import {
 } from '@megascale/core';
 import { microBatch, openColocated } from '@megascale/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { divergencesOf, indexOfMax, meanOf } from '../../../tools/goldens/numbers.js';
 import { readGoldens, readLogits } from '../../../tools/goldens/read-goldens.js';
 import { cpuBackend } from '../src/index.js';
 import { testedIsas } from './support/isas.js';
@@ -68,8 +69,7 @@ describe.each(await testedIsas())('cpu (%s) against Transformers', (isa) => {
           divergences.push(...divergencesOf(row, found, vocabSize));
         }
       }
-      const mean = divergences.reduce((sum, value) => sum + value, 0) / divergences.length;
-      expect(mean).toBeLessThanOrEqual(meanDivergenceBound);
+      expect(meanOf(divergences)).toBeLessThanOrEqual(meanDivergenceBound);
       expect(Math.max(0, ...margins)).toBeLessThanOrEqual(routingMargin);
     });
   });
@@ -81,24 +81,4 @@ function batchAt(tokenIds: readonly number[], position: number): ReturnType<type
   const kvPages = Array.from({ length: pages }, (_, page) => page);
   const sequence = { tokenIds, firstPosition: position, kvPages, logits: 'all' as const };
   return microBatch({ sequences: [sequence] });
-}
-
-/** KL(expected ‖ found) of each row, in nats. */
-function divergencesOf(expected: Float32Array, found: Float32Array, vocabSize: number): number[] {
-  expect(found.length).toBe(expected.length);
-  return Array.from({ length: expected.length / vocabSize }, (_, row) => {
-    const p = logSoftmax(expected.subarray(row * vocabSize, (row + 1) * vocabSize));
-    const q = logSoftmax(found.subarray(row * vocabSize, (row + 1) * vocabSize));
-    return p.reduce((sum, value, i) => sum + Math.exp(value) * (value - (q[i] ?? 0)), 0);
-  });
-}
-
-function logSoftmax(logits: Float32Array): number[] {
-  const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
-  const sum = logits.reduce((total, value) => total + Math.exp(value - largest), 0);
-  return Array.from(logits, (value) => value - largest - Math.log(sum));
-}
-
-function indexOfMax(values: Float32Array): number {
-  return values.reduce((best, value, i) => (value > (values[best] ?? 0) ? i : best), 0);
 }
