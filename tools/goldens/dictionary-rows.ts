@@ -32,7 +32,7 @@ export async function dictionaryRows(backend: Backend): Promise<DictionaryRow[]>
   const logitsAt = (tokenIds: readonly number[], position: number): Float32Array => {
     const pages = Math.ceil((position + tokenIds.length) / kvPageSize);
     const kvPages = Array.from({ length: pages }, (_, page) => page);
-    const sequence = { tokenIds, firstPosition: position, kvPages };
+    const sequence = { tokenIds, firstPosition: position, kvPages, logits: 'last' as const };
     return colocated.run(microBatch({ sequences: [sequence] }));
   };
   return golden.prompts.map((prompt, index) => {
