@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path';
 import {
   buildModelGraph,
   checkWeights,
+  ConfigError,
   openChatTemplate,
   openCheckpoint,
   openTokenizer,
@@ -226,8 +227,9 @@ async function requirePlugins(config: EngineConfig): Promise<void> {
   const transport = await loadTransport(config.transport);
   const answer = await transport.probe();
   if (answer.available) return;
-  throw new RequestError('ERR_UNAVAILABLE', {
+  throw new ConfigError('ERR_CONFIG_FIELD', {
     message: `Transport ${transport.name} cannot run here: ${answer.reason}. Choose another, or run colocated.`,
+    details: { path: 'transport', reason: answer.reason },
   });
 }
 

@@ -28,7 +28,7 @@ export const transportNames: readonly string[] = Object.keys(knownTransports);
 /** @throws BackendError 'ERR_BACKEND_UNAVAILABLE' when the package or the backend in it is missing. */
 export async function loadBackend(name: string): Promise<BackendFactory> {
   const specifier = knownBackends[name] ?? name;
-  const { backends = [] } = await importPlugin(specifier, 'backend', name);
+  const { backends = [] } = await importPlugin('backend', name, knownBackends);
   const factory = knownBackends[name] === undefined ? backends[0] : backends.find(named(name));
   if (factory !== undefined) return factory;
   throw new BackendError('ERR_BACKEND_UNAVAILABLE', {
@@ -39,8 +39,7 @@ export async function loadBackend(name: string): Promise<BackendFactory> {
 
 /** @throws ConfigError 'ERR_CONFIG_FIELD' when the package or the transport in it is missing. */
 export async function loadTransport(name: string): Promise<TransportFactory> {
-  const specifier = knownTransports[name] ?? name;
-  const { transports = [] } = await importPlugin(specifier, 'transport', name);
+  const { transports = [] } = await importPlugin('transport', name, knownTransports);
   const factory =
     knownTransports[name] === undefined ? transports[0] : transports.find(named(name));
   if (factory === undefined) throw unknown('transport', name, transportNames);
@@ -49,19 +48,24 @@ export async function loadTransport(name: string): Promise<TransportFactory> {
 
 /** @throws ConfigError 'ERR_CONFIG_FIELD' when the package or the policy in it is missing. */
 export async function loadPolicy(name: string): Promise<SchedulerPolicy> {
-  const specifier = knownPolicies[name] ?? name;
-  const { policies = [] } = await importPlugin(specifier, 'policy', name);
+  const { policies = [] } = await importPlugin('policy', name, knownPolicies);
   const policy = knownPolicies[name] === undefined ? policies[0] : policies.find(named(name));
   if (policy === undefined) throw unknown('policy', name, Object.keys(knownPolicies));
   return policy;
 }
 
-async function importPlugin(specifier: string, kind: string, name: string): Promise<Plugin> {
+async function importPlugin(
+  kind: string,
+  name: string,
+  known: Readonly<Record<string, string>>,
+): Promise<Plugin> {
+  const specifier = known[name] ?? name;
   try {
     const module = (await import(specifier)) as { readonly plugin?: Plugin };
     return module.plugin ?? {};
   } catch (cause) {
     if (!isNotFound(cause)) throw cause;
+    if (known[name] === undefined) throw unknown(kind, name, Object.keys(known), cause);
     throw new ConfigError('ERR_CONFIG_FIELD', {
       message: `The ${kind} "${name}" needs the package ${specifier}, which is not installed. Run: npm install ${specifier}`,
       details: { kind, name, specifier },
@@ -79,9 +83,15 @@ function named(name: string): (candidate: { readonly name: string }) => boolean 
   return (candidate) => candidate.name === name;
 }
 
-function unknown(kind: string, name: string, known: readonly string[]): ConfigError {
+function unknown(
+  kind: string,
+  name: string,
+  known: readonly string[],
+  cause?: unknown,
+): ConfigError {
   return new ConfigError('ERR_CONFIG_FIELD', {
-    message: `Unknown ${kind} "${name}". Known: ${known.join(', ')}, or the name of a package that exports \`plugin\`.`,
+    message: `Unknown ${kind} "${name}". Known: ${known.join(', ')}, or the name of an installed package that exports \`plugin\`.`,
     details: { kind, name, known },
+    cause,
   });
 }
