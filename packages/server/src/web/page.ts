@@ -52,13 +52,13 @@ ${renderTopology(info.topology)}
 }
 
 function renderTopology(topology: Topology): string {
-  const attention = pool('attention workers', 'A', topology.attentionWorkers);
+  const attention = pool('attention worker', 'A', topology.attentionWorkers);
   const batches = `m = ${topology.microBatches}`;
   if (topology.type === 'colocated') {
     return `<div class="pools">${attention}<span>both halves together, ${batches}</span></div>`;
   }
   const arrow = `<span>⇄ M2N over ${escape(topology.transport)}, ${batches}</span>`;
-  return `<div class="pools">${attention}${arrow}${pool('expert workers', 'E', topology.expertWorkers)}</div>`;
+  return `<div class="pools">${attention}${arrow}${pool('expert worker', 'E', topology.expertWorkers)}</div>`;
 }
 
 function pool(title: string, letter: string, count: number): string {
@@ -66,7 +66,7 @@ function pool(title: string, letter: string, count: number): string {
     { length: count },
     (_, rank) => `<span class="worker">${letter}${rank}</span>`,
   );
-  return `<div class="pool">${count} ${title}<br>${workers.join('')}</div>`;
+  return `<div class="pool">${count} ${title}${count === 1 ? '' : 's'}<br>${workers.join('')}</div>`;
 }
 
 function hash(text: string): string {
