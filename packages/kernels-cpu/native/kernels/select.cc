@@ -1,5 +1,6 @@
 #include "kernels/select.hpp"
 
+#include "kernels/multiplies_agree.hpp"
 #include "runtime/cpu_features.hpp"
 #include "runtime/failure.hpp"
 
@@ -24,12 +25,20 @@ const KernelTable& BestVectors() {
   return kScalarKernels;
 }
 
+#if defined(MEGASCALE_HAS_AMX)
+// The tile instructions have to prove themselves on this machine, once, before they are chosen.
+bool TilesWork() {
+  static const bool work = DetectCpu().amx && MultipliesAgree(kAmxGemm, kEmulatedTileGemm);
+  return work;
+}
+#endif
+
 // The table (kernel, instruction set) → function, best first: what is compiled in and what the
 // machine has.
 std::vector<KernelTable> AvailableTables() {
   std::vector<KernelTable> tables;
 #if defined(MEGASCALE_HAS_AMX)
-  if (DetectCpu().amx) tables.push_back(WithTiles("amx", BestVectors(), kAmxGemm));
+  if (TilesWork()) tables.push_back(WithTiles("amx", BestVectors(), kAmxGemm));
 #endif
 #if defined(MEGASCALE_HAS_AVX512)
   if (DetectCpu().avx512) tables.push_back(kAvx512Kernels);
@@ -50,7 +59,12 @@ std::vector<std::string> AvailableIsas() {
 }
 
 KernelTable SelectKernels(const std::string& isa) {
-  if (isa == "amx-emulated") return WithTiles("amx-emulated", BestVectors(), kEmulatedTileGemm);
+  if (isa == "amx-emulated") {
+    if (!MultipliesAgree(kEmulatedTileGemm, kScalarKernels.gemm)) {
+      throw Failure("ERR_DEVICE", "The emulated tiles multiply wrongly: this build is broken.");
+    }
+    return WithTiles("amx-emulated", BestVectors(), kEmulatedTileGemm);
+  }
   std::string known;
   for (const KernelTable& table : AvailableTables()) {
     if (isa.empty() || isa == table.isa) return table;
