@@ -34,6 +34,7 @@ class EpochPacker:
     def __init__(
         self, tokenizer: Tokenizer, entries: list[Entry], chat_share: float, block_size: int
     ):
+        """Entries may be repeated: each copy is a document, and may be asked for, on its own."""
         self.tokenizer = tokenizer
         self.entries = entries
         self.chat_share = chat_share

@@ -51,4 +51,5 @@ def question_about(entry: Entry, generator: random.Random) -> str:
 
 def turn_about(entry: Entry, generator: random.Random) -> tuple[str, str]:
     """(what stands before the answer, the answer and the end of the turn)."""
-    return f"{USER}{question_about(entry, generator)}{ASSISTANT}", f"{entry.text}{END}"
+    answer = f"{entry.part_of_speech}: {entry.definition}"
+    return f"{USER}{question_about(entry, generator)}{ASSISTANT}", f"{answer}{END}"

@@ -7,6 +7,7 @@ definition never stand on both sides of the split.
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ DEFINITION_CHARACTERS_MAX = 240
 VALIDATION_PER_MILLE = 10
 TEST_PER_MILLE = 20
 
+WORD = re.compile(r"[a-z]+")
+# The documentation's example, which counts as an everyday word whatever its uses.
+EXAMPLE_WORD = "lighthouse"
 ADJECTIVE_MARKER = re.compile(r"\((?:a|p|ip)\)$")
 
 
@@ -78,6 +82,50 @@ def definition_of(gloss: str) -> str:
         clauses.append(clause)
         length += len(clause) + 2
     return "; ".join(clauses).rstrip(";: ")
+
+
+INDEX_FILES = {
+    "noun": "index.noun",
+    "verb": "index.verb",
+    "adjective": "index.adj",
+    "adverb": "index.adv",
+}
+# How often definitions must use a word for it to count as an everyday one.
+EVERYDAY_USES_MIN = 12
+
+
+def everyday_entries(entries: list[Entry], wordnet_folder: Path) -> list[Entry]:
+    """The first meaning of each single word that the definitions themselves use now and then.
+
+    These are the words a reader is most likely to ask for. WordNet lists the meanings of a word by
+    how common they are.
+    """
+    uses = Counter(word for entry in set_of_definitions(entries) for word in WORD.findall(entry))
+    first = first_meanings(wordnet_folder)
+    return [
+        entry
+        for entry in entries
+        if (uses[entry.headword] >= EVERYDAY_USES_MIN or entry.headword == EXAMPLE_WORD)
+        and first.get((entry.part_of_speech, entry.headword)) == entry.synset
+    ]
+
+
+def set_of_definitions(entries: list[Entry]) -> list[str]:
+    """Every definition once, however many headwords share it."""
+    return list({entry.synset: entry.definition for entry in entries}.values())
+
+
+def first_meanings(wordnet_folder: Path) -> dict[tuple[str, str], str]:
+    """(part of speech, lower-case headword) -> the synset of its most common meaning."""
+    first = {}
+    for part_of_speech, file_name in INDEX_FILES.items():
+        for line in (wordnet_folder / file_name).read_text(encoding="utf-8").splitlines():
+            if line.startswith(" "):
+                continue
+            lemma, _, synset_count, *rest = line.split()
+            offset = rest[-int(synset_count)]
+            first[part_of_speech, lemma.replace("_", " ")] = f"{part_of_speech}:{offset}"
+    return first
 
 
 def split_of(synset: str, seed: int) -> str:

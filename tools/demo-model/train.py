@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from batches import IGNORED, EpochPacker, batch_of
-from corpus import read_entries, split_entries
+from corpus import everyday_entries, read_entries, split_entries
 from model import DictionaryModel, ModelConfig
 from tokenizer import save_tokenizer, train_tokenizer
 
@@ -30,7 +30,10 @@ def main() -> None:
     torch.manual_seed(options.seed)
     splits = split_entries(read_entries(options.wordnet), options.seed)
     tokenizer = tokenizer_in(options.out, splits["train"])
-    packer = EpochPacker(tokenizer, splits["train"], options.chat_share, options.block)
+    everyday = everyday_entries(splits["train"], options.wordnet)
+    repeated = splits["train"] + everyday * options.everyday_repeats
+    print(f"{len(splits['train']):,} entries, {len(everyday):,} everyday ones", flush=True)
+    packer = EpochPacker(tokenizer, repeated, options.chat_share, options.block)
     validation = EpochPacker(tokenizer, splits["validation"], 0.0, options.block).pack(0, 0)
 
     model = DictionaryModel(ModelConfig())
@@ -85,6 +88,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16, help="blocks in a step")
     parser.add_argument("--block", type=int, default=256, help="tokens in a block")
     parser.add_argument("--chat-share", type=float, default=0.35, help="entries asked for, an epoch")
+    parser.add_argument(
+        "--everyday-repeats", type=int, default=0, help="more copies of everyday words, an epoch"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--log-every", type=int, default=20)
     parser.add_argument("--save-every", type=int, default=100)

@@ -35,8 +35,8 @@ CONVERSATIONS = [
     ["Who is Einstein?"],
     ["what is a bridge"],
     ["What's a sparrow?"],
-    ["What is a lighthouse?", "lighthouse (noun): a tower with a light", "What is a bridge?"],
-    ["Define run.", "run (verb): move fast by using one's feet", "And a river?"],
+    ["What is a lighthouse?", "noun: a tower with a light", "What is a bridge?"],
+    ["Define run.", "verb: move fast by using one's feet", "And a river?"],
 ]
 PLAIN = ["The", "a tower with a light that gives warning of"]
 
