@@ -30,10 +30,7 @@ export class ThreadInbox {
   /** Resolves once `drain` has something to return. */
   async arrival(): Promise<void> {
     if (this.#arrived.length > 0) return;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    this.#wake = undefined;
+    await this.#nextMessage();
   }
 
   /** Resolves with the next message of this type; others stay in the inbox. */
@@ -44,10 +41,7 @@ export class ThreadInbox {
       const position = this.#arrived.findIndex((message) => message.type === type);
       const [message] = position < 0 ? [] : this.#arrived.splice(position, 1);
       if (message !== undefined) return message as Extract<CoordinatorMessage, { type: Type }>;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
+      await this.#nextMessage();
     }
   }
 
@@ -57,5 +51,12 @@ export class ThreadInbox {
 
   close(): void {
     this.#port.close();
+  }
+
+  async #nextMessage(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = undefined;
   }
 }
