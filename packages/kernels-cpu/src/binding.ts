@@ -67,6 +67,8 @@ export interface NativeTensor {
   readonly file?: string;
   readonly byteOffset?: number;
   readonly bytes?: Uint8Array;
+  /** [rows, groups], for dtypes 'I8' and 'I4'. */
+  readonly scales?: NativeTensor;
 }
 
 /** native/program/program.hpp in plain arrays; compile.ts writes it. */

@@ -1,5 +1,5 @@
 import type { WeightRef } from '../graph/ops.js';
-import type { WeightDType, WeightSource } from '../spec/weight-source.js';
+import type { PlainWeightDType, WeightDType, WeightSource } from '../spec/weight-source.js';
 
 /** Weights as f32, by tensor name. */
 export type F32Weights = ReadonlyMap<string, Float32Array>;
@@ -13,13 +13,18 @@ export function readWeights(source: WeightSource, refs: Iterable<WeightRef>): F3
   const weights = new Map<string, Float32Array>();
   for (const { name, shape } of refs) {
     const location = source.locate(name, shape);
-    if (!weights.has(name)) weights.set(name, toF32(source.read(location), location.dtype));
+    if (!weights.has(name)) weights.set(name, toF32(source.read(location), plain(location.dtype)));
   }
   return weights;
 }
 
+function plain(dtype: WeightDType): PlainWeightDType {
+  if (dtype === 'I8' || dtype === 'I4') throw new TypeError(`No reader for weights of ${dtype}.`);
+  return dtype;
+}
+
 /** Little-endian elements as f32; every value of the three types is exact in f32. */
-export function toF32(bytes: Uint8Array, dtype: WeightDType): Float32Array {
+export function toF32(bytes: Uint8Array, dtype: PlainWeightDType): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (dtype) {
     case 'F32':

@@ -1,16 +1,28 @@
-/** Element types that may stand in a checkpoint. */
-export type WeightDType = 'F32' | 'BF16' | 'F16';
+/** Element types of plain tensors. */
+export type PlainWeightDType = 'F32' | 'BF16' | 'F16';
+
+/**
+ * Element types that may stand in a checkpoint. 'I8' and 'I4' are quantised matrices: weight = stored integer × scale. 'I4'
+ * stands for two's-complement values plus 8, eight to a little-endian 32-bit word, lowest bits first, rows padded to whole words.
+ */
+export type WeightDType = PlainWeightDType | 'I8' | 'I4';
 
 /** Where a tensor's bytes are. A native backend maps the file; others call `read`. */
 export interface TensorLocation {
   readonly name: string;
   readonly dtype: WeightDType;
+  /** Of the matrix as the model sees it, whatever its packing. */
   readonly shape: readonly number[];
   /** Absolute path of the file. */
   readonly file: string;
   /** From the start of the file. */
   readonly byteOffset: number;
   readonly byteLength: number;
+  /**
+   * Exactly where dtype is 'I8' or 'I4': [rows, groups] F32, BF16 or F16; group g scales columns [g · columns / groups, …), and
+   * groups divides the columns. One group is one scale per row.
+   */
+  readonly scales?: TensorLocation;
 }
 
 /** Random access to a checkpoint's tensors. Nothing is read until asked for. */

@@ -1,10 +1,10 @@
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
-import type { WeightDType } from '../spec/weight-source.js';
+import type { PlainWeightDType } from '../spec/weight-source.js';
 
 /** A tensor to store. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: WeightDType;
+  readonly dtype: PlainWeightDType;
   readonly shape: readonly number[];
   /**
    * The elements, little-endian, in pieces; a piece may be overwritten once the next is asked for.
@@ -19,7 +19,7 @@ export interface SafetensorsWriteOptions {
 
 /** The data begins at a multiple of this, so that mapped tensors are aligned for vector loads. */
 const dataAlignmentBytes = 64;
-const bytesPerWeight: Readonly<Record<WeightDType, number>> = { F32: 4, BF16: 2, F16: 2 };
+const bytesPerWeight: Readonly<Record<PlainWeightDType, number>> = { F32: 4, BF16: 2, F16: 2 };
 
 /**
  * Writes a safetensors file piece by piece: memory is bounded by one piece. The file appears under

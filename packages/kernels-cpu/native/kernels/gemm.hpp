@@ -19,13 +19,13 @@ inline void MultiplyBlock(const MultiplyParams& m, const float* a, const bf16* w
   for (int r = 0; r < Rows; ++r) {
     for (int p = 0; p < Panels; ++p) sums[r][p] = V::Zero();
   }
-  const std::size_t pairs = m.inner / 2;
+  const std::size_t pairs = m.inner / 2, panel_stride = m.panel_bytes / sizeof(bf16);
   for (std::size_t pair = 0; pair < pairs; ++pair, w += 2 * kPanelColumns, a += 2) {
     F weights[Panels];
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
-      V::Prefetch(w + p * m.panel_stride + kAhead);
-      weights[p] = V::LoadPairFirst(w + p * m.panel_stride);
+      V::Prefetch(w + p * panel_stride + kAhead);
+      weights[p] = V::LoadPairFirst(w + p * panel_stride);
     }
 #pragma GCC unroll 6
     for (int r = 0; r < Rows; ++r) {
@@ -34,7 +34,7 @@ inline void MultiplyBlock(const MultiplyParams& m, const float* a, const bf16* w
       for (int p = 0; p < Panels; ++p) sums[r][p] = V::MultiplyAdd(x, weights[p], sums[r][p]);
     }
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) weights[p] = V::LoadPairSecond(w + p * m.panel_stride);
+    for (int p = 0; p < Panels; ++p) weights[p] = V::LoadPairSecond(w + p * panel_stride);
 #pragma GCC unroll 6
     for (int r = 0; r < Rows; ++r) {
       const F x = V::Broadcast(a[r * m.inner + 1]);
@@ -68,8 +68,8 @@ void MultiplyRowsLeft(const MultiplyParams& m, const float* a, float* c, std::si
   constexpr int kPanels = V::PanelsFor(Rows);
   for (std::size_t p = 0; p < m.panel_count; p += kPanels) {
     const std::size_t panels = m.panel_count - p < kPanels ? m.panel_count - p : kPanels;
-    MultiplyPanelsLeft<V, Rows, kPanels>(m, a, m.panels + p * m.panel_stride, c + p * kPanelColumns,
-                                         panels);
+    const auto* w = reinterpret_cast<const bf16*>(m.panels + p * m.panel_bytes);
+    MultiplyPanelsLeft<V, Rows, kPanels>(m, a, w, c + p * kPanelColumns, panels);
   }
 }
 
@@ -83,18 +83,27 @@ void Multiply(const MultiplyParams& m) {
 }
 
 template <class V>
-void PackRows(const bf16* const* rows, std::size_t count, std::size_t width, std::size_t inner,
-              void* dst) {
-  for (std::size_t r = 0; r < count; ++r) {
-    const bf16* from = rows[r];
-    float* to = static_cast<float*>(dst) + r * inner;
+void PackRows(const PackParams& p) {
+  for (std::size_t r = 0; r < p.count; ++r) {
+    const bf16* from = p.rows[r];
+    float* to = static_cast<float*>(p.dst) + r * p.inner;
     std::size_t k = 0;
-    for (; k + 16 <= width; k += 16) V::Store(to + k, V::LoadBf16(from + k));
-    for (; k < inner; k += 16) {
-      const std::size_t left = k < width ? width - k : 0;
+    for (; k + 16 <= p.width; k += 16) V::Store(to + k, V::LoadBf16(from + k));
+    for (; k < p.inner; k += 16) {
+      const std::size_t left = k < p.width ? p.width - k : 0;
       V::Store(to + k, V::LoadBf16Partial(from + (left > 0 ? k : 0), left));
     }
   }
+}
+
+template <class V>
+constexpr GemmKernels MakeGemm() {
+  return {.packed_row_bytes = [](std::size_t inner, std::size_t) { return inner * sizeof(float); },
+          .row_multiple = 1,
+          .pack_rows = PackRows<V>,
+          .begin = nullptr,
+          .end = nullptr,
+          .multiply = Multiply<V>};
 }
 
 }  // namespace megascale

@@ -21,6 +21,7 @@ template <class Unit, int RowTiles, int Panels>
 void MultiplyTileBlock(const MultiplyParams& m, const bf16* a, const bf16* w, float* c) {
   constexpr std::size_t kStepElements = kTileInner * kPanelColumns;
   const std::size_t a_stride = m.inner * sizeof(bf16);
+  const std::size_t panel_stride = m.panel_bytes / sizeof(bf16);
   [&]<int... I>(std::integer_sequence<int, I...>) {
     (Unit::template Zero<I>(), ...);
   }(std::make_integer_sequence<int, RowTiles * Panels>());
@@ -29,7 +30,7 @@ void MultiplyTileBlock(const MultiplyParams& m, const bf16* a, const bf16* w, fl
     if constexpr (RowTiles == 2) Unit::template Load<5>(a + kTileRows * m.inner + k, a_stride);
     [&]<int... P>(std::integer_sequence<int, P...>) {
       const auto step = [&]<int Panel>() {
-        const bf16* tile = w + Panel * m.panel_stride;
+        const bf16* tile = w + Panel * panel_stride;
         for (std::size_t line = 0; line < kTileRows; ++line) {
           Unit::Prefetch(tile + 2 * kStepElements + line * 32);
         }
@@ -52,27 +53,31 @@ void MultiplyTileBlock(const MultiplyParams& m, const bf16* a, const bf16* w, fl
 // Up to 16 rows: four panels beside one row tile.
 template <class Unit>
 void MultiplyOneRowTile(const MultiplyParams& m, const bf16* a, float* c) {
+  const auto* w = reinterpret_cast<const bf16*>(m.panels);
   switch (m.panel_count) {
     case 1:
-      return MultiplyTileBlock<Unit, 1, 1>(m, a, m.panels, c);
+      return MultiplyTileBlock<Unit, 1, 1>(m, a, w, c);
     case 2:
-      return MultiplyTileBlock<Unit, 1, 2>(m, a, m.panels, c);
+      return MultiplyTileBlock<Unit, 1, 2>(m, a, w, c);
     case 3:
-      return MultiplyTileBlock<Unit, 1, 3>(m, a, m.panels, c);
+      return MultiplyTileBlock<Unit, 1, 3>(m, a, w, c);
     default:
-      return MultiplyTileBlock<Unit, 1, 4>(m, a, m.panels, c);
+      return MultiplyTileBlock<Unit, 1, 4>(m, a, w, c);
   }
 }
 
 // 17 rows and more: two row tiles by two panels, so that every loaded tile is used twice.
 template <class Unit>
 void MultiplyTwoRowTiles(const MultiplyParams& m, const bf16* a, float* c) {
+  const auto panel = [&](std::size_t p) {
+    return reinterpret_cast<const bf16*>(m.panels + p * m.panel_bytes);
+  };
   std::size_t p = 0;
   for (; p + 2 <= m.panel_count; p += 2) {
-    MultiplyTileBlock<Unit, 2, 2>(m, a, m.panels + p * m.panel_stride, c + p * kPanelColumns);
+    MultiplyTileBlock<Unit, 2, 2>(m, a, panel(p), c + p * kPanelColumns);
   }
   if (p < m.panel_count) {
-    MultiplyTileBlock<Unit, 2, 1>(m, a, m.panels + p * m.panel_stride, c + p * kPanelColumns);
+    MultiplyTileBlock<Unit, 2, 1>(m, a, panel(p), c + p * kPanelColumns);
   }
 }
 
@@ -91,18 +96,17 @@ void MultiplyTiles(const MultiplyParams& m) {
 }
 
 template <class Unit>
-void PackTileRows(const bf16* const* rows, std::size_t count, std::size_t width, std::size_t inner,
-                  void* dst) {
-  for (std::size_t r = 0; r < count; ++r) {
-    bf16* to = static_cast<bf16*>(dst) + r * inner;
-    std::memcpy(to, rows[r], width * sizeof(bf16));
-    std::memset(to + width, 0, (inner - width) * sizeof(bf16));
+void PackTileRows(const PackParams& p) {
+  for (std::size_t r = 0; r < p.count; ++r) {
+    bf16* to = static_cast<bf16*>(p.dst) + r * p.inner;
+    std::memcpy(to, p.rows[r], p.width * sizeof(bf16));
+    std::memset(to + p.width, 0, (p.inner - p.width) * sizeof(bf16));
   }
 }
 
 template <class Unit>
 constexpr GemmKernels MakeTileGemm() {
-  return {.element_bytes = sizeof(bf16),
+  return {.packed_row_bytes = [](std::size_t inner, std::size_t) { return inner * sizeof(bf16); },
           .row_multiple = kTileRows,
           .pack_rows = PackTileRows<Unit>,
           .begin = Unit::Configure,

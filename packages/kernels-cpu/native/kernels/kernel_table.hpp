@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "runtime/bfloat16.hpp"
+#include "weights/packed_matrix.hpp"
 
 // The contract of every kernel: what its arguments are and what it computes. Each instruction set
 // fills one `KernelTable`; select.cc chooses the table. All kernels work on the rows they are
@@ -20,23 +21,33 @@ constexpr std::size_t kTileStride = kPanelsMax * kPanelColumns;
 // c[r, p·16 + j] = Σₖ a[r, k] · panel p[k, j] in f32, in one fixed order over k for every row
 // count.
 struct MultiplyParams {
-  const void* a;             // packed by `GemmKernels::pack_rows`
-  const bf16* panels;        // [panel_count] panels of [inner / 2][16 columns][2 k]
-  std::size_t panel_stride;  // elements from one panel to the next
-  std::size_t inner;         // k, zero-padded: a multiple of 32
-  std::size_t rows;          // ≥ 1
-  std::size_t panel_count;   // 1 … kPanelsMax
-  float* c;                  // [rows rounded up to row_multiple, kTileStride]
+  const void* a;               // packed by `GemmKernels::pack_rows`
+  const std::uint8_t* panels;  // [panel_count] panels, as PackedMatrix says for the format
+  std::size_t panel_bytes;     // from one panel to the next
+  std::size_t inner;           // k, zero-padded: a multiple of 32
+  std::size_t group;           // k that share one scale; quantised formats only
+  std::size_t rows;            // ≥ 1
+  std::size_t panel_count;     // 1 … kPanelsMax
+  float* c;                    // [rows rounded up to row_multiple, kTileStride]
 };
 
+// The rows of one packing, and what they are packed for.
+struct PackParams {
+  const bf16* const* rows;  // [count] rows of `width`
+  std::size_t count, width;
+  std::size_t inner;  // the matrix's, ≥ width: zero from width on
+  std::size_t group;  // the matrix's
+  void* dst;          // [count rounded up to row_multiple] packed rows
+};
+
+// The kernels of one weight format.
 struct GemmKernels {
-  // Bytes of one packed element of a: rows are f32, or bf16 where the multiply wants them so.
-  std::size_t element_bytes;
+  // Bytes of one packed row: f32, bf16 or 8-bit integers with their scales, as the multiply wants.
+  std::size_t (*packed_row_bytes)(std::size_t inner, std::size_t group);
   // The multiply computes rows in multiples of this; a and c have room for them.
   std::size_t row_multiple;
-  // Copies rows [count, width] from where they lie to dst [count, inner], zero from width to inner.
-  void (*pack_rows)(const bf16* const* rows, std::size_t count, std::size_t width,
-                    std::size_t inner, void* dst);
+  // Copies rows from where they lie to the form that the multiply reads, one row alone at a time.
+  void (*pack_rows)(const PackParams&);
   // Around a thread's multiplies; may be null.
   void (*begin)();
   void (*end)();
@@ -139,7 +150,8 @@ struct AttentionParams {
 
 struct KernelTable {
   const char* isa;
-  GemmKernels gemm;
+  // By WeightFormat; `multiply` is null where a format is not there.
+  GemmKernels gemm[kWeightFormats];
   void (*store)(const StoreParams&);
   void (*rms_norm)(const RmsNormParams&);
   void (*rope)(const RopeParams&);

@@ -37,12 +37,18 @@ std::vector<float> Multiply(const GemmKernels& gemm, const std::vector<bf16>& ro
   std::vector<const bf16*> pointers(row_count);
   for (std::size_t r = 0; r < row_count; ++r) pointers[r] = rows.data() + r * kInner;
   std::vector<float> a(padded * kInner), c(padded * kTileStride);
-  gemm.pack_rows(pointers.data(), row_count, kInner, kInner, a.data());
+  gemm.pack_rows({.rows = pointers.data(),
+                  .count = row_count,
+                  .width = kInner,
+                  .inner = kInner,
+                  .group = kInner,
+                  .dst = a.data()});
   if (gemm.begin != nullptr) gemm.begin();
   gemm.multiply({.a = a.data(),
-                 .panels = panels.data(),
-                 .panel_stride = kInner * kPanelColumns,
+                 .panels = reinterpret_cast<const std::uint8_t*>(panels.data()),
+                 .panel_bytes = kInner * kPanelColumns * sizeof(bf16),
                  .inner = kInner,
+                 .group = kInner,
                  .rows = row_count,
                  .panel_count = panel_count,
                  .c = c.data()});

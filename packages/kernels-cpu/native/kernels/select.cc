@@ -11,7 +11,7 @@ namespace {
 KernelTable WithTiles(const char* isa, const KernelTable& base, const GemmKernels& gemm) {
   KernelTable table = base;
   table.isa = isa;
-  table.gemm = gemm;
+  table.gemm[0] = gemm;
   return table;
 }
 
@@ -60,7 +60,7 @@ std::vector<std::string> AvailableIsas() {
 
 KernelTable SelectKernels(const std::string& isa) {
   if (isa == "amx-emulated") {
-    if (!MultipliesAgree(kEmulatedTileGemm, kScalarKernels.gemm)) {
+    if (!MultipliesAgree(kEmulatedTileGemm, kScalarKernels.gemm[0])) {
       throw Failure("ERR_DEVICE", "The emulated tiles multiply wrongly: this build is broken.");
     }
     return WithTiles("amx-emulated", BestVectors(), kEmulatedTileGemm);

@@ -13,12 +13,7 @@ namespace megascale {
 template <class V>
 constexpr KernelTable MakeKernelTable() {
   return {.isa = V::kIsa,
-          .gemm = {.element_bytes = sizeof(float),
-                   .row_multiple = 1,
-                   .pack_rows = PackRows<V>,
-                   .begin = nullptr,
-                   .end = nullptr,
-                   .multiply = Multiply<V>},
+          .gemm = {MakeGemm<V>(), {}, {}},
           .store = Store<V>,
           .rms_norm = RmsNorm<V>,
           .rope = Rope<V>,

@@ -22,7 +22,7 @@ GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels, std::size_t
     : pool_(pool), kernels_(kernels) {
   std::size_t bytes = 0;
   for (std::size_t inner = 32; inner <= inner_max; inner += 32) {
-    bytes = std::max(bytes, ChunkRows(inner) * inner * kernels_.gemm.element_bytes);
+    bytes = std::max(bytes, ChunkRows(inner) * Gemm().packed_row_bytes(inner, inner));
   }
   for (int thread = 0; thread < pool.threads(); ++thread) {
     packed_rows_.emplace_back(bytes, HostMemory::Pages::kNormal, "packed rows");
@@ -33,8 +33,8 @@ GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels, std::size_t
 
 // A multiple of what register blocks and tiles like, whatever the instruction set.
 std::size_t GemmRunner::ChunkRows(std::size_t inner) const {
-  const std::size_t step = kernels_.gemm.row_multiple == 1 ? 12 : 2 * kernels_.gemm.row_multiple;
-  const std::size_t fit = kChunkBytes / (inner * kernels_.gemm.element_bytes) / step * step;
+  const std::size_t step = Gemm().row_multiple == 1 ? 12 : 2 * Gemm().row_multiple;
+  const std::size_t fit = kChunkBytes / Gemm().packed_row_bytes(inner, inner) / step * step;
   return std::clamp(fit, step, kChunkRowsMax);
 }
 
@@ -59,7 +59,7 @@ void GemmRunner::Run(const GemmSegment* segments, std::size_t count) {
 // A unit is one panel (or pair) and one chunk of rows; it belongs to the share in which its cost
 // begins.
 void GemmRunner::RunShare(const GemmSegment* segments, std::size_t count, Share share, int thread) {
-  if (kernels_.gemm.begin != nullptr) kernels_.gemm.begin();
+  if (Gemm().begin != nullptr) Gemm().begin();
   std::size_t start = 0;
   for (std::size_t i = 0; i < count && start < share.end; ++i) {
     const GemmSegment& s = segments[i];
@@ -76,7 +76,7 @@ void GemmRunner::RunShare(const GemmSegment* segments, std::size_t count, Share 
       start += units * unit_cost;
     }
   }
-  if (kernels_.gemm.end != nullptr) kernels_.gemm.end();
+  if (Gemm().end != nullptr) Gemm().end();
 }
 
 void GemmRunner::RunUnits(const GemmSegment& segment, std::size_t row, std::size_t rows,
@@ -85,16 +85,22 @@ void GemmRunner::RunUnits(const GemmSegment& segment, std::size_t row, std::size
   const std::size_t unit_panels = UnitPanels(matrix);
   void* packed = packed_rows_[static_cast<std::size_t>(thread)].data();
   float* tile = tiles_[static_cast<std::size_t>(thread)].as<float>();
-  kernels_.gemm.pack_rows(segment.in + row, rows, matrix.in_width, matrix.inner, packed);
+  Gemm().pack_rows({.rows = segment.in + row,
+                    .count = rows,
+                    .width = matrix.in_width,
+                    .inner = matrix.inner,
+                    .group = matrix.group,
+                    .dst = packed});
   for (std::size_t panel = begin * unit_panels; panel < end * unit_panels; panel += kPanelsMax) {
     const std::size_t panels = std::min(kPanelsMax, end * unit_panels - panel);
-    kernels_.gemm.multiply({.a = packed,
-                            .panels = matrix.panels + panel * matrix.panel_stride(),
-                            .panel_stride = matrix.panel_stride(),
-                            .inner = matrix.inner,
-                            .rows = rows,
-                            .panel_count = panels,
-                            .c = tile});
+    Gemm().multiply({.a = packed,
+                     .panels = matrix.panels + panel * matrix.panel_bytes,
+                     .panel_bytes = matrix.panel_bytes,
+                     .inner = matrix.inner,
+                     .group = matrix.group,
+                     .rows = rows,
+                     .panel_count = panels,
+                     .c = tile});
     kernels_.store({.c = tile,
                     .rows = rows,
                     .panel_count = panels,

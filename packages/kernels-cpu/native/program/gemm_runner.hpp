@@ -35,6 +35,7 @@ class GemmRunner {
     std::size_t begin, end;  // in units of cost
   };
 
+  const GemmKernels& Gemm() const { return kernels_.gemm[0]; }
   std::size_t ChunkRows(std::size_t inner) const;
   void RunShare(const GemmSegment* segments, std::size_t count, Share share, int thread);
   void RunUnits(const GemmSegment& segment, std::size_t row, std::size_t rows, std::size_t begin,

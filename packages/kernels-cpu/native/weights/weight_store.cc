@@ -112,6 +112,8 @@ PackedMatrix Describe(const MatrixSource& source) {
   m.in_width = first.columns;
   m.inner = RoundUp(first.columns, 32);
   m.panel_count = RoundUp(first.rows, 16) / 16 * source.parts.size();
+  m.panel_bytes = m.inner * 16 * sizeof(bf16);
+  m.group = m.inner;
   m.paired = source.parts.size() == 2;
   return m;
 }
@@ -142,7 +144,7 @@ WeightStore::WeightStore(const std::vector<MatrixSource>& matrices,
   for (const MatrixSource& source : matrices) {
     matrices_.push_back(Describe(source));
     matrix_offsets.push_back(bytes);
-    bytes += matrices_.back().panel_count * matrices_.back().panel_stride() * sizeof(bf16);
+    bytes += matrices_.back().panel_count * matrices_.back().panel_bytes;
     inner_max_ = matrices_.back().inner > inner_max_ ? matrices_.back().inner : inner_max_;
   }
   for (const TensorSource& source : vectors) {
@@ -153,7 +155,7 @@ WeightStore::WeightStore(const std::vector<MatrixSource>& matrices,
 
   for (std::size_t i = 0; i < matrices.size(); ++i) {
     PackedMatrix& m = matrices_[i];
-    bf16* const panels = reinterpret_cast<bf16*>(memory_.as<char>() + matrix_offsets[i]);
+    std::uint8_t* const panels = memory_.as<std::uint8_t>() + matrix_offsets[i];
     m.panels = panels;
     const std::size_t parts = matrices[i].parts.size();
     for (std::size_t part = 0; part < parts; ++part) {
@@ -162,7 +164,7 @@ WeightStore::WeightStore(const std::vector<MatrixSource>& matrices,
       pool.For(m.panel_count / parts, m.in_width * 4, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t p = begin; p < end; ++p) {
           PackPanelOf(source.type, mapped.data(), p * 16, m,
-                      panels + (p * parts + part) * m.panel_stride());
+                      reinterpret_cast<bf16*>(panels + (p * parts + part) * m.panel_bytes));
         }
       });
     }
