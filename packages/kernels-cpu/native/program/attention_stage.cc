@@ -15,7 +15,7 @@ AttentionStage::AttentionStage(std::shared_ptr<ThreadPool> pool, const KernelTab
       program_(std::move(program)),
       sizes_(sizes),
       weights_(program_.matrices, program_.vectors, *pool_),
-      gemm_(*pool_, kernels_, weights_.inner_max()) {
+      gemm_(*pool_, kernels_, weights_.matrices()) {
   CheckProgram();
   for (const TensorSource& table : program_.tables) tables_.emplace_back(table);
   for (const RotaryTable& table : program_.rotary_tables) FillRotary(table);

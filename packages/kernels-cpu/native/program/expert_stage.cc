@@ -19,7 +19,7 @@ ExpertStage::ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& ke
                          const ExpertProgram& program)
     : pool_(std::move(pool)),
       weights_(program.matrices, {}, *pool_),
-      gemm_(*pool_, kernels, weights_.inner_max()),
+      gemm_(*pool_, kernels, weights_.matrices()),
       layer_count_(program.layer_count),
       expert_count_(program.expert_count),
       hidden_size_(program.hidden_size),

@@ -18,11 +18,12 @@ std::size_t UnitPanels(const PackedMatrix& matrix) { return matrix.paired ? 2 : 
 
 }  // namespace
 
-GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels, std::size_t inner_max)
+GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels,
+                       const std::vector<PackedMatrix>& matrices)
     : pool_(pool), kernels_(kernels) {
   std::size_t bytes = 0;
-  for (std::size_t inner = 32; inner <= inner_max; inner += 32) {
-    bytes = std::max(bytes, ChunkRows(inner) * Gemm().packed_row_bytes(inner, inner));
+  for (const PackedMatrix& m : matrices) {
+    bytes = std::max(bytes, ChunkRows(m) * Gemm(m).packed_row_bytes(m.inner, m.group));
   }
   for (int thread = 0; thread < pool.threads(); ++thread) {
     packed_rows_.emplace_back(bytes, HostMemory::Pages::kNormal, "packed rows");
@@ -32,10 +33,11 @@ GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels, std::size_t
 }
 
 // A multiple of what register blocks and tiles like, whatever the instruction set.
-std::size_t GemmRunner::ChunkRows(std::size_t inner) const {
-  const std::size_t step = Gemm().row_multiple == 1 ? 12 : 2 * Gemm().row_multiple;
-  const std::size_t fit = kChunkBytes / Gemm().packed_row_bytes(inner, inner) / step * step;
-  return std::clamp(fit, step, kChunkRowsMax);
+std::size_t GemmRunner::ChunkRows(const PackedMatrix& matrix) const {
+  const GemmKernels& gemm = Gemm(matrix);
+  const std::size_t step = gemm.row_multiple == 1 ? 12 : 2 * gemm.row_multiple;
+  const std::size_t row_bytes = gemm.packed_row_bytes(matrix.inner, matrix.group);
+  return std::clamp(kChunkBytes / row_bytes / step * step, step, kChunkRowsMax);
 }
 
 void GemmRunner::Run(const GemmSegment* segments, std::size_t count) {
@@ -43,7 +45,7 @@ void GemmRunner::Run(const GemmSegment* segments, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     const GemmSegment& s = segments[i];
     const std::size_t units = s.matrix->panel_count / UnitPanels(*s.matrix);
-    const std::size_t chunk = ChunkRows(s.matrix->inner);
+    const std::size_t chunk = ChunkRows(*s.matrix);
     for (std::size_t row = 0; row < s.rows; row += chunk) {
       cost += units * (std::min(chunk, s.rows - row) + kPanelReadRows);
     }
@@ -59,12 +61,11 @@ void GemmRunner::Run(const GemmSegment* segments, std::size_t count) {
 // A unit is one panel (or pair) and one chunk of rows; it belongs to the share in which its cost
 // begins.
 void GemmRunner::RunShare(const GemmSegment* segments, std::size_t count, Share share, int thread) {
-  if (Gemm().begin != nullptr) Gemm().begin();
   std::size_t start = 0;
   for (std::size_t i = 0; i < count && start < share.end; ++i) {
     const GemmSegment& s = segments[i];
     const std::size_t units = s.matrix->panel_count / UnitPanels(*s.matrix);
-    const std::size_t chunk = ChunkRows(s.matrix->inner);
+    const std::size_t chunk = ChunkRows(*s.matrix);
     for (std::size_t row = 0; row < s.rows && start < share.end; row += chunk) {
       const std::size_t rows = std::min(chunk, s.rows - row);
       const std::size_t unit_cost = rows + kPanelReadRows;
@@ -76,31 +77,32 @@ void GemmRunner::RunShare(const GemmSegment* segments, std::size_t count, Share 
       start += units * unit_cost;
     }
   }
-  if (Gemm().end != nullptr) Gemm().end();
 }
 
 void GemmRunner::RunUnits(const GemmSegment& segment, std::size_t row, std::size_t rows,
                           std::size_t begin, std::size_t end, int thread) {
   const PackedMatrix& matrix = *segment.matrix;
+  const GemmKernels& gemm = Gemm(matrix);
   const std::size_t unit_panels = UnitPanels(matrix);
   void* packed = packed_rows_[static_cast<std::size_t>(thread)].data();
   float* tile = tiles_[static_cast<std::size_t>(thread)].as<float>();
-  Gemm().pack_rows({.rows = segment.in + row,
-                    .count = rows,
-                    .width = matrix.in_width,
-                    .inner = matrix.inner,
-                    .group = matrix.group,
-                    .dst = packed});
+  gemm.pack_rows({.rows = segment.in + row,
+                  .count = rows,
+                  .width = matrix.in_width,
+                  .inner = matrix.inner,
+                  .group = matrix.group,
+                  .dst = packed});
+  if (gemm.begin != nullptr) gemm.begin();
   for (std::size_t panel = begin * unit_panels; panel < end * unit_panels; panel += kPanelsMax) {
     const std::size_t panels = std::min(kPanelsMax, end * unit_panels - panel);
-    Gemm().multiply({.a = packed,
-                     .panels = matrix.panels + panel * matrix.panel_bytes,
-                     .panel_bytes = matrix.panel_bytes,
-                     .inner = matrix.inner,
-                     .group = matrix.group,
-                     .rows = rows,
-                     .panel_count = panels,
-                     .c = tile});
+    gemm.multiply({.a = packed,
+                   .panels = matrix.panels + panel * matrix.panel_bytes,
+                   .panel_bytes = matrix.panel_bytes,
+                   .inner = matrix.inner,
+                   .group = matrix.group,
+                   .rows = rows,
+                   .panel_count = panels,
+                   .c = tile});
     kernels_.store({.c = tile,
                     .rows = rows,
                     .panel_count = panels,
@@ -110,6 +112,7 @@ void GemmRunner::RunUnits(const GemmSegment& segment, std::size_t row, std::size
                     .bias = segment.bias,
                     .epilogue = segment.epilogue});
   }
+  if (gemm.end != nullptr) gemm.end();
 }
 
 }  // namespace megascale

@@ -25,8 +25,9 @@ struct GemmSegment {
 // allocated once.
 class GemmRunner {
  public:
-  // `inner_max` is the largest inner of the matrices to come.
-  GemmRunner(ThreadPool& pool, const KernelTable& kernels, std::size_t inner_max);
+  // `matrices` are all that will come: the scratch fits the widest of them.
+  GemmRunner(ThreadPool& pool, const KernelTable& kernels,
+             const std::vector<PackedMatrix>& matrices);
 
   void Run(const GemmSegment* segments, std::size_t count);
 
@@ -35,8 +36,10 @@ class GemmRunner {
     std::size_t begin, end;  // in units of cost
   };
 
-  const GemmKernels& Gemm() const { return kernels_.gemm[0]; }
-  std::size_t ChunkRows(std::size_t inner) const;
+  const GemmKernels& Gemm(const PackedMatrix& matrix) const {
+    return kernels_.gemm[static_cast<std::size_t>(matrix.format)];
+  }
+  std::size_t ChunkRows(const PackedMatrix& matrix) const;
   void RunShare(const GemmSegment* segments, std::size_t count, Share share, int thread);
   void RunUnits(const GemmSegment& segment, std::size_t row, std::size_t rows, std::size_t begin,
                 std::size_t end, int thread);

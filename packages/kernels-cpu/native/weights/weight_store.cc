@@ -145,7 +145,6 @@ WeightStore::WeightStore(const std::vector<MatrixSource>& matrices,
     matrices_.push_back(Describe(source));
     matrix_offsets.push_back(bytes);
     bytes += matrices_.back().panel_count * matrices_.back().panel_bytes;
-    inner_max_ = matrices_.back().inner > inner_max_ ? matrices_.back().inner : inner_max_;
   }
   for (const TensorSource& source : vectors) {
     vector_offsets.push_back(bytes);

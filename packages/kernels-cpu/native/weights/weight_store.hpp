@@ -59,15 +59,12 @@ class WeightStore {
   const PackedMatrix& matrix(std::size_t index) const { return matrices_.at(index); }
   // [columns] f32.
   const float* vector(std::size_t index) const { return vectors_.at(index); }
-  std::size_t matrix_count() const { return matrices_.size(); }
-  // The largest `inner` of all matrices.
-  std::size_t inner_max() const { return inner_max_; }
+  const std::vector<PackedMatrix>& matrices() const { return matrices_; }
 
  private:
   HostMemory memory_;
   std::vector<PackedMatrix> matrices_;
   std::vector<const float*> vectors_;
-  std::size_t inner_max_ = 0;
 };
 
 }  // namespace megascale
