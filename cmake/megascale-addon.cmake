@@ -2,10 +2,10 @@
 #
 #   megascale_addon(<target>)   every native/**/*.cc becomes build/Release/<target>.node
 #
-# Files named *_avx2.cc, *_avx512.cc and *_amx.cc hold kernels of one instruction set: they are compiled on
+# Files named *_avx2.cc, *_avx512.cc, *_avx512bf16.cc and *_amx.cc hold kernels of one instruction set: they are compiled on
 # x86-64 only, each with its own flags, and only where the compiler knows these flags. The macros
-# MEGASCALE_HAS_AVX2, MEGASCALE_HAS_AVX512 and MEGASCALE_HAS_AMX tell the other files which are in. MEGASCALE_ISA is
-# avx2, avx512, amx or, in all other files, baseline: headers put their inline functions into a namespace of that name,
+# MEGASCALE_HAS_AVX2, MEGASCALE_HAS_AVX512 and so on tell the other files which are in. MEGASCALE_ISA is
+# avx2, avx512 … or, in all other files, baseline: headers put their inline functions into a namespace of that name,
 # because the linker keeps one copy of each and must not keep one that an older processor cannot run.
 # Files named *_test.cc are left out.
 
@@ -24,6 +24,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
 set(MEGASCALE_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(MEGASCALE_ISA_FLAGS_avx512 ${MEGASCALE_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
+set(MEGASCALE_ISA_FLAGS_avx512bf16 ${MEGASCALE_ISA_FLAGS_avx512} -mavx512bf16)
 set(MEGASCALE_ISA_FLAGS_amx ${MEGASCALE_ISA_FLAGS_avx512} -mamx-tile -mamx-bf16 -mamx-int8)
 
 # Gives the files of one instruction set their flags, or takes them out of `sources`.
@@ -58,6 +59,7 @@ function(megascale_addon target)
   set(definitions NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS MEGASCALE_ISA=baseline MEGASCALE_VERSION="${PROJECT_VERSION}")
   megascale_isa(avx2 sources definitions)
   megascale_isa(avx512 sources definitions)
+  megascale_isa(avx512bf16 sources definitions)
   megascale_isa(amx sources definitions)
 
   add_library(${target} SHARED ${sources} ${CMAKE_JS_SRC})

@@ -21,7 +21,7 @@ export class CpuAttentionStage implements AttentionStage {
   #bound = false;
 
   constructor(addon: NativeAddon, backend: NativeBackend, options: AttentionStageOptions) {
-    const { program, weights, kvPageCount, kvPageSize } = options;
+    const { program, weights, kvPageCount, kvPageSize, kvDType = 'bf16' } = options;
     const { microBatchCount, tokensPerMicroBatchMax, positionsMax } = options;
     const sizes = {
       kvPageCount,
@@ -41,6 +41,7 @@ export class CpuAttentionStage implements AttentionStage {
       this.#native = new addon.AttentionStage(backend, {
         ...code,
         ...sizes,
+        kvInt8: kvDType === 'int8' ? 1 : 0,
         matrices: matrices.map((ref) => [nativeTensor(weights, ref)]),
         vectors: vectors.map((ref) => nativeTensor(weights, ref)),
         tables: tables.map((ref) => nativeTensor(weights, ref)),

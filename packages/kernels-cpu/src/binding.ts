@@ -104,6 +104,8 @@ export interface NativeAttentionSizes {
   readonly microBatchCount: number;
   readonly tokensPerMicroBatchMax: number;
   readonly positionsMax: number;
+  /** 1: keys and values are kept as 8-bit integers; 0: as bf16. */
+  readonly kvInt8: 0 | 1;
 }
 
 export interface NativeExpertProgram {

@@ -46,12 +46,20 @@ export interface Backend {
   close(): void;
 }
 
+/** How a backend keeps keys and values between steps. */
+export type KvDType = 'bf16' | 'int8';
+
 export interface AttentionStageOptions {
   readonly program: AttentionProgram;
   readonly weights: WeightSource;
   readonly kvPageCount: number;
   /** Tokens per KV page: a multiple of 16. */
   readonly kvPageSize: number;
+  /**
+   * What keys and values are kept as; default 'bf16'. 'int8' takes about half the memory: each key and
+   * each value is rounded once, when it is appended, with one scale per position and KV head.
+   */
+  readonly kvDType?: KvDType;
   readonly microBatchCount: number;
   readonly tokensPerMicroBatchMax: number;
   /** Positions a sequence may reach; sizes the rotary table. */

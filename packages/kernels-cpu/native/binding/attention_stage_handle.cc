@@ -80,7 +80,8 @@ AttentionSizes DecodeSizes(const Napi::Object& from) {
           .kv_page_size = ReadSize(from, "kvPageSize"),
           .micro_batch_count = ReadSize(from, "microBatchCount"),
           .tokens_max = ReadSize(from, "tokensPerMicroBatchMax"),
-          .positions_max = ReadSize(from, "positionsMax")};
+          .positions_max = ReadSize(from, "positionsMax"),
+          .kv_dtype = ReadSize(from, "kvInt8") != 0 ? KvDType::kInt8 : KvDType::kBf16};
 }
 
 }  // namespace

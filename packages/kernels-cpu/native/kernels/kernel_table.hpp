@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/kv_layout.hpp"
 #include "runtime/bfloat16.hpp"
 #include "weights/packed_matrix.hpp"
 
@@ -124,28 +125,56 @@ struct CombineParams {
   std::size_t rows, top_k, width;
 };
 
-// The keys and values of 16 positions of one KV head: keys [head_size][16], then values
-// [16][head_size_padded]. One page is [page_size / 16 blocks][kv_heads] of these.
-struct KvLayout {
-  std::size_t kv_heads, head_size;
-  std::size_t head_size_padded;  // to a multiple of 16
-  std::size_t key_elements, block_elements, page_elements;
-  std::size_t page_size;  // positions
+// Absolute positions whose softmax is taken in one go. Longer contexts are folded range by range,
+// ascending, whoever computed the ranges.
+constexpr std::size_t kAttentionRange = 256;
+
+// Consecutive tokens of one sequence and one KV head over one range: the partial result of every
+// row (token, head of the group). A token sees no position after its own, and `window` in all.
+struct AttentionParams {
+  const bf16* q;         // of the first token; [group, head_size]
+  std::size_t q_stride;  // elements from one token's queries to the next one's
+  std::size_t tokens, group;
+  const std::uint8_t* cache;  // this layer's pages
+  const std::int32_t* pages;  // the sequence's page table
+  const KvLayout* layout;
+  std::size_t kv_head;
+  std::size_t position;  // of the first token
+  std::size_t window;    // 0 = all positions
+  std::size_t range;     // positions [range · kAttentionRange, + kAttentionRange)
+  float scale;           // of the scores
+  float* scratch;        // AttentionScratchFloats, 64-byte aligned
+  float* partial;        // out: tokens · group · (head_size_padded + 2) floats
 };
 
-// One token and one KV head: attention of the head's whole group over blocks of 16 positions,
-// ascending from the window's first block.
-struct AttentionParams {
-  const bf16* q;              // [group · head_size] of this token and KV head
-  bf16* out;                  // [group · head_size]
-  const bf16* cache;          // this layer's pages
-  const std::int32_t* pages;  // the sequence's page table
-  KvLayout layout;
-  std::size_t kv_head, group;
-  std::size_t position;        // of this token
-  std::size_t first_position;  // first one it sees
-  float scale;
-  float* scratch;  // group · (head_size + head_size_padded + 19) floats
+// Floats of scratch for `rows` rows.
+inline constexpr std::size_t AttentionScratchFloats(std::size_t rows, const KvLayout& layout) {
+  return rows * (kAttentionRange + layout.head_size) + 64 * layout.head_size_padded;
+}
+
+// Partial results of `rows` rows.
+struct PartialParams {
+  float* partial;
+  float* next;         // fold: partial = partial and then next, the range after it
+  std::size_t rows, stride;  // stride: head_size_padded
+  bf16* out;                 // finish: [tokens] × out_stride, [group, head_size] each
+  std::size_t out_stride, group, head_size;
+};
+
+// Keys and values of tokens with their positions, into the pages of their sequence.
+struct KvAppendParams {
+  const bf16* keys;  // [kv_heads, head_size] of one token
+  const bf16* values;
+  std::uint8_t* page;  // of this layer, where the position belongs
+  std::size_t position;
+  const KvLayout* layout;
+};
+
+struct AttentionKernels {
+  void (*attend)(const AttentionParams&);
+  void (*fold)(const PartialParams&);
+  void (*finish)(const PartialParams&);
+  void (*append)(const KvAppendParams&);
 };
 
 struct KernelTable {
@@ -159,13 +188,15 @@ struct KernelTable {
   void (*silu_multiply)(const ElementwiseParams&);
   void (*router)(const RouterParams&);
   void (*combine)(const CombineParams&);
-  void (*attend)(const AttentionParams&);
+  AttentionKernels attention;
 };
 
 // What there is, where it is compiled in.
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
+// Attention by products of bf16 pairs.
+extern const AttentionKernels kBf16PairsAttention;
 // The multiply on tiles, in hardware (gemm_amx.cc) and emulated (gemm_tiles_emulated.cc).
 extern const GemmKernels kAmxGemm;
 extern const GemmKernels kEmulatedTileGemm;

@@ -7,6 +7,17 @@
 namespace megascale {
 namespace {
 
+#if defined(MEGASCALE_HAS_AVX512BF16)
+// AVX-512 with products of bf16 pairs. Where there are tiles it is not the base: there VDPBF16PS
+// has half the rate of FMA.
+KernelTable WithBf16Pairs() {
+  KernelTable table = kAvx512Kernels;
+  table.isa = "avx512bf16";
+  table.attention = kBf16PairsAttention;
+  return table;
+}
+#endif
+
 // Everything around the multiply of tiles: the best vectors there are.
 KernelTable WithTiles(const char* isa, const KernelTable& base, const GemmKernels& gemm) {
   KernelTable table = base;
@@ -39,6 +50,9 @@ std::vector<KernelTable> AvailableTables() {
   std::vector<KernelTable> tables;
 #if defined(MEGASCALE_HAS_AMX)
   if (TilesWork()) tables.push_back(WithTiles("amx", BestVectors(), kAmxGemm));
+#endif
+#if defined(MEGASCALE_HAS_AVX512BF16)
+  if (DetectCpu().avx512bf16) tables.push_back(WithBf16Pairs());
 #endif
 #if defined(MEGASCALE_HAS_AVX512)
   if (DetectCpu().avx512) tables.push_back(kAvx512Kernels);

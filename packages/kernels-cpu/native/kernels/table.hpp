@@ -7,10 +7,11 @@
 #include "kernels/rows.hpp"
 #include "kernels/store.hpp"
 
-// Included by one file per instruction set: every kernel, for the vector V.
+// Included by one file per instruction set: every kernel, for the vector V and the products A of
+// attention.
 namespace megascale {
 
-template <class V>
+template <class V, class A = FloatPairs<V>>
 constexpr KernelTable MakeKernelTable() {
   return {.isa = V::kIsa,
           .gemm = {MakeGemm<V>(), {}, {}},
@@ -21,7 +22,7 @@ constexpr KernelTable MakeKernelTable() {
           .silu_multiply = SiluMultiply<V>,
           .router = Router<V>,
           .combine = Combine<V>,
-          .attend = Attend<V>};
+          .attention = MakeAttention<A>()};
 }
 
 }  // namespace megascale

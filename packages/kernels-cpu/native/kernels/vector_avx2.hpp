@@ -17,7 +17,7 @@ struct Avx2Vector {
 
   static constexpr const char* kIsa = "avx2";
   static constexpr int kRows = 4;
-  static constexpr int kHeads = 2;
+  static constexpr int kAttentionRows = 4, kAttentionVectors = 1;
   static constexpr int PanelsFor(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 
   static __m256 Widen(__m128i x) {

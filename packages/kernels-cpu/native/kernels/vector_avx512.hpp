@@ -14,7 +14,7 @@ struct Avx512Vector {
 
   static constexpr const char* kIsa = "avx512";
   static constexpr int kRows = 6;
-  static constexpr int kHeads = 8;
+  static constexpr int kAttentionRows = 4, kAttentionVectors = 4;
   static constexpr int PanelsFor(int) { return 4; }
 
   static __mmask16 First(std::size_t count) { return static_cast<__mmask16>((1u << count) - 1u); }

@@ -18,9 +18,9 @@ struct ScalarVector {
   };
 
   static constexpr const char* kIsa = "scalar";
-  // Rows and heads that a register block holds, and panels beside `rows` rows.
+  // What a register block of the multiply and of attention holds: rows, and panels beside them.
   static constexpr int kRows = 2;
-  static constexpr int kHeads = 1;
+  static constexpr int kAttentionRows = 1, kAttentionVectors = 1;
   static constexpr int PanelsFor(int) { return 1; }
 
   template <class Op>

@@ -20,6 +20,7 @@ AttentionStage::AttentionStage(std::shared_ptr<ThreadPool> pool, const KernelTab
   for (const TensorSource& table : program_.tables) tables_.emplace_back(table);
   for (const RotaryTable& table : program_.rotary_tables) FillRotary(table);
   AllocateKvCaches();
+  AllocateAttention();
   AllocateScratch();
 }
 
@@ -81,20 +82,42 @@ void AttentionStage::FillRotary(const RotaryTable& table) {
 }
 
 void AttentionStage::AllocateKvCaches() {
-  std::size_t elements = 0;
+  std::size_t bytes = 0;
   for (const KvCacheSizes& cache : program_.kv_caches) {
-    KvLayout layout{};
-    layout.kv_heads = cache.kv_heads;
-    layout.head_size = cache.head_size;
-    layout.head_size_padded = RoundUp(cache.head_size, 16);
-    layout.key_elements = cache.head_size * 16;
-    layout.block_elements = layout.key_elements + layout.head_size_padded * 16;
-    layout.page_size = sizes_.kv_page_size;
-    layout.page_elements = sizes_.kv_page_size / 16 * cache.kv_heads * layout.block_elements;
-    kv_caches_.push_back({layout, elements});
-    elements += RoundUp(sizes_.kv_page_count * layout.page_elements, 32);
+    if (cache.head_size % 2 != 0) {
+      throw ShapeFailure("The head size is " + std::to_string(cache.head_size) +
+                         ", paged attention on a CPU needs an even one.");
+    }
+    const KvLayout layout =
+        KvLayout::Of(sizes_.kv_dtype, cache.kv_heads, cache.head_size, sizes_.kv_page_size);
+    kv_caches_.push_back({layout, bytes});
+    bytes += sizes_.kv_page_count * layout.page_bytes;
   }
-  kv_memory_ = HostMemory(elements * sizeof(bf16), HostMemory::Pages::kHuge, "KV pages");
+  kv_memory_ = HostMemory(bytes, HostMemory::Pages::kHuge, "KV pages");
+}
+
+void AttentionStage::AllocateAttention() {
+  const auto threads = static_cast<std::size_t>(pool_->threads());
+  std::size_t scratch_floats = 0, kv_heads = 0;
+  for (const std::vector<Op>& list : program_.lists) {
+    for (const Op& op : list) {
+      if (op.code != OpCode::kPagedAttention) continue;
+      const KvLayout& layout = kv_caches_[static_cast<std::size_t>(op.table)].layout;
+      const std::size_t group = op.heads / layout.kv_heads, rows = std::max(group, kAttentionRows);
+      const std::size_t partial = RoundUp(rows * (layout.head_size_padded + 2), 16);
+      attention_slot_floats_ = std::max(attention_slot_floats_, partial);
+      scratch_floats =
+          std::max(scratch_floats, RoundUp(AttentionScratchFloats(rows, layout), 16) + 2 * partial);
+      kv_heads = std::max(kv_heads, layout.kv_heads);
+    }
+  }
+  attention_plan_.Reserve(sizes_.tokens_max, kv_heads, threads);
+  attention_slots_ = HostMemory(AttentionPlan::kSlotsMax * attention_slot_floats_ * sizeof(float),
+                                HostMemory::Pages::kSparse, "partial results of attention");
+  for (std::size_t thread = 0; thread < threads; ++thread) {
+    attention_scratch_.emplace_back(scratch_floats * sizeof(float), HostMemory::Pages::kNormal,
+                                    "attention sums");
+  }
 }
 
 void AttentionStage::AllocateScratch() {
@@ -113,15 +136,10 @@ void AttentionStage::AllocateScratch() {
       batch.states.push_back(rows(bytes, "residuals"));
     }
   }
-  std::size_t experts = 0, attention_floats = 0, linears = 1;
+  std::size_t experts = 0, linears = 1;
   for (const std::vector<Op>& list : program_.lists) {
     for (const Op& op : list) {
       experts = std::max(experts, op.experts);
-      if (op.code != OpCode::kPagedAttention) continue;
-      const KvLayout& layout = kv_caches_[static_cast<std::size_t>(op.table)].layout;
-      const std::size_t group = op.heads / layout.kv_heads;
-      attention_floats =
-          std::max(attention_floats, group * (layout.head_size + layout.head_size_padded + 16 + 3));
     }
     linears = std::max(linears, list.size());
   }
@@ -129,10 +147,6 @@ void AttentionStage::AllocateScratch() {
   // Untouched rows cost no memory, so the largest batch is a matter of addresses only.
   logits_ = std::make_shared<HostMemory>(sizes_.tokens_max * program_.vocab_size * sizeof(float),
                                          HostMemory::Pages::kSparse, "logits");
-  for (int thread = 0; thread < pool_->threads(); ++thread) {
-    attention_scratch_.emplace_back(attention_floats * sizeof(float), HostMemory::Pages::kNormal,
-                                    "attention sums");
-  }
   in_rows_.resize(sizes_.tokens_max);
   out_rows_.resize(sizes_.tokens_max * linears);
   segments_.resize(linears);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/kernel_table.hpp"
+#include "program/attention_plan.hpp"
 #include "program/gemm_runner.hpp"
 #include "program/micro_batch.hpp"
 #include "program/program.hpp"
@@ -16,6 +17,7 @@ namespace megascale {
 
 struct AttentionSizes {
   std::size_t kv_page_count, kv_page_size, micro_batch_count, tokens_max, positions_max;
+  KvDType kv_dtype;
 };
 
 // Memory of one slot; bytes as given, checked when bound. Borrowed: the binding keeps it alive.
@@ -51,7 +53,7 @@ class AttentionStage {
  private:
   struct KvCache {
     KvLayout layout;
-    std::size_t offset;  // elements, in kv_memory_
+    std::size_t offset;  // bytes, in kv_memory_
   };
   struct Rotary {
     HostMemory cosines, sines;  // [positions_max, head_size / 2]
@@ -64,6 +66,7 @@ class AttentionStage {
 
   void AllocateScratch();
   void AllocateKvCaches();
+  void AllocateAttention();
   void FillRotary(const RotaryTable& table);
   void CheckProgram() const;
 
@@ -81,6 +84,8 @@ class AttentionStage {
   void RunRope(const Op& op, std::size_t micro_batch);
   void RunKvAppend(const Op& op, std::size_t micro_batch);
   void RunPagedAttention(const Op& op, std::size_t micro_batch);
+  void RunAttentionTask(const Op& op, const AttentionTask& task, std::size_t micro_batch,
+                        int thread);
   void RunAddTo(const Op& op, std::size_t micro_batch);
   void RunSiluMultiply(const Op& op, std::size_t micro_batch);
   void RunRouter(const Op& op, std::size_t micro_batch);
@@ -105,6 +110,9 @@ class AttentionStage {
   HostMemory kv_memory_;
   std::vector<HostMemory> scratch_;
   std::vector<HostMemory> attention_scratch_;  // one per thread
+  AttentionPlan attention_plan_;
+  HostMemory attention_slots_;  // [AttentionPlan::kSlotsMax] partial results
+  std::size_t attention_slot_floats_ = 0;
   HostMemory router_logits_;
   std::shared_ptr<HostMemory> logits_;
   std::vector<Batch> batches_;

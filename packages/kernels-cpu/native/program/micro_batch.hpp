@@ -31,6 +31,12 @@ struct MicroBatch {
     return kv_pages.data() + page_table_start[token];
   }
 
+  // Whether the token before this one is the one before it in the same sequence.
+  bool FollowsInSequence(std::size_t token) const {
+    return token > 0 && page_table_start[token] == page_table_start[token - 1] &&
+           positions[token] == positions[token - 1] + 1;
+  }
+
   // Memory for the largest batch that `limits` allow, so that Assign allocates nothing.
   void Reserve(const MicroBatchLimits& limits);
   // Throws Failure ERR_SHAPE and leaves the batch as it was.

@@ -41,6 +41,7 @@ CpuFeatures Detect() {
   found.avx512 = found.avx2 && __builtin_cpu_supports("avx512f") &&
                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                  __builtin_cpu_supports("avx512dq");
+  found.avx512bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
   found.amx = found.avx512 && HasTileInstructions() && RequestTilePermission();
   return found;
 }

@@ -6,9 +6,10 @@ namespace megascale {
 
 // What this machine and its operating system let a process run.
 struct CpuFeatures {
-  bool avx2 = false;    // AVX2 and FMA
-  bool avx512 = false;  // F, BW, VL, DQ
-  bool amx = false;     // tiles and TDPBF16PS, granted by the kernel
+  bool avx2 = false;        // AVX2 and FMA
+  bool avx512 = false;      // F, BW, VL, DQ
+  bool avx512bf16 = false;  // VDPBF16PS beside them
+  bool amx = false;         // tiles and TDPBF16PS, granted by the kernel
 };
 
 // Asks once per process; on Linux this is also where the permission to use tiles is requested.

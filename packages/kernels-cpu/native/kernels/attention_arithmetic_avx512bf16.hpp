@@ -1,0 +1,46 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/vector_avx512.hpp"
+
+namespace megascale {
+
+// VDPBF16PS: 32 products of bf16 an instruction. Members as in attention_arithmetic.hpp.
+struct Bf16Pairs {
+  using V = Avx512Vector;
+  using F = __m512;
+  using Element = bf16;
+  using Pairs = __m512bh;
+
+  static constexpr int kRows = 6;
+  static constexpr int kVectors = 4;
+
+  static Pairs Broadcast(const Element* from) {
+    int pair;
+    std::memcpy(&pair, from, sizeof pair);
+    return reinterpret_cast<Pairs>(_mm512_set1_epi32(pair));
+  }
+  static Pairs Load(const bf16* from) { return reinterpret_cast<Pairs>(_mm512_loadu_si512(from)); }
+  static Pairs LoadFirst(const bf16* from) {
+    return reinterpret_cast<Pairs>(
+        _mm512_and_si512(_mm512_loadu_si512(from), _mm512_set1_epi32(0xffff)));
+  }
+  static Pairs LoadSecond(const bf16* from) {
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    return reinterpret_cast<Pairs>(_mm512_and_si512(_mm512_loadu_si512(from), high));
+  }
+  static F MultiplyAdd(Pairs a, Pairs b, F sum) { return _mm512_dpbf16_ps(sum, a, b); }
+
+  static void Store(Element* to, F x) {
+    const __m256bh narrow = _mm512_cvtneps_pbh(x);
+    std::memcpy(to, &narrow, sizeof narrow);
+  }
+  static void Copy(const bf16* from, std::size_t count, Element* to) {
+    std::memcpy(to, from, count * sizeof(bf16));
+  }
+};
+
+}  // namespace megascale
