@@ -19,10 +19,15 @@ export interface TensorLocation {
   readonly byteOffset: number;
   readonly byteLength: number;
   /**
-   * Exactly where dtype is 'I8' or 'I4': [rows, groups] F32, BF16 or F16; group g scales columns [g · columns / groups, …), and
-   * groups divides the columns. One group is one scale per row.
+   * Exactly where dtype is 'I8' or 'I4': [rows, groups] F32, BF16 or F16, of either sign; group g scales columns
+   * [g · columns / groups, …), and groups divides the columns. One group is one scale per row.
    */
-  readonly scales?: TensorLocation;
+  readonly scales?: PlainTensorLocation;
+}
+
+/** A tensor that is not quantised. */
+export interface PlainTensorLocation extends TensorLocation {
+  readonly dtype: PlainWeightDType;
 }
 
 /** Random access to a checkpoint's tensors. Nothing is read until asked for. */

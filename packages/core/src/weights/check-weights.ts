@@ -22,13 +22,15 @@ export function requiredWeights(model: ModelGraph): readonly WeightRef[] {
 /**
  * Checks that checkpoint and model fit: every tensor the graph needs is there with its shape, and
  * every tensor that is there is needed. Stored rotary tables, and a stored copy of a tied LM head,
- * are ignored.
+ * are ignored. The embedding table must not be quantised: its rows are read, not multiplied.
  *
- * @throws ConfigError 'ERR_WEIGHT_MISSING', 'ERR_WEIGHT_SHAPE' or 'ERR_WEIGHT_UNKNOWN'.
+ * @throws ConfigError 'ERR_WEIGHT_MISSING', 'ERR_WEIGHT_SHAPE', 'ERR_WEIGHT_FORMAT' or
+ * 'ERR_WEIGHT_UNKNOWN'.
  */
 export function checkWeights(model: ModelGraph, weights: WeightSource): void {
   const required = requiredWeights(model);
   for (const { name, shape } of required) weights.locate(name, shape);
+  for (const table of embeddingTables(model)) requirePlainTable(table, weights);
   const known = new Set(required.map(({ name }) => name));
   if (isTied(model)) known.add('lm_head.weight');
   const unknown = [...weights.tensors.keys()].filter(
@@ -43,8 +45,21 @@ export function checkWeights(model: ModelGraph, weights: WeightSource): void {
   });
 }
 
+function requirePlainTable({ name, shape }: WeightRef, weights: WeightSource): void {
+  const { dtype, file } = weights.locate(name, shape);
+  if (dtype !== 'I8' && dtype !== 'I4') return;
+  throw new ConfigError('ERR_WEIGHT_FORMAT', {
+    message: `Tensor ${name} in ${file} is an embedding table and quantised (${dtype}); only matrices that are multiplied may be. Take the model in bf16 and run: megascale quantize.`,
+    details: { name, file, dtype },
+  });
+}
+
+function embeddingTables(model: ModelGraph): readonly WeightRef[] {
+  return model.prologue.nodes.flatMap((node) => (node.op === 'embed' ? [node.table] : []));
+}
+
 function isTied(model: ModelGraph): boolean {
-  const tables = model.prologue.nodes.flatMap((node) => (node.op === 'embed' ? [node.table] : []));
+  const tables = embeddingTables(model);
   return model.epilogue.nodes.some(
     (node) => node.op === 'lmHead' && tables.some(({ name }) => name === node.weight.name),
   );

@@ -4,6 +4,7 @@ import type { WeightSource } from '../spec/weight-source.js';
 import { fileWeightSource } from './file-weight-source.js';
 import { readGenerationConfig, type GenerationConfig } from './generation-config.js';
 import { missingCheckpoint } from './checkpoint-errors.js';
+import { readQuantisationConfig } from './quantisation-config.js';
 import { readJsonObject } from './read-json-object.js';
 import { readSafetensorsHeader } from './read-safetensors-header.js';
 import { readShardIndex } from './shard-index.js';
@@ -29,13 +30,14 @@ const layout =
  * model.safetensors, or of the shards that model.safetensors.index.json names. No tensor is read
  * yet, and nothing is to close.
  *
- * @throws ConfigError 'ERR_CHECKPOINT_MISSING', 'ERR_CHECKPOINT_CORRUPT' or 'ERR_CONFIG_FIELD'
- * (generation_config.json).
+ * @throws ConfigError 'ERR_CHECKPOINT_MISSING', 'ERR_CHECKPOINT_CORRUPT', 'ERR_CONFIG_FIELD'
+ * (generation_config.json, quantization_config) or 'ERR_WEIGHT_FORMAT'.
  */
 export function openCheckpoint(dir: string): Checkpoint {
   const model = openModelConfig(dir);
+  const forms = readQuantisationConfig(model.config);
   const files = weightFiles(model.dir);
-  return { ...model, weights: fileWeightSource(model.dir, files) };
+  return { ...model, weights: fileWeightSource(model.dir, files, forms) };
 }
 
 /** The same without the weights, for those who only plan. */

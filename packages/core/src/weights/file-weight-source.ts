@@ -1,30 +1,39 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import type { TensorLocation, WeightDType, WeightSource } from '../spec/weight-source.js';
+import type { PlainWeightDType, TensorLocation, WeightSource } from '../spec/weight-source.js';
 import { locateTensor } from './locate-tensor.js';
 import { corruptFile, missingCheckpoint } from './checkpoint-errors.js';
+import type { QuantisedForms } from './quantisation-config.js';
+import { quantisedTensors, type StoredTensor } from './quantised-tensors.js';
 import type { SafetensorsHeader } from './safetensors-header.js';
 
 /** One read call moves at most this much: some systems refuse 2 GiB and more. */
 const readBytesMax = 1 << 30;
 
-const readableDTypes: ReadonlySet<string> = new Set<WeightDType>(['F32', 'BF16', 'F16']);
+const plainDTypes: ReadonlySet<string> = new Set<PlainWeightDType>(['F32', 'BF16', 'F16']);
 
 /**
  * A weight source over safetensors files whose headers were read. Files are opened for each read,
- * so nothing is to close.
+ * so nothing is to close. `forms` is what config.json says about quantised matrices.
+ *
+ * @throws ConfigError 'ERR_WEIGHT_FORMAT' or 'ERR_CONFIG_FIELD' for quantised tensors that cannot be
+ * read.
  */
 export function fileWeightSource(
   origin: string,
   headers: ReadonlyMap<string, SafetensorsHeader>,
+  forms?: QuantisedForms,
 ): WeightSource {
-  const tensors = new Map<string, TensorLocation>();
-  const unreadable = new Map<string, string>();
+  const stored = new Map<string, StoredTensor>();
   for (const [file, header] of headers) {
-    for (const { name, dtype, shape, byteOffset, byteLength } of header.tensors.values()) {
-      if (isReadable(dtype))
-        tensors.set(name, { name, dtype, shape, file, byteOffset, byteLength });
-      else unreadable.set(name, dtype);
-    }
+    for (const entry of header.tensors.values()) stored.set(entry.name, { ...entry, file });
+  }
+  const { matrices, companions } = quantisedTensors({ stored, forms, readBytes: readTensor });
+  const tensors = new Map<string, TensorLocation>(matrices);
+  const unreadable = new Map<string, string>();
+  for (const { name, dtype, ...place } of stored.values()) {
+    if (matrices.has(name) || companions.has(name)) continue;
+    if (isPlain(dtype)) tensors.set(name, { name, dtype, ...place });
+    else unreadable.set(name, dtype);
   }
   const table = { tensors, unreadable, origin };
   return {
@@ -34,11 +43,14 @@ export function fileWeightSource(
   };
 }
 
-function isReadable(dtype: string): dtype is WeightDType {
-  return readableDTypes.has(dtype);
+function isPlain(dtype: string): dtype is PlainWeightDType {
+  return plainDTypes.has(dtype);
 }
 
-function readTensor({ name, file, byteOffset, byteLength }: TensorLocation): Uint8Array {
+/** A range of a file that holds one tensor. */
+type TensorPlace = Pick<TensorLocation, 'name' | 'file' | 'byteOffset' | 'byteLength'>;
+
+function readTensor({ name, file, byteOffset, byteLength }: TensorPlace): Uint8Array {
   const bytes = new Uint8Array(byteLength);
   let descriptor: number;
   try {

@@ -1,7 +1,8 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
 import { buildModelGraph } from '../families/registry.js';
+import { requireEmptyDirectory } from './empty-directory.js';
 import { randomConfig, type RandomModelOptions } from './random-config.js';
 import { randomTokenizer } from './random-tokenizer.js';
 import { fillRandomBfloat16 } from './random-weights.js';
@@ -34,7 +35,7 @@ export async function makeRandomCheckpoint(
   buildModelGraph(config);
   const absolute = resolve(dir);
   await mkdir(absolute, { recursive: true });
-  await requireEmpty(absolute);
+  await requireEmptyDirectory(absolute);
   const fill: Bfloat16Fill = ({ name, shape }, into, start) => {
     fillRandomBfloat16(into, { name, shape, seed: options.seed }, start);
   };
@@ -57,17 +58,6 @@ function requireSizes(options: RandomCheckpointOptions): void {
   if (!Number.isSafeInteger(vocab) || vocab < 2) throw badField('vocab', vocab, 'at least 2');
   if (!['mixtral', 'qwen3-moe'].includes(family)) {
     throw badField('family', family, 'mixtral or qwen3-moe');
-  }
-}
-
-async function requireEmpty(dir: string): Promise<void> {
-  const entries = await readdir(dir);
-  if (entries.length > 0) {
-    throw badField(
-      'dir',
-      dir,
-      `an empty directory, but it holds ${entries.slice(0, 3).join(', ')}`,
-    );
   }
 }
 

@@ -1,10 +1,13 @@
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import type { PlainWeightDType } from '../spec/weight-source.js';
 
+/** Element types that are written. */
+export type StoredDType = PlainWeightDType | 'I8' | 'I32' | 'I64';
+
 /** A tensor to store. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: PlainWeightDType;
+  readonly dtype: StoredDType;
   readonly shape: readonly number[];
   /**
    * The elements, little-endian, in pieces; a piece may be overwritten once the next is asked for.
@@ -19,7 +22,14 @@ export interface SafetensorsWriteOptions {
 
 /** The data begins at a multiple of this, so that mapped tensors are aligned for vector loads. */
 const dataAlignmentBytes = 64;
-const bytesPerWeight: Readonly<Record<PlainWeightDType, number>> = { F32: 4, BF16: 2, F16: 2 };
+const bytesPerElement: Readonly<Record<StoredDType, number>> = {
+  F32: 4,
+  BF16: 2,
+  F16: 2,
+  I8: 1,
+  I32: 4,
+  I64: 8,
+};
 
 /**
  * Writes a safetensors file piece by piece: memory is bounded by one piece. The file appears under
@@ -48,7 +58,7 @@ export async function writeSafetensors(
 
 /** Bytes that a tensor takes in a file. */
 export function tensorBytes({ dtype, shape }: Pick<TensorToWrite, 'dtype' | 'shape'>): number {
-  return shape.reduce((product, size) => product * size, bytesPerWeight[dtype]);
+  return shape.reduce((product, size) => product * size, bytesPerElement[dtype]);
 }
 
 function headerBytes(tensors: readonly TensorToWrite[]): Uint8Array {
