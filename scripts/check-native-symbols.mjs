@@ -1,4 +1,4 @@
-// Files of one instruction set (*_avx2.cc, *_avx512.cc, *_amx.cc) must not define inline functions under a name that
+// Files of one instruction set (*_avx2.cc, *_avx512.cc, *_amx.cc, *_neon.cc) must not define inline functions under a name that
 // other files share. The linker keeps one copy of each name; if it keeps the AVX-512 copy, the scalar path dies on a
 // processor without AVX-512. A name that mentions its instruction set (a namespace, a template argument) is safe.
 import { spawnSync } from 'node:child_process';
@@ -11,7 +11,7 @@ for (const name of readdirSync(join(root, 'packages'))) {
   const objects = join(root, 'packages', name, 'build', 'CMakeFiles');
   if (!existsSync(objects)) continue;
   for (const path of readdirSync(objects, { recursive: true })) {
-    const [, source, isa] = /\.dir[/](.*_(avx2|avx512|amx)\.cc)\.o$/.exec(path) ?? [];
+    const [, source, isa] = /\.dir[/](.*_(avx2|avx512|amx|neon)\.cc)\.o$/.exec(path) ?? [];
     if (isa === undefined || !existsSync(join(root, 'packages', name, source))) continue;
     for (const symbol of weakSymbols(join(objects, path))) {
       if (!symbol.toLowerCase().includes(isa)) shared.push(`${path}: ${symbol}`);

@@ -10,7 +10,8 @@ const sources = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
 })
   .split('\n')
   .filter(
-    (path) => /\/native\/.*\.(cc|cpp|cu|h|hpp|cuh)$/.test(path) && existsSync(join(root, path)),
+    (path) =>
+      /(\/native|^cmake)\/.*\.(cc|cpp|cu|h|hpp|cuh)$/.test(path) && existsSync(join(root, path)),
   );
 
 if (sources.length > 0) {

@@ -195,6 +195,7 @@ struct KernelTable {
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kNeonKernels;
 // Attention by products of bf16 pairs.
 extern const AttentionKernels kBf16PairsAttention;
 // The multiply on tiles, in hardware (gemm_amx.cc) and emulated (gemm_tiles_emulated.cc).

@@ -33,7 +33,11 @@ const KernelTable& BestVectors() {
 #if defined(MEGASCALE_HAS_AVX2)
   if (DetectCpu().avx2) return kAvx2Kernels;
 #endif
+#if defined(MEGASCALE_HAS_NEON)
+  return kNeonKernels;
+#else
   return kScalarKernels;
+#endif
 }
 
 #if defined(MEGASCALE_HAS_AMX)
@@ -59,6 +63,9 @@ std::vector<KernelTable> AvailableTables() {
 #endif
 #if defined(MEGASCALE_HAS_AVX2)
   if (DetectCpu().avx2) tables.push_back(kAvx2Kernels);
+#endif
+#if defined(MEGASCALE_HAS_NEON)
+  tables.push_back(kNeonKernels);
 #endif
   tables.push_back(kScalarKernels);
   return tables;

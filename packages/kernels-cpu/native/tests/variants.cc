@@ -1,0 +1,47 @@
+#include "variants.hpp"
+
+#include <cmath>
+#include <string>
+
+#include "kernels/select.hpp"
+#include "kernels/table.hpp"
+#include "kernels/vector_scalar.hpp"
+
+namespace megascale::testing {
+namespace {
+
+struct FusedVector : ScalarVector {
+  static constexpr const char* kIsa = "fused reference";
+  static F MultiplyAdd(const F& a, const F& b, const F& c) {
+    return Map([&](int i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+  }
+};
+
+}  // namespace
+
+const std::vector<KernelTable>& Variants() {
+  static const std::vector<KernelTable> variants = [] {
+    std::vector<KernelTable> tables;
+    for (const std::string& isa : AvailableIsas()) tables.push_back(SelectKernels(isa));
+    tables.push_back(SelectKernels("amx-emulated"));
+    return tables;
+  }();
+  return variants;
+}
+
+const KernelTable& FusedReference() {
+  static const KernelTable table = MakeKernelTable<FusedVector>();
+  return table;
+}
+
+bool IsFused(const KernelTable& table) {
+  const std::string isa = table.isa;
+  return isa == "avx2" || isa == "avx512" || isa == "neon";
+}
+
+bool HasFusedVectors(const KernelTable& table) {
+  // Tiles stand among the best vectors there are; only those of 'scalar' round twice.
+  return table.rms_norm != SelectKernels("scalar").rms_norm;
+}
+
+}  // namespace megascale::testing

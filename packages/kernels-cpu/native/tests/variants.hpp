@@ -1,0 +1,20 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/kernel_table.hpp"
+
+namespace megascale::testing {
+
+// Every variant that this machine can run, the emulated tiles included.
+const std::vector<KernelTable>& Variants();
+
+// The kernels in plain C++ with std::fma: what each variant whose vectors multiply and add with one
+// rounding has to give, bit by bit. Slow.
+const KernelTable& FusedReference();
+
+// Whether all of the table's kernels, or those around the multiply, round as FusedReference does.
+bool IsFused(const KernelTable& table);
+bool HasFusedVectors(const KernelTable& table);
+
+}  // namespace megascale::testing
