@@ -4,7 +4,7 @@
 #   megascale_native_tests(<target>)   a program of the same sources without native/binding, and native/tests/*.cc;
 #                                      needs neither Node nor its headers
 #
-# Files named *_avx2.cc, *_avx512.cc, *_avx512bf16.cc, *_amx.cc and *_neon.cc hold kernels of one instruction set: they
+# Files named *_avx2.cc, *_avx512.cc, *_avx512bf16.cc, *_avx512vnni.cc, *_amx.cc and *_neon.cc hold kernels of one instruction set: they
 # are compiled on its processors only (x86-64; 64-bit Arm for NEON), each with its own flags, and only where the compiler
 # knows these flags. The macros MEGASCALE_HAS_AVX2, MEGASCALE_HAS_NEON and so on tell the other files which are in.
 # MEGASCALE_ISA is avx2, avx512 … or, in all other files, baseline: headers put their inline functions into a namespace
@@ -30,6 +30,7 @@ set(MEGASCALE_ISA_FLAGS_avx512 ${MEGASCALE_ISA_FLAGS_avx2} -mavx512f -mavx512bw 
 set(MEGASCALE_ISA_FLAGS_avx512bf16 ${MEGASCALE_ISA_FLAGS_avx512} -mavx512bf16)
 # Every 64-bit Arm processor has NEON, so there is nothing to ask for.
 set(MEGASCALE_ISA_FLAGS_neon "")
+set(MEGASCALE_ISA_FLAGS_avx512vnni ${MEGASCALE_ISA_FLAGS_avx512} -mavx512vnni)
 set(MEGASCALE_ISA_FLAGS_amx ${MEGASCALE_ISA_FLAGS_avx512} -mamx-tile -mamx-bf16 -mamx-int8)
 
 # Gives the files of one instruction set their flags, or takes them out of `sources`.
@@ -67,7 +68,7 @@ function(megascale_sources sources_name definitions_name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/*.cc")
   list(FILTER sources EXCLUDE REGEX "/native/tests/")
   set(definitions MEGASCALE_ISA=baseline MEGASCALE_VERSION="${PROJECT_VERSION}")
-  foreach(isa avx2 avx512 avx512bf16 amx neon)
+  foreach(isa avx2 avx512 avx512bf16 avx512vnni amx neon)
     megascale_isa(${isa} sources definitions)
   endforeach()
   set(${sources_name} ${sources} PARENT_SCOPE)

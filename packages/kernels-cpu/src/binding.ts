@@ -61,6 +61,8 @@ export interface NativeExpertStage {
 
 /** A checkpoint tensor [rows, columns]: a range of a file, or bytes where there is no file to map. */
 export interface NativeTensor {
+  /** For messages. */
+  readonly name: string;
   readonly dtype: string;
   readonly rows: number;
   readonly columns: number;

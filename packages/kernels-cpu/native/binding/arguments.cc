@@ -1,6 +1,7 @@
 #include "binding/arguments.hpp"
 
 #include <cmath>
+#include <memory>
 
 namespace megascale {
 namespace {
@@ -13,7 +14,19 @@ WeightType ReadWeightType(const std::string& name) {
   if (name == "F32") return WeightType::kF32;
   if (name == "F16") return WeightType::kF16;
   if (name == "BF16") return WeightType::kBf16;
-  throw ShapeFailure("Weights of type " + name + " are not supported. Use F32, F16 or BF16.");
+  if (name == "I8") return WeightType::kInt8;
+  if (name == "I4") return WeightType::kInt4;
+  throw ShapeFailure("Weights of type " + name +
+                     " are not supported. Use F32, F16, BF16, I8 or I4.");
+}
+
+// Products of such sizes and of element sizes stay far inside 64 bits.
+constexpr std::size_t kElementsMax = std::size_t{1} << 48;
+
+void CheckSizes(const TensorSource& source) {
+  if (source.columns == 0 || source.rows <= kElementsMax / source.columns) return;
+  throw ShapeFailure(source.name + " has " + std::to_string(source.rows) + " by " +
+                     std::to_string(source.columns) + " elements, more than any machine holds.");
 }
 
 template <class T, class Read>
@@ -67,9 +80,15 @@ Int32View ReadInt32s(const Napi::Value& value, const char* name) {
 TensorSource ReadTensor(const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   TensorSource source;
+  source.name = object.Get("name").As<Napi::String>();
   source.type = ReadWeightType(object.Get("dtype").As<Napi::String>());
   source.rows = ReadSize(object, "rows");
   source.columns = ReadSize(object, "columns");
+  CheckSizes(source);
+  const Napi::Value scales = object.Get("scales");
+  if (IsQuantised(source.type) && !scales.IsUndefined()) {
+    source.scales = std::make_shared<const TensorSource>(ReadTensor(scales));
+  }
   const Napi::Value bytes = object.Get("bytes");
   if (bytes.IsUndefined()) {
     source.file = object.Get("file").As<Napi::String>();
@@ -77,7 +96,9 @@ TensorSource ReadTensor(const Napi::Value& value) {
     return source;
   }
   const auto array = bytes.As<Napi::Uint8Array>();
-  if (array.ByteLength() != source.bytes()) throw Mistyped("A weight", "as long as its shape says");
+  if (array.ByteLength() != source.bytes()) {
+    throw Mistyped(source.name.c_str(), "as long as its shape says");
+  }
   source.memory = array.Data();
   return source;
 }

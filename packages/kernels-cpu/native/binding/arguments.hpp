@@ -11,7 +11,7 @@
 #include "program/micro_batch.hpp"
 #include "runtime/failure.hpp"
 #include "runtime/host_memory.hpp"
-#include "weights/weight_store.hpp"
+#include "weights/tensor_source.hpp"
 
 // What crosses the border and how. Arguments are written by this package's own TypeScript, so a
 // wrong type here is a bug, and throws; ranges are checked behind, by the stages.

@@ -1,10 +1,12 @@
 #include <cstdint>
 
+#include "kernels/gemm_quantised_tiles.hpp"
 #include "kernels/gemm_tiles.hpp"
 #include "kernels/tile_unit.hpp"
 
 // The tile unit of the hardware. NOT YET RUN ON A MACHINE WITH AMX: the code around it
-// (gemm_tiles.hpp) is tested with the emulated unit, these instructions are only assembled.
+// (gemm_tiles.hpp, gemm_quantised_tiles.hpp) is tested with the emulated unit, these instructions
+// are only assembled.
 namespace megascale {
 namespace {
 
@@ -42,11 +44,16 @@ struct AmxTileUnit {
   static void MultiplyAdd() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
   }
+  template <int C, int A, int B>
+  static void MultiplyAddInt8() {
+    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
+  }
   static void Prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
 };
 
 }  // namespace
 
 extern const GemmKernels kAmxGemm = MakeTileGemm<AmxTileUnit>();
+extern const QuantisedKernels kAmxQuantised = MakeQuantisedTileKernels<AmxTileUnit>();
 
 }  // namespace megascale

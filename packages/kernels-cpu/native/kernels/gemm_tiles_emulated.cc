@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/gemm_quantised_tiles.hpp"
 #include "kernels/gemm_tiles.hpp"
 #include "kernels/tile_unit.hpp"
 #include "runtime/bfloat16.hpp"
@@ -81,6 +82,20 @@ void EmulatedTileUnit::MultiplyAddTiles(int c, int a, int b) {
   }
 }
 
+void EmulatedTileUnit::MultiplyAddInt8Tiles(int c, int a, int b) {
+  for (int m = 0; m < kRows; ++m) {
+    std::uint32_t sums[16];
+    std::memcpy(sums, tiles[c][m], sizeof sums);
+    for (int k = 0; k < kRowBytes; ++k) {
+      const int x = static_cast<std::int8_t>(tiles[a][m][k]);
+      const std::uint8_t* y = tiles[b][k / 4] + k % 4;
+      for (int n = 0; n < 16; ++n) sums[n] += static_cast<std::uint32_t>(x * y[4 * n]);
+    }
+    std::memcpy(tiles[c][m], sums, sizeof sums);
+  }
+}
+
 extern const GemmKernels kEmulatedTileGemm = MakeTileGemm<EmulatedTileUnit>();
+extern const QuantisedKernels kEmulatedTileQuantised = MakeQuantisedTileKernels<EmulatedTileUnit>();
 
 }  // namespace megascale

@@ -25,7 +25,7 @@ struct MultiplyParams {
   const void* a;               // packed by `GemmKernels::pack_rows`
   const std::uint8_t* panels;  // [panel_count] panels, as PackedMatrix says for the format
   std::size_t panel_bytes;     // from one panel to the next
-  std::size_t inner;           // k, zero-padded: a multiple of 32
+  std::size_t inner;           // of the matrix: a multiple of 32
   std::size_t group;           // k that share one scale; quantised formats only
   std::size_t rows;            // ≥ 1
   std::size_t panel_count;     // 1 … kPanelsMax
@@ -155,7 +155,7 @@ inline constexpr std::size_t AttentionScratchFloats(std::size_t rows, const KvLa
 // Partial results of `rows` rows.
 struct PartialParams {
   float* partial;
-  float* next;         // fold: partial = partial and then next, the range after it
+  float* next;               // fold: partial = partial and then next, the range after it
   std::size_t rows, stride;  // stride: head_size_padded
   bf16* out;                 // finish: [tokens] × out_stride, [group, head_size] each
   std::size_t out_stride, group, head_size;
@@ -201,5 +201,16 @@ extern const AttentionKernels kBf16PairsAttention;
 // The multiply on tiles, in hardware (gemm_amx.cc) and emulated (gemm_tiles_emulated.cc).
 extern const GemmKernels kAmxGemm;
 extern const GemmKernels kEmulatedTileGemm;
+
+// The multiplies of the quantised formats.
+struct QuantisedKernels {
+  GemmKernels int8, int4;
+};
+extern const QuantisedKernels kScalarQuantised;
+extern const QuantisedKernels kAvx2Quantised;
+extern const QuantisedKernels kAvx512Quantised;
+extern const QuantisedKernels kAvx512VnniQuantised;
+extern const QuantisedKernels kAmxQuantised;
+extern const QuantisedKernels kEmulatedTileQuantised;
 
 }  // namespace megascale

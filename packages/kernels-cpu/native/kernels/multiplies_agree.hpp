@@ -8,5 +8,7 @@ namespace megascale {
 // never run on a machine of the kind at hand must show there that they compute before anything
 // relies on them.
 bool MultipliesAgree(const GemmKernels& tested, const GemmKernels& trusted);
+// The quantised ones, to the bit.
+bool MultipliesAgree(const QuantisedKernels& tested, const QuantisedKernels& trusted);
 
 }  // namespace megascale

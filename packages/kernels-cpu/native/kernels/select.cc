@@ -7,16 +7,12 @@
 namespace megascale {
 namespace {
 
-#if defined(MEGASCALE_HAS_AVX512BF16)
-// AVX-512 with products of bf16 pairs. Where there are tiles it is not the base: there VDPBF16PS
-// has half the rate of FMA.
-KernelTable WithBf16Pairs() {
-  KernelTable table = kAvx512Kernels;
-  table.isa = "avx512bf16";
-  table.attention = kBf16PairsAttention;
+KernelTable WithQuantised(const KernelTable& base, const QuantisedKernels& quantised) {
+  KernelTable table = base;
+  table.gemm[static_cast<std::size_t>(WeightFormat::kInt8)] = quantised.int8;
+  table.gemm[static_cast<std::size_t>(WeightFormat::kInt4)] = quantised.int4;
   return table;
 }
-#endif
 
 // Everything around the multiply of tiles: the best vectors there are.
 KernelTable WithTiles(const char* isa, const KernelTable& base, const GemmKernels& gemm) {
@@ -26,17 +22,37 @@ KernelTable WithTiles(const char* isa, const KernelTable& base, const GemmKernel
   return table;
 }
 
-const KernelTable& BestVectors() {
 #if defined(MEGASCALE_HAS_AVX512)
-  if (DetectCpu().avx512) return kAvx512Kernels;
+KernelTable Avx512Table() {
+#if defined(MEGASCALE_HAS_AVX512VNNI)
+  if (DetectCpu().avx512vnni) return WithQuantised(kAvx512Kernels, kAvx512VnniQuantised);
+#endif
+  return WithQuantised(kAvx512Kernels, kAvx512Quantised);
+}
+#endif
+
+#if defined(MEGASCALE_HAS_AVX512BF16)
+// AVX-512 with products of bf16 pairs. Where there are tiles it is not the base: there VDPBF16PS
+// has half the rate of FMA.
+KernelTable WithBf16Pairs() {
+  KernelTable table = Avx512Table();
+  table.isa = "avx512bf16";
+  table.attention = kBf16PairsAttention;
+  return table;
+}
+#endif
+
+KernelTable BestVectors() {
+#if defined(MEGASCALE_HAS_AVX512)
+  if (DetectCpu().avx512) return Avx512Table();
 #endif
 #if defined(MEGASCALE_HAS_AVX2)
-  if (DetectCpu().avx2) return kAvx2Kernels;
+  if (DetectCpu().avx2) return WithQuantised(kAvx2Kernels, kAvx2Quantised);
 #endif
 #if defined(MEGASCALE_HAS_NEON)
-  return kNeonKernels;
+  return WithQuantised(kNeonKernels, kScalarQuantised);
 #else
-  return kScalarKernels;
+  return WithQuantised(kScalarKernels, kScalarQuantised);
 #endif
 }
 
@@ -46,6 +62,14 @@ bool TilesWork() {
   static const bool work = DetectCpu().amx && MultipliesAgree(kAmxGemm, kEmulatedTileGemm);
   return work;
 }
+
+// Without TDPBSUD, or if it should fail, the vectors multiply quantised weights.
+KernelTable AmxTable() {
+  static const bool int8_works =
+      DetectCpu().amx_int8 && MultipliesAgree(kAmxQuantised, kEmulatedTileQuantised);
+  const KernelTable table = WithTiles("amx", BestVectors(), kAmxGemm);
+  return int8_works ? WithQuantised(table, kAmxQuantised) : table;
+}
 #endif
 
 // The table (kernel, instruction set) → function, best first: what is compiled in and what the
@@ -53,21 +77,21 @@ bool TilesWork() {
 std::vector<KernelTable> AvailableTables() {
   std::vector<KernelTable> tables;
 #if defined(MEGASCALE_HAS_AMX)
-  if (TilesWork()) tables.push_back(WithTiles("amx", BestVectors(), kAmxGemm));
+  if (TilesWork()) tables.push_back(AmxTable());
 #endif
 #if defined(MEGASCALE_HAS_AVX512BF16)
   if (DetectCpu().avx512bf16) tables.push_back(WithBf16Pairs());
 #endif
 #if defined(MEGASCALE_HAS_AVX512)
-  if (DetectCpu().avx512) tables.push_back(kAvx512Kernels);
+  if (DetectCpu().avx512) tables.push_back(Avx512Table());
 #endif
 #if defined(MEGASCALE_HAS_AVX2)
-  if (DetectCpu().avx2) tables.push_back(kAvx2Kernels);
+  if (DetectCpu().avx2) tables.push_back(WithQuantised(kAvx2Kernels, kAvx2Quantised));
 #endif
 #if defined(MEGASCALE_HAS_NEON)
-  tables.push_back(kNeonKernels);
+  tables.push_back(WithQuantised(kNeonKernels, kScalarQuantised));
 #endif
-  tables.push_back(kScalarKernels);
+  tables.push_back(WithQuantised(kScalarKernels, kScalarQuantised));
   return tables;
 }
 
@@ -81,11 +105,21 @@ std::vector<std::string> AvailableIsas() {
 
 KernelTable SelectKernels(const std::string& isa) {
   if (isa == "amx-emulated") {
-    if (!MultipliesAgree(kEmulatedTileGemm, kScalarKernels.gemm[0])) {
+    if (!MultipliesAgree(kEmulatedTileGemm, kScalarKernels.gemm[0]) ||
+        !MultipliesAgree(kEmulatedTileQuantised, kScalarQuantised)) {
       throw Failure("ERR_DEVICE", "The emulated tiles multiply wrongly: this build is broken.");
     }
-    return WithTiles("amx-emulated", BestVectors(), kEmulatedTileGemm);
+    return WithQuantised(WithTiles("amx-emulated", BestVectors(), kEmulatedTileGemm),
+                         kEmulatedTileQuantised);
   }
+#if defined(MEGASCALE_HAS_AVX512)
+  // As `avx512` is on processors without VNNI; for tests, and for comparisons.
+  if (isa == "avx512-without-vnni" && DetectCpu().avx512) {
+    KernelTable table = WithQuantised(kAvx512Kernels, kAvx512Quantised);
+    table.isa = "avx512-without-vnni";
+    return table;
+  }
+#endif
   std::string known;
   for (const KernelTable& table : AvailableTables()) {
     if (isa.empty() || isa == table.isa) return table;

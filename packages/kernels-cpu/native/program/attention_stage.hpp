@@ -11,6 +11,7 @@
 #include "program/program.hpp"
 #include "runtime/host_memory.hpp"
 #include "runtime/thread_pool.hpp"
+#include "weights/row_table.hpp"
 #include "weights/weight_store.hpp"
 
 namespace megascale {

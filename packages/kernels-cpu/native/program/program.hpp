@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "weights/weight_store.hpp"
+#include "weights/tensor_source.hpp"
 
 // The compiled attention program, as src/compile.ts writes it. Values, weights and tables are
 // numbers into the lists below.

@@ -16,12 +16,14 @@ namespace {
 
 #if defined(__x86_64__)
 
-bool HasTileInstructions() {
+// All of the flags of CPUID leaf 7, register EDX.
+bool HasFlags(unsigned flags) {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
-  return (edx & kAmxBf16) != 0 && (edx & kAmxTile) != 0;
+  return (edx & flags) == flags;
 }
+
+constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
 
 // Tile registers are 8 KiB of extra state per thread, so Linux hands them out on request, once per
 // process.
@@ -42,7 +44,9 @@ CpuFeatures Detect() {
                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                  __builtin_cpu_supports("avx512dq");
   found.avx512bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
-  found.amx = found.avx512 && HasTileInstructions() && RequestTilePermission();
+  found.avx512vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
+  found.amx = found.avx512 && HasFlags(kAmxBf16 | kAmxTile) && RequestTilePermission();
+  found.amx_int8 = found.amx && HasFlags(kAmxInt8);
   return found;
 }
 

@@ -9,7 +9,9 @@ struct CpuFeatures {
   bool avx2 = false;        // AVX2 and FMA
   bool avx512 = false;      // F, BW, VL, DQ
   bool avx512bf16 = false;  // VDPBF16PS beside them
+  bool avx512vnni = false;  // and VPDPBUSD
   bool amx = false;         // tiles and TDPBF16PS, granted by the kernel
+  bool amx_int8 = false;    // and TDPBSUD
 };
 
 // Asks once per process; on Linux this is also where the permission to use tiles is requested.

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/kernel_table.hpp"
+
+// Rows of activations as 8-bit integers: for each block of ActivationBlock(group) k,
+//   scale = max |x| / 127, integer = x / scale rounded to nearest even, in [−127, 127].
+// A block whose largest magnitude is below 2⁻¹⁰⁰ counts as zero; NaN or infinity in a block makes
+// its scale NaN or infinite, and so the row's results. Plain loops that compilers turn into vectors
+// of every width, with the same bits; `Unit` only keeps the copies of different files apart.
+namespace megascale {
+
+// One packed row: [inner rounded up to 64] integers, [blocks] f32 scales, [blocks] corrections:
+// −offset · Σ integers of the block, because the weights are stored with an offset.
+struct QuantisedRow {
+  std::size_t block, blocks;
+  std::size_t scales_at, corrections_at;  // bytes from the row's begin
+  std::size_t bytes;                      // from one row to the next
+
+  constexpr QuantisedRow(std::size_t inner, std::size_t group)
+      : block(ActivationBlock(group)),
+        blocks(inner / block),
+        scales_at((inner + 63) / 64 * 64),
+        corrections_at(scales_at + blocks * sizeof(float)),
+        bytes((corrections_at + blocks * sizeof(std::int32_t) + 63) / 64 * 64) {}
+
+  const float* scales(const std::uint8_t* row) const {
+    return reinterpret_cast<const float*>(row + scales_at);
+  }
+  const std::int32_t* corrections(const std::uint8_t* row) const {
+    return reinterpret_cast<const std::int32_t*>(row + corrections_at);
+  }
+};
+
+// `count` values from `from`, then zeros up to `block`, to integers at `to`. Returns their sum.
+template <class Unit>
+std::int32_t QuantiseBlock(const bf16* from, std::size_t count, std::size_t block, float* scale,
+                           std::int8_t* to) {
+  bf16 padded[128];
+  if (count < block) {
+    std::memset(padded, 0, sizeof padded);
+    if (count > 0) std::memcpy(padded, from, count * sizeof(bf16));
+    from = padded;
+  }
+  // Magnitudes of bf16 are ordered as integers, NaN above all.
+  std::uint16_t largest_bits = 0;
+  for (std::size_t i = 0; i < block; ++i) {
+    const auto bits = static_cast<std::uint16_t>(from[i] & 0x7fffu);
+    largest_bits = bits > largest_bits ? bits : largest_bits;
+  }
+  const float largest = Bf16ToFloat(largest_bits);
+  const bool zero = largest < 0x1p-100f;
+  const float inverse = zero ? 0.0f : 127.0f / largest;
+  *scale = zero ? 0.0f : largest / 127.0f;
+  // Adding 1.5 · 2²³ rounds to a whole number and leaves it in the low bits.
+  constexpr float kRounder = 12582912.0f;
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i < block; ++i) {
+    const float rounded = Bf16ToFloat(from[i]) * inverse + kRounder;
+    std::uint32_t bits;
+    std::memcpy(&bits, &rounded, sizeof bits);
+    const auto integer = static_cast<std::int8_t>(bits & 0xffu);
+    to[i] = integer;
+    sum += integer;
+  }
+  return sum;
+}
+
+template <class Unit, class Layout>
+void PackQuantisedRows(const PackParams& p) {
+  const QuantisedRow layout(p.inner, p.group);
+  for (std::size_t r = 0; r < p.count; ++r) {
+    std::uint8_t* row = static_cast<std::uint8_t*>(p.dst) + r * layout.bytes;
+    auto* scales = reinterpret_cast<float*>(row + layout.scales_at);
+    auto* corrections = reinterpret_cast<std::int32_t*>(row + layout.corrections_at);
+    for (std::size_t b = 0; b < layout.blocks; ++b) {
+      const std::size_t k = b * layout.block;
+      const std::size_t left = k < p.width ? p.width - k : 0;
+      const std::size_t count = left < layout.block ? left : layout.block;
+      const std::int32_t sum =
+          QuantiseBlock<Unit>(p.rows[r] + (count > 0 ? k : 0), count, layout.block, scales + b,
+                              reinterpret_cast<std::int8_t*>(row + k));
+      corrections[b] = -Layout::kOffset * sum;
+    }
+  }
+}
+
+}  // namespace megascale
