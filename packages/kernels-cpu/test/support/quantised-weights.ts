@@ -44,13 +44,14 @@ export function quantisedWeights(
     const integerBytes = how.dtype === 'I8' ? asBytes(matrix.integers) : packNibbles(matrix, rows);
     bytes.set(name, integerBytes);
     bytes.set(`${name}.scales`, scaleBytes);
-    const scales: TensorLocation = {
-      ...location,
+    const scales = {
       name: `${name}.scales`,
       dtype: how.scaleDType ?? 'BF16',
       shape: [rows, how.groups],
+      file: location.file,
+      byteOffset: 0,
       byteLength: scaleBytes.length,
-    };
+    } as const;
     const byteLength = integerBytes.length;
     tensors.set(name, { ...location, dtype: how.dtype, byteLength, scales });
     plainTensors.set(name, { ...location, dtype: 'F32', byteLength: 4 * rows * columns });
