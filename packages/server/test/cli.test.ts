@@ -67,6 +67,7 @@ describe('help', () => {
     [['serve', '--help'], 'default: 8000'],
     [['generate', '--help'], 'ttftMs'],
     [['make-model', '--help'], '--expert-width'],
+    [['quantize', '--help'], 'compressed-tensors'],
     [['doctor', '--help'], '--json'],
   ] as const)('%j shows flags and examples and ends with 0', async (words, text) => {
     const run = await finishedCli(words);

@@ -79,6 +79,21 @@ describe('checkWeights', () => {
     );
   });
 
+  it('refuses a quantised embedding table by name', () => {
+    const quantised = changed((tensors) => {
+      const table = tensors.get('model.embed_tokens.weight');
+      if (table !== undefined) tensors.set(table.name, { ...table, dtype: 'I8' });
+    });
+    expect(() => {
+      checkWeights(model, quantised);
+    }).toThrow(
+      expect.objectContaining({
+        code: 'ERR_WEIGHT_FORMAT',
+        message: expect.stringContaining('model.embed_tokens.weight') as string,
+      }),
+    );
+  });
+
   it('ignores stored rotary tables, and lm_head only where it is tied', () => {
     const rotary = changed((tensors) => {
       add(tensors, 'model.layers.0.self_attn.rotary_emb.inv_freq');

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { makeRandomCheckpoint, type RandomCheckpointOptions } from '@megascale/core';
-import cliProgress from 'cli-progress';
 import { Command, Option } from 'commander';
 import type { CliWorld } from './cli-world.js';
 import { safeInteger, wholeNumber } from './number-flags.js';
+import { progressBar } from './progress-bar.js';
 
 interface MakeModelFlags {
   readonly family: RandomCheckpointOptions['family'];
@@ -66,7 +66,7 @@ async function makeModel(
   { json, ...flags }: MakeModelFlags,
   world: CliWorld,
 ): Promise<void> {
-  const bar = progressBar(world);
+  const bar = progressBar('writing', world);
   let bytes = 0;
   try {
     await makeRandomCheckpoint(directory, flags, ({ bytesDone, bytesTotal }) => {
@@ -83,23 +83,4 @@ async function makeModel(
       ? `${JSON.stringify({ directory: path, family, seed, weightBytes: bytes })}\n`
       : `Wrote a random ${family} model to ${path}, ${(bytes / 2 ** 20).toFixed(1)} MiB of weights.\n`,
   );
-}
-
-/** Only people watch a bar. */
-function progressBar({ stderr }: CliWorld) {
-  if (stderr.isTTY !== true) return undefined;
-  const bar = new cliProgress.SingleBar(
-    { format: 'writing {bar} {percentage} %', stream: process.stderr },
-    cliProgress.Presets.shades_classic,
-  );
-  bar.start(1, 0);
-  return {
-    update(done: number, total: number): void {
-      bar.setTotal(total);
-      bar.update(done);
-    },
-    stop: () => {
-      bar.stop();
-    },
-  };
 }

@@ -4,6 +4,7 @@ import type { CliWorld } from './cli-world.js';
 import { doctorCommand } from './doctor.js';
 import { generateCommand } from './generate.js';
 import { makeModelCommand } from './make-model.js';
+import { quantizeCommand } from './quantize.js';
 import { reportError } from './report-error.js';
 import { serveCommand } from './serve.js';
 import { UsageError } from './usage-error.js';
@@ -61,9 +62,16 @@ Examples:
   megascale serve models/dictionary
   megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3
   megascale generate MODEL --prompt 'Once upon a time' --max-tokens 64
-  megascale make-model /tmp/random --experts 8 --layers 4`,
+  megascale make-model /tmp/random --experts 8 --layers 4
+  megascale quantize MODEL /tmp/model-int4 --format int4`,
     );
-  const commands = [serveCommand, generateCommand, makeModelCommand, doctorCommand];
+  const commands = [
+    serveCommand,
+    generateCommand,
+    makeModelCommand,
+    quantizeCommand,
+    doctorCommand,
+  ];
   for (const create of commands) {
     const command = create(world).copyInheritedSettings(program);
     program.addCommand(command.helpOption('--help', 'show this help'));
