@@ -6,6 +6,7 @@
 #include "kernels/select.hpp"
 #include "kernels/table.hpp"
 #include "kernels/vector_scalar.hpp"
+#include "testing.hpp"
 
 namespace megascale::testing {
 namespace {
@@ -29,6 +30,13 @@ const std::vector<KernelTable>& Variants() {
   return variants;
 }
 
+const KernelTable& Variant(const std::string& isa) {
+  for (const KernelTable& table : Variants()) {
+    if (isa == table.isa) return table;
+  }
+  throw TestFailure("this machine has no variant " + isa);
+}
+
 const KernelTable& FusedReference() {
   static const KernelTable table = MakeKernelTable<FusedVector>();
   return table;
@@ -41,7 +49,7 @@ bool IsFused(const KernelTable& table) {
 
 bool HasFusedVectors(const KernelTable& table) {
   // Tiles stand among the best vectors there are; only those of 'scalar' round twice.
-  return table.rms_norm != SelectKernels("scalar").rms_norm;
+  return table.rms_norm != Variant("scalar").rms_norm;
 }
 
 }  // namespace megascale::testing

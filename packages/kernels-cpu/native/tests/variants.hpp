@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "kernels/kernel_table.hpp"
@@ -8,6 +9,9 @@ namespace megascale::testing {
 
 // Every variant that this machine can run, the emulated tiles included.
 const std::vector<KernelTable>& Variants();
+
+// One of them. Throws where this machine has it not.
+const KernelTable& Variant(const std::string& isa);
 
 // The kernels in plain C++ with std::fma: what each variant whose vectors multiply and add with one
 // rounding has to give, bit by bit. Slow.
