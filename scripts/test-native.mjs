@@ -4,7 +4,7 @@
 //
 // plain    as the addon is compiled
 // address  with AddressSanitizer and UndefinedBehaviorSanitizer
-// thread   with ThreadSanitizer, and only the tests in which threads meet
+// thread   with ThreadSanitizer
 // arm64    for 64-bit Arm Linux by a cross compiler, run by qemu's user emulation
 //
 // A variant whose tools are not installed is skipped, with the reason; any failure fails.
