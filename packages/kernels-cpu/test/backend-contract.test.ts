@@ -1,7 +1,7 @@
 import { backendContract } from '@megascale/core/testing';
 import { cpuWithEmulatedTiles, emulatedTiles } from './support/isas.js';
 
-for (const isa of ['amx', emulatedTiles, 'avx512', 'avx2', 'scalar']) {
+for (const isa of ['amx', emulatedTiles, 'avx512bf16', 'avx512', 'avx2', 'scalar']) {
   backendContract({
     name: `cpu ${isa}`,
     factory: cpuWithEmulatedTiles,

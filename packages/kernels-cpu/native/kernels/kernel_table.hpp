@@ -30,6 +30,9 @@ struct MultiplyParams {
   std::size_t rows;            // ≥ 1
   std::size_t panel_count;     // 1 … kPanelsMax
   float* c;                    // [rows rounded up to row_multiple, kTileStride]
+  // What this thread multiplies next, to be fetched towards the end; null where that is not known.
+  const std::uint8_t* next_panels = nullptr;
+  std::size_t next_panel_bytes = 0;
 };
 
 // The rows of one packing, and what they are packed for.
@@ -43,7 +46,8 @@ struct PackParams {
 
 // The kernels of one weight format.
 struct GemmKernels {
-  // Bytes of one packed row: f32, bf16 or 8-bit integers with their scales, as the multiply wants.
+  // Bytes from one packed row to the next: f32, bf16 or 8-bit integers with their scales, as the
+  // multiply wants.
   std::size_t (*packed_row_bytes)(std::size_t inner, std::size_t group);
   // The multiply computes rows in multiples of this; a and c have room for them.
   std::size_t row_multiple;
@@ -198,6 +202,8 @@ extern const KernelTable kAvx512Kernels;
 extern const KernelTable kNeonKernels;
 // Attention by products of bf16 pairs.
 extern const AttentionKernels kBf16PairsAttention;
+// The multiply by products of bf16 pairs (gemm_avx512bf16.cc).
+extern const GemmKernels kBf16PairsGemm;
 // The multiply on tiles, in hardware (gemm_amx.cc) and emulated (gemm_tiles_emulated.cc).
 extern const GemmKernels kAmxGemm;
 extern const GemmKernels kEmulatedTileGemm;

@@ -37,8 +37,15 @@ KernelTable Avx512Table() {
 KernelTable WithBf16Pairs() {
   KernelTable table = Avx512Table();
   table.isa = "avx512bf16";
+  table.gemm[0] = kBf16PairsGemm;
   table.attention = kBf16PairsAttention;
   return table;
+}
+
+bool Bf16PairsWork() {
+  static const bool work =
+      DetectCpu().avx512bf16 && MultipliesAgree(kBf16PairsGemm, kScalarKernels.gemm[0]);
+  return work;
 }
 #endif
 
@@ -80,10 +87,14 @@ std::vector<KernelTable> AvailableTables() {
   if (TilesWork()) tables.push_back(AmxTable());
 #endif
 #if defined(MEGASCALE_HAS_AVX512BF16)
-  if (DetectCpu().avx512bf16) tables.push_back(WithBf16Pairs());
+  const bool pairs = Bf16PairsWork(), pairs_first = DetectCpu().fast_bf16_pairs;
+  if (pairs && pairs_first) tables.push_back(WithBf16Pairs());
 #endif
 #if defined(MEGASCALE_HAS_AVX512)
   if (DetectCpu().avx512) tables.push_back(Avx512Table());
+#endif
+#if defined(MEGASCALE_HAS_AVX512BF16)
+  if (pairs && !pairs_first) tables.push_back(WithBf16Pairs());
 #endif
 #if defined(MEGASCALE_HAS_AVX2)
   if (DetectCpu().avx2) tables.push_back(WithQuantised(kAvx2Kernels, kAvx2Quantised));

@@ -44,6 +44,7 @@ CpuFeatures Detect() {
                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                  __builtin_cpu_supports("avx512dq");
   found.avx512bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
+  found.fast_bf16_pairs = found.avx512bf16 && !__builtin_cpu_is("intel");
   found.avx512vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
   found.amx = found.avx512 && HasFlags(kAmxBf16 | kAmxTile) && RequestTilePermission();
   found.amx_int8 = found.amx && HasFlags(kAmxInt8);
