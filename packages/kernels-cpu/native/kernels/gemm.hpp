@@ -132,7 +132,7 @@ static inline NextPanels NextPanelsOf(const MultiplyParams& m) {
           known ? m.next_panel_bytes : m.panel_bytes};
 }
 
-constexpr std::size_t kLineBytes = 64;  // of a panel: one pair of k
+constexpr std::size_t kPairBytes = 64;  // of a panel: one pair of k
 constexpr std::size_t kAheadPairs = 32;
 // 4 panels · 96 pairs · 64 bytes = 24 KiB, half of a first-level cache.
 constexpr std::size_t kBlockPairs = 96;
@@ -144,9 +144,9 @@ void MultiplyFewRows(const MultiplyParams& m, RegisterBlock<P> b) {
   const std::size_t pairs = m.inner / 2;
   const std::size_t inside = pairs > kAheadPairs ? pairs - kAheadPairs : 0;
   b.first = true;
-  b.spans[0] = {inside, reinterpret_cast<const char*>(m.panels) + kAheadPairs * kLineBytes,
-                m.panel_bytes, kLineBytes};
-  b.spans[1] = {pairs - inside, next.panels, next.stride, kLineBytes};
+  b.spans[0] = {inside, reinterpret_cast<const char*>(m.panels) + kAheadPairs * kPairBytes,
+                m.panel_bytes, kPairBytes};
+  b.spans[1] = {pairs - inside, next.panels, next.stride, kPairBytes};
   MultiplyRows<P, P::kRows>(b, m.rows, m.panel_count);
 }
 
@@ -160,9 +160,9 @@ void MultiplyManyRows(const MultiplyParams& m, RegisterBlock<P> b) {
   for (std::size_t pair = 0; pair < pairs; pair += kBlockPairs) {
     const std::size_t left = pairs - pair, count = left < kBlockPairs ? left : kBlockPairs;
     const bool last = left <= kBlockPairs;
-    const char* const here = reinterpret_cast<const char*>(m.panels) + pair * kLineBytes;
-    const char* const ahead = last ? next.panels : here + kBlockPairs * kLineBytes;
-    const std::size_t step = (kLineBytes + passes - 1) / passes;
+    const char* const here = reinterpret_cast<const char*>(m.panels) + pair * kPairBytes;
+    const char* const ahead = last ? next.panels : here + kBlockPairs * kPairBytes;
+    const std::size_t step = (kPairBytes + passes - 1) / passes;
     b.first = pair == 0;
     b.w = reinterpret_cast<const bf16*>(here);
     std::size_t row = 0;

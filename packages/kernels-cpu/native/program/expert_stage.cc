@@ -31,7 +31,7 @@ ExpertStage::ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& ke
       inner_in_(program.rows_max),
       inner_out_(program.rows_max),
       answer_rows_(program.rows_max),
-      segments_(program.expert_count) {
+      segments_(2 * program.expert_count) {
   if (program.matrices.size() != layer_count_ * expert_count_ * 2) {
     throw ShapeFailure(
         "The expert program lacks weights. Install the addon and the package in one version.");
@@ -93,21 +93,37 @@ void ExpertStage::Run(std::int64_t layer, const ExpertRows& rows) {
     answer_rows_[i] =
         slot.answers + static_cast<std::size_t>(rows.answer_row.data[i]) * hidden_size_;
   }
-  const auto run = [&](std::size_t which, const bf16* const* in, void* const* out,
-                       Epilogue epilogue) {
-    std::size_t segments = 0, row = 0;
-    for (std::size_t e = 0; e < expert_count_; ++e) {
-      const auto expert_rows = static_cast<std::size_t>(rows.rows_per_expert.data[e]);
-      if (expert_rows == 0) continue;
-      const std::size_t matrix = (static_cast<std::size_t>(layer) * expert_count_ + e) * 2 + which;
-      segments_[segments++] = {
-          &weights_.matrix(matrix), in + row, out + row, expert_rows, epilogue, nullptr};
-      row += expert_rows;
-    }
-    gemm_.Run(segments_.data(), segments);
-  };
-  run(0, hidden_rows_.data(), inner_out_.data(), Epilogue::kSwiglu);
-  run(1, inner_in_.data(), answer_rows_.data(), Epilogue::kActivation);
+  gemm_.Run(segments_.data(), AddSegments(static_cast<std::size_t>(layer), rows));
+}
+
+// Gate and up of one expert, then of the next, then down of the first …: what an expert's down
+// waits for was begun long before, and its rows have not yet left the caches.
+std::size_t ExpertStage::AddSegments(std::size_t layer, const ExpertRows& rows) {
+  std::size_t count = 0, row = 0;
+  GemmSegment down{};
+  for (std::size_t e = 0; e < expert_count_; ++e) {
+    const auto expert_rows = static_cast<std::size_t>(rows.rows_per_expert.data[e]);
+    if (expert_rows == 0) continue;
+    const std::size_t matrix = (layer * expert_count_ + e) * 2;
+    const std::size_t gate_up = count;
+    segments_[count++] = {.matrix = &weights_.matrix(matrix),
+                          .in = hidden_rows_.data() + row,
+                          .out = inner_out_.data() + row,
+                          .rows = expert_rows,
+                          .epilogue = Epilogue::kSwiglu,
+                          .bias = nullptr};
+    if (down.matrix != nullptr) segments_[count++] = down;
+    down = {.matrix = &weights_.matrix(matrix + 1),
+            .in = inner_in_.data() + row,
+            .out = answer_rows_.data() + row,
+            .rows = expert_rows,
+            .epilogue = Epilogue::kActivation,
+            .bias = nullptr,
+            .after = gate_up};
+    row += expert_rows;
+  }
+  if (down.matrix != nullptr) segments_[count++] = down;
+  return count;
 }
 
 }  // namespace megascale

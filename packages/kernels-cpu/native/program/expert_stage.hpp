@@ -47,6 +47,8 @@ class ExpertStage {
 
  private:
   void Check(std::int64_t layer, const ExpertRows& rows) const;
+  // Fills segments_ and returns their number.
+  std::size_t AddSegments(std::size_t layer, const ExpertRows& rows);
 
   std::shared_ptr<ThreadPool> pool_;
   WeightStore weights_;
@@ -55,7 +57,7 @@ class ExpertStage {
   std::vector<ExpertSlotMemory> slots_;
   HostMemory inner_;  // [rows_max, width_max] bf16
   std::size_t width_max_;
-  // Row pointers, [rows_max] each, and one segment per expert with rows.
+  // Row pointers, [rows_max] each, and two segments per expert.
   std::vector<const bf16*> hidden_rows_, inner_in_;
   std::vector<void*> inner_out_, answer_rows_;
   std::vector<GemmSegment> segments_;

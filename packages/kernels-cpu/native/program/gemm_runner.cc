@@ -1,29 +1,159 @@
 #include "program/gemm_runner.hpp"
 
 #include <algorithm>
+#include <thread>
+
+#include "runtime/cpu_features.hpp"
 
 namespace megascale {
 namespace {
 
-// A chunk of packed rows stays in the second-level cache while the panels pass by.
-constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
-constexpr std::size_t kChunkRowsMax = 96;
-// Reading a panel costs about as much as multiplying this many rows with it.
-constexpr std::size_t kPanelReadRows = 8;
-// Below this many multiply-adds a fork costs more than it saves.
-constexpr std::size_t kForkWork = 100000;
+constexpr std::size_t kChunkRowsMax = 256;
+// Weights of one unit, where rows are few: some microseconds of reading.
+constexpr std::size_t kUnitBytes = std::size_t{128} << 10;
+// Units per thread that even out what one thread is slower than another.
+constexpr std::size_t kUnitsPerThread = 4;
+// Below this many bytes of weights, or multiply-adds by 16, a fork costs more than it saves.
+constexpr std::size_t kForkWork = std::size_t{96} << 10;
+constexpr int kPausesPerYield = 4096;
 
 // Panels that belong together: a pair, where panels come in pairs.
-std::size_t UnitPanels(const PackedMatrix& matrix) { return matrix.paired ? 2 : 1; }
+std::size_t PanelStep(const PackedMatrix& matrix) { return matrix.paired ? 2 : 1; }
+
+std::size_t CeilDivide(std::size_t value, std::size_t by) { return (value + by - 1) / by; }
 
 }  // namespace
 
+// One thread's way through the units.
+class GemmRunner::Worker {
+ public:
+  Worker(GemmRunner& runner, int thread)
+      : runner_(runner),
+        packed_(runner.packed_rows_[static_cast<std::size_t>(thread)].data()),
+        tile_(runner.tiles_[static_cast<std::size_t>(thread)].as<float>()) {}
+
+  // Takes units until there are none. The next one is taken before the current one is run, so that
+  // its weights can be fetched ahead.
+  void Run() {
+    Unit unit{};
+    bool found = Take(unit);
+    while (found) {
+      Unit next{};
+      const bool more = Take(next);
+      AwaitRows(unit);
+      RunUnit(unit, more ? &next : nullptr);
+      runner_.cuts_[unit.segment].units_left.fetch_sub(1, std::memory_order_release);
+      unit = next;
+      found = more;
+    }
+    Use(nullptr);
+  }
+
+ private:
+  bool Take(Unit& unit) {
+    const std::size_t taken = runner_.next_unit_.fetch_add(1, std::memory_order_relaxed);
+    if (taken >= runner_.unit_count_) return false;
+    unit = runner_.UnitAt(taken, segment_);
+    segment_ = unit.segment;
+    return true;
+  }
+
+  // Units are taken in order and the one waited for comes first, so some thread is running it.
+  void AwaitRows(const Unit& unit) {
+    const std::size_t after = runner_.segments_[unit.segment].after;
+    if (after == GemmSegment::kNone) return;
+    const std::atomic<std::size_t>& left = runner_.cuts_[after].units_left;
+    for (int pauses = 0; left.load(std::memory_order_acquire) != 0;) {
+      Pause();
+      if (++pauses % kPausesPerYield == 0) std::this_thread::yield();
+    }
+  }
+
+  // Ends the use of one format's kernels and begins that of another's.
+  void Use(const GemmKernels* gemm) {
+    if (gemm == gemm_) return;
+    if (gemm_ != nullptr && gemm_->end != nullptr) gemm_->end();
+    if (gemm != nullptr && gemm->begin != nullptr) gemm->begin();
+    gemm_ = gemm;
+  }
+
+  // Units of one input come one after the other; its rows are packed once.
+  void Pack(const GemmSegment& segment, const Unit& unit) {
+    const PackedMatrix& m = *segment.matrix;
+    const bf16* const* in = segment.in + unit.row;
+    if (packed_in_ == in && packed_count_ == unit.rows && packed_for_->format == m.format &&
+        packed_for_->in_width == m.in_width && packed_for_->group == m.group) {
+      return;
+    }
+    gemm_->pack_rows({.rows = in,
+                      .count = unit.rows,
+                      .width = m.in_width,
+                      .inner = m.inner,
+                      .group = m.group,
+                      .dst = packed_});
+    packed_in_ = in;
+    packed_count_ = unit.rows;
+    packed_for_ = &m;
+  }
+
+  void RunUnit(const Unit& unit, const Unit* next) {
+    const GemmSegment& segment = runner_.segments_[unit.segment];
+    const PackedMatrix& m = *segment.matrix;
+    Use(&runner_.Gemm(m));
+    Pack(segment, unit);
+    const PackedMatrix* next_matrix =
+        next == nullptr ? nullptr : runner_.segments_[next->segment].matrix;
+    const std::size_t end = unit.panel + unit.panels;
+    for (std::size_t panel = unit.panel; panel < end; panel += kPanelsMax) {
+      const std::size_t panels = std::min(kPanelsMax, end - panel);
+      const std::uint8_t* weights = m.panels + panel * m.panel_bytes;
+      MultiplyParams multiply{.a = packed_,
+                              .panels = weights,
+                              .panel_bytes = m.panel_bytes,
+                              .inner = m.inner,
+                              .group = m.group,
+                              .rows = unit.rows,
+                              .panel_count = panels,
+                              .c = tile_};
+      if (panel + panels < end) {
+        multiply.next_panels = weights + panels * m.panel_bytes;
+        multiply.next_panel_bytes = m.panel_bytes;
+      } else if (next_matrix != nullptr) {
+        multiply.next_panels = next_matrix->panels + next->panel * next_matrix->panel_bytes;
+        multiply.next_panel_bytes = next_matrix->panel_bytes;
+      }
+      gemm_->multiply(multiply);
+      runner_.kernels_.store({.c = tile_,
+                              .rows = unit.rows,
+                              .panel_count = panels,
+                              .out_rows = segment.out + unit.row,
+                              .column = panel / PanelStep(m) * kPanelColumns,
+                              .width = m.width,
+                              .bias = segment.bias,
+                              .epilogue = segment.epilogue});
+    }
+  }
+
+  GemmRunner& runner_;
+  void* packed_;
+  float* tile_;
+  std::size_t segment_ = 0;  // of the unit taken last
+  const GemmKernels* gemm_ = nullptr;
+  const bf16* const* packed_in_ = nullptr;
+  std::size_t packed_count_ = 0;
+  const PackedMatrix* packed_for_ = nullptr;
+};
+
 GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels,
                        const std::vector<PackedMatrix>& matrices)
-    : pool_(pool), kernels_(kernels) {
+    // Half of the second-level cache for rows, the rest for weights and results.
+    : pool_(pool),
+      kernels_(kernels),
+      chunk_bytes_(SecondLevelCacheBytes() / 2),
+      cuts_(matrices.size()) {
   std::size_t bytes = 0;
   for (const PackedMatrix& m : matrices) {
-    bytes = std::max(bytes, ChunkRows(m) * Gemm(m).packed_row_bytes(m.inner, m.group));
+    bytes = std::max(bytes, ChunkRowsMax(m) * Gemm(m).packed_row_bytes(m.inner, m.group));
   }
   for (int thread = 0; thread < pool.threads(); ++thread) {
     packed_rows_.emplace_back(bytes, HostMemory::Pages::kNormal, "packed rows");
@@ -33,86 +163,75 @@ GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels,
 }
 
 // A multiple of what register blocks and tiles like, whatever the instruction set.
-std::size_t GemmRunner::ChunkRows(const PackedMatrix& matrix) const {
-  const GemmKernels& gemm = Gemm(matrix);
-  const std::size_t step = gemm.row_multiple == 1 ? 12 : 2 * gemm.row_multiple;
-  const std::size_t row_bytes = gemm.packed_row_bytes(matrix.inner, matrix.group);
-  return std::clamp(kChunkBytes / row_bytes / step * step, step, kChunkRowsMax);
+std::size_t GemmRunner::ChunkRowsMax(const PackedMatrix& matrix) const {
+  const std::size_t step = Gemm(matrix).row_multiple == 1 ? 12 : 32;
+  const std::size_t row_bytes = Gemm(matrix).packed_row_bytes(matrix.inner, matrix.group);
+  const std::size_t most = kChunkRowsMax / step * step;
+  return std::clamp(chunk_bytes_ / row_bytes / step * step, step, most);
+}
+
+// Equal chunks, as few as the cache allows.
+std::size_t GemmRunner::ChunkRows(const GemmSegment& segment) const {
+  const std::size_t most = ChunkRowsMax(*segment.matrix);
+  const std::size_t step = Gemm(*segment.matrix).row_multiple == 1 ? 12 : 32;
+  const std::size_t chunks = std::max<std::size_t>(1, CeilDivide(segment.rows, most));
+  const std::size_t even = std::max<std::size_t>(1, CeilDivide(segment.rows, chunks));
+  return std::min(most, RoundUp(even, step));
+}
+
+bool GemmRunner::CutSegments() {
+  if (cuts_.size() < segment_count_) cuts_ = std::vector<Cut>(segment_count_);
+  std::size_t work = 0, panels = 0;
+  for (std::size_t i = 0; i < segment_count_; ++i) {
+    const GemmSegment& s = segments_[i];
+    const std::size_t chunk_rows = ChunkRows(s);
+    cuts_[i].chunk_rows = chunk_rows;
+    panels += s.matrix->panel_count * CeilDivide(s.rows, chunk_rows);
+    const std::size_t multiply_adds =
+        s.rows * s.matrix->panel_count * kPanelColumns * s.matrix->inner;
+    work += std::max(s.matrix->panel_count * s.matrix->panel_bytes, multiply_adds / 16);
+  }
+  // Where there are few panels for many threads, groups shrink.
+  const std::size_t share = panels / (kUnitsPerThread * static_cast<std::size_t>(pool_.threads()));
+  unit_count_ = 0;
+  for (std::size_t i = 0; i < segment_count_; ++i) {
+    const PackedMatrix& m = *segments_[i].matrix;
+    Cut& cut = cuts_[i];
+    const std::size_t by_bytes = std::max(kPanelsMax, kUnitBytes / m.panel_bytes / 4 * 4);
+    const std::size_t step = PanelStep(m);
+    cut.group_panels = std::max(step, std::min(by_bytes, share / step * step));
+    if (cut.group_panels > kPanelsMax)
+      cut.group_panels = cut.group_panels / kPanelsMax * kPanelsMax;
+    cut.groups = CeilDivide(m.panel_count, cut.group_panels);
+    const std::size_t units = cut.groups * CeilDivide(segments_[i].rows, cut.chunk_rows);
+    cut.first_unit = unit_count_;
+    cut.units_left.store(units, std::memory_order_relaxed);
+    unit_count_ += units;
+  }
+  next_unit_.store(0, std::memory_order_relaxed);
+  return unit_count_ > 1 && work >= kForkWork;
+}
+
+// Groups of panels of one chunk of rows come one after the other. `segment` is where to look from.
+GemmRunner::Unit GemmRunner::UnitAt(std::size_t unit, std::size_t segment) const {
+  while (segment + 1 < segment_count_ && cuts_[segment + 1].first_unit <= unit) ++segment;
+  const Cut& cut = cuts_[segment];
+  const GemmSegment& s = segments_[segment];
+  const std::size_t index = unit - cut.first_unit;
+  const std::size_t row = index / cut.groups * cut.chunk_rows;
+  const std::size_t panel = index % cut.groups * cut.group_panels;
+  return {.segment = segment,
+          .row = row,
+          .rows = std::min(cut.chunk_rows, s.rows - row),
+          .panel = panel,
+          .panels = std::min(cut.group_panels, s.matrix->panel_count - panel)};
 }
 
 void GemmRunner::Run(const GemmSegment* segments, std::size_t count) {
-  std::size_t cost = 0, work = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const GemmSegment& s = segments[i];
-    const std::size_t units = s.matrix->panel_count / UnitPanels(*s.matrix);
-    const std::size_t chunk = ChunkRows(*s.matrix);
-    for (std::size_t row = 0; row < s.rows; row += chunk) {
-      cost += units * (std::min(chunk, s.rows - row) + kPanelReadRows);
-    }
-    work += s.rows * s.matrix->panel_count * kPanelColumns * s.matrix->inner;
-  }
-  if (work < kForkWork) return RunShare(segments, count, {0, cost}, 0);
-  pool_.Run([&](int thread, int threads) {
-    const auto at = [&](int t) { return cost * static_cast<std::size_t>(t) / threads; };
-    RunShare(segments, count, {at(thread), at(thread + 1)}, thread);
-  });
-}
-
-// A unit is one panel (or pair) and one chunk of rows; it belongs to the share in which its cost
-// begins.
-void GemmRunner::RunShare(const GemmSegment* segments, std::size_t count, Share share, int thread) {
-  std::size_t start = 0;
-  for (std::size_t i = 0; i < count && start < share.end; ++i) {
-    const GemmSegment& s = segments[i];
-    const std::size_t units = s.matrix->panel_count / UnitPanels(*s.matrix);
-    const std::size_t chunk = ChunkRows(*s.matrix);
-    for (std::size_t row = 0; row < s.rows && start < share.end; row += chunk) {
-      const std::size_t rows = std::min(chunk, s.rows - row);
-      const std::size_t unit_cost = rows + kPanelReadRows;
-      const auto first_from = [&](std::size_t cost) {
-        return cost <= start ? 0 : std::min(units, (cost - start + unit_cost - 1) / unit_cost);
-      };
-      const std::size_t begin = first_from(share.begin), end = first_from(share.end);
-      if (begin < end) RunUnits(s, row, rows, begin, end, thread);
-      start += units * unit_cost;
-    }
-  }
-}
-
-void GemmRunner::RunUnits(const GemmSegment& segment, std::size_t row, std::size_t rows,
-                          std::size_t begin, std::size_t end, int thread) {
-  const PackedMatrix& matrix = *segment.matrix;
-  const GemmKernels& gemm = Gemm(matrix);
-  const std::size_t unit_panels = UnitPanels(matrix);
-  void* packed = packed_rows_[static_cast<std::size_t>(thread)].data();
-  float* tile = tiles_[static_cast<std::size_t>(thread)].as<float>();
-  gemm.pack_rows({.rows = segment.in + row,
-                  .count = rows,
-                  .width = matrix.in_width,
-                  .inner = matrix.inner,
-                  .group = matrix.group,
-                  .dst = packed});
-  if (gemm.begin != nullptr) gemm.begin();
-  for (std::size_t panel = begin * unit_panels; panel < end * unit_panels; panel += kPanelsMax) {
-    const std::size_t panels = std::min(kPanelsMax, end * unit_panels - panel);
-    gemm.multiply({.a = packed,
-                   .panels = matrix.panels + panel * matrix.panel_bytes,
-                   .panel_bytes = matrix.panel_bytes,
-                   .inner = matrix.inner,
-                   .group = matrix.group,
-                   .rows = rows,
-                   .panel_count = panels,
-                   .c = tile});
-    kernels_.store({.c = tile,
-                    .rows = rows,
-                    .panel_count = panels,
-                    .out_rows = segment.out + row,
-                    .column = panel / unit_panels * kPanelColumns,
-                    .width = matrix.width,
-                    .bias = segment.bias,
-                    .epilogue = segment.epilogue});
-  }
-  if (gemm.end != nullptr) gemm.end();
+  segments_ = segments;
+  segment_count_ = count;
+  if (!CutSegments()) return Worker(*this, 0).Run();
+  pool_.Run([&](int thread, int) { Worker(*this, thread).Run(); });
 }
 
 }  // namespace megascale

@@ -6,9 +6,11 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 #if defined(__linux__)
 #include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 namespace megascale {
@@ -62,6 +64,14 @@ CpuFeatures Detect() { return {}; }
 const CpuFeatures& DetectCpu() {
   static const CpuFeatures features = Detect();
   return features;
+}
+
+std::size_t SecondLevelCacheBytes() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (bytes > 0) return static_cast<std::size_t>(bytes);
+#endif
+  return std::size_t{1} << 20;
 }
 
 std::string CpuName() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 namespace megascale {
@@ -19,6 +20,9 @@ struct CpuFeatures {
 
 // Asks once per process; on Linux this is also where the permission to use tiles is requested.
 const CpuFeatures& DetectCpu();
+
+// Of one core, as the system says; 1 MiB where it does not.
+std::size_t SecondLevelCacheBytes();
 
 // For people: 'AMD EPYC'.
 std::string CpuName();

@@ -13,14 +13,6 @@ namespace {
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kPausesPerClockRead = 32;
 
-inline void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 // Returns once word != value: spins first, parks after.
 void AwaitChange(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
   const auto start = std::chrono::steady_clock::now();

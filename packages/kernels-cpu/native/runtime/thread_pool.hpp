@@ -8,6 +8,15 @@
 
 namespace megascale {
 
+// Tells the core that a loop waits for another thread.
+static inline void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // A fixed team of threads for fork and join; the caller is thread 0. Between jobs a worker spins
 // for some tens of microseconds, then parks in the kernel, where it costs nothing. One job at a
 // time, from one calling thread. Jobs must not throw.
