@@ -37,7 +37,7 @@ const weightScheme = z
     return groups && size != null ? { bits, groupSize: size } : { bits };
   });
 
-/** Activations stay bf16 here, which is more exact than what such a scheme asks for. */
+/** Rounded where they are used, if at all: how is up to the backend, and nothing of it is stored. */
 const activationScheme = z.object({
   num_bits: z.literal(8),
   type: z.literal('int').default('int'),
