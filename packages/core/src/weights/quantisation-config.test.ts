@@ -79,6 +79,7 @@ describe('readQuantisationConfig', () => {
     ['format', { ...field, format: 'float-quantized' }, 'expected'],
     ['quantization_status', { ...field, quantization_status: 'frozen' }, ''],
     ['kv_cache_scheme', { ...field, kv_cache_scheme: { num_bits: 8 } }, ''],
+    ['moe_sparsity_config', { ...field, moe_sparsity_config: {} }, ''],
     ['sparsity_config', { ...field, sparsity_config: { format: 'sparse-24' } }, ''],
     ['config_groups', { ...field, config_groups: 4 }, ''],
     ['config_groups.group_0.weights', withGroup({ weights: null }), ''],

@@ -52,6 +52,7 @@ const schema = z
     format: z.literal([storageOf[8], storageOf[4], 'mixed-precision']),
     quantization_status: z.literal('compressed').nullish(),
     kv_cache_scheme: z.null().optional(),
+    moe_sparsity_config: z.null().optional(),
     transform_config: z.union([z.null(), z.strictObject({})]).optional(),
     sparsity_config: z
       .union([z.null(), z.strictObject({}), z.object({ format: z.literal('dense') })])
