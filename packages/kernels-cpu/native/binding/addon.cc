@@ -3,6 +3,7 @@
 #include "binding/handles.hpp"
 #include "kernels/select.hpp"
 #include "runtime/cpu_features.hpp"
+#include "runtime/op_profile.hpp"
 
 namespace {
 
@@ -22,10 +23,18 @@ Napi::Value Name(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), CpuName());
 }
 
+// profiledOps: string[], the kinds of op in the order of opTotals
+Napi::Array ProfiledOpNames(Napi::Env env) {
+  Napi::Array names = Napi::Array::New(env);
+  for (const char* name : kProfiledOpNames) names.Set(names.Length(), Napi::String::New(env, name));
+  return names;
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::String::New(env, MEGASCALE_VERSION));
   exports.Set("availableIsas", Napi::Function::New(env, AvailableIsaNames, "availableIsas"));
   exports.Set("cpuName", Napi::Function::New(env, Name, "cpuName"));
+  exports.Set("profiledOps", ProfiledOpNames(env));
   exports.Set("Backend", BackendHandle::Define(env));
   exports.Set("AttentionStage", AttentionStageHandle::Define(env));
   exports.Set("ExpertStage", ExpertStageHandle::Define(env));

@@ -1,5 +1,6 @@
 #include "binding/arguments.hpp"
 #include "binding/handles.hpp"
+#include "binding/profile_arrays.hpp"
 
 namespace megascale {
 namespace {
@@ -93,6 +94,8 @@ Napi::Function AttentionStageHandle::Define(Napi::Env env) {
       {InstanceMethod<&Self::BindSlots>("bindSlots"), InstanceMethod<&Self::Embed>("embed"),
        InstanceMethod<&Self::Attend>("attend"), InstanceMethod<&Self::Combine>("combine"),
        InstanceMethod<&Self::Logits>("logits"), InstanceMethod<&Self::LogitsBuffer>("logitsBuffer"),
+       InstanceMethod<&Self::OpTotals>("opTotals"), InstanceMethod<&Self::OpRecords>("opRecords"),
+       InstanceMethod<&Self::Record>("record"), InstanceMethod<&Self::MemoryBytes>("memoryBytes"),
        InstanceMethod<&Self::Close>("close")});
 }
 
@@ -181,6 +184,30 @@ Napi::Value AttentionStageHandle::Logits(const Napi::CallbackInfo& info) {
 
 Napi::Value AttentionStageHandle::LogitsBuffer(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] { return ShareMemory(info.Env(), Stage().logits()); });
+}
+
+Napi::Value AttentionStageHandle::OpTotals(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return OpTotalsArray(info.Env(), Stage().profile()); });
+}
+
+Napi::Value AttentionStageHandle::OpRecords(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return OpRecordsArray(info.Env(), Stage().profile()); });
+}
+
+void AttentionStageHandle::Record(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    const std::int64_t capacity = ReadWhole(info[0], "capacity");
+    Stage().profile().Record(capacity > 0 ? static_cast<std::size_t>(capacity) : 0);
+  });
+}
+
+Napi::Value AttentionStageHandle::MemoryBytes(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    Napi::Array sizes = Napi::Array::New(info.Env(), 2);
+    sizes.Set(0u, Napi::Number::New(info.Env(), static_cast<double>(Stage().weight_bytes())));
+    sizes.Set(1u, Napi::Number::New(info.Env(), static_cast<double>(Stage().kv_bytes())));
+    return sizes;
+  });
 }
 
 void AttentionStageHandle::Close(const Napi::CallbackInfo&) {

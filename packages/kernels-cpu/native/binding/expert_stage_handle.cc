@@ -1,13 +1,17 @@
 #include "binding/arguments.hpp"
 #include "binding/handles.hpp"
+#include "binding/profile_arrays.hpp"
 
 namespace megascale {
 
 Napi::Function ExpertStageHandle::Define(Napi::Env env) {
   using Self = ExpertStageHandle;
-  return DefineClass(env, "ExpertStage",
-                     {InstanceMethod<&Self::BindSlots>("bindSlots"),
-                      InstanceMethod<&Self::Run>("run"), InstanceMethod<&Self::Close>("close")});
+  return DefineClass(
+      env, "ExpertStage",
+      {InstanceMethod<&Self::BindSlots>("bindSlots"), InstanceMethod<&Self::Run>("run"),
+       InstanceMethod<&Self::OpTotals>("opTotals"), InstanceMethod<&Self::OpRecords>("opRecords"),
+       InstanceMethod<&Self::Record>("record"), InstanceMethod<&Self::MemoryBytes>("memoryBytes"),
+       InstanceMethod<&Self::Close>("close")});
 }
 
 ExpertStageHandle::ExpertStageHandle(const Napi::CallbackInfo& info)
@@ -58,6 +62,30 @@ void ExpertStageHandle::Run(const Napi::CallbackInfo& info) {
                  .slot_index = ReadInt32s(info[3], "slotIndex"),
                  .hidden_row = ReadInt32s(info[4], "hiddenRow"),
                  .answer_row = ReadInt32s(info[5], "answerRow")});
+  });
+}
+
+Napi::Value ExpertStageHandle::OpTotals(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return OpTotalsArray(info.Env(), Stage().profile()); });
+}
+
+Napi::Value ExpertStageHandle::OpRecords(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return OpRecordsArray(info.Env(), Stage().profile()); });
+}
+
+void ExpertStageHandle::Record(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    const std::int64_t capacity = ReadWhole(info[0], "capacity");
+    Stage().profile().Record(capacity > 0 ? static_cast<std::size_t>(capacity) : 0);
+  });
+}
+
+Napi::Value ExpertStageHandle::MemoryBytes(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    Napi::Array sizes = Napi::Array::New(info.Env(), 2);
+    sizes.Set(0u, Napi::Number::New(info.Env(), static_cast<double>(Stage().weight_bytes())));
+    sizes.Set(1u, Napi::Number::New(info.Env(), static_cast<double>(0)));
+    return sizes;
   });
 }
 

@@ -52,6 +52,12 @@ class AttentionStageHandle : public Napi::ObjectWrap<AttentionStageHandle> {
   Napi::Value Logits(const Napi::CallbackInfo& info);
   // The ArrayBuffer that `logits` writes to.
   Napi::Value LogitsBuffer(const Napi::CallbackInfo& info);
+  // opTotals() and opRecords() as profile_arrays.hpp says; record(capacity); [weight bytes, KV
+  // bytes] of memoryBytes().
+  Napi::Value OpTotals(const Napi::CallbackInfo& info);
+  Napi::Value OpRecords(const Napi::CallbackInfo& info);
+  void Record(const Napi::CallbackInfo& info);
+  Napi::Value MemoryBytes(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::unique_ptr<AttentionStage> stage_;
@@ -68,6 +74,10 @@ class ExpertStageHandle : public Napi::ObjectWrap<ExpertStageHandle> {
   ExpertStage& Stage();
   void BindSlots(const Napi::CallbackInfo& info);
   void Run(const Napi::CallbackInfo& info);
+  Napi::Value OpTotals(const Napi::CallbackInfo& info);
+  Napi::Value OpRecords(const Napi::CallbackInfo& info);
+  void Record(const Napi::CallbackInfo& info);
+  Napi::Value MemoryBytes(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::unique_ptr<ExpertStage> stage_;

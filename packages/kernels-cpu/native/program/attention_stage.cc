@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "program/op_work.hpp"
 #include "runtime/failure.hpp"
 
 namespace megascale {
@@ -190,12 +191,14 @@ void AttentionStage::Embed(std::int64_t micro_batch, const MicroBatchArrays& arr
                                 sizes_.kv_page_count, sizes_.kv_page_size};
   batches_[index].arrays.Assign(arrays, limits);
   batches_[index].embedded = true;
+  profile_.Enter(-1, micro_batch);
   RunList(0, index);
 }
 
 void AttentionStage::Attend(std::int64_t layer, std::int64_t micro_batch) {
   CheckLayer(layer);
   EmbeddedBatch(micro_batch);
+  profile_.Enter(layer, micro_batch);
   RunList(static_cast<std::size_t>(layer) + 1, static_cast<std::size_t>(micro_batch));
 }
 
@@ -207,20 +210,25 @@ void AttentionStage::Combine(std::int64_t layer, std::int64_t micro_batch) {
   const std::size_t top_k = program_.top_ks[static_cast<std::size_t>(layer)];
   const std::size_t width = program_.hidden_size;
   float* residual = ValueOf<float>(program_.residuals[static_cast<std::size_t>(layer)], index);
-  pool_->For(batch.arrays.tokens(), top_k * width / 8,
-             [&](std::size_t begin, std::size_t end, int) {
-               kernels_.combine({.residual = residual + begin * width,
-                                 .answers = slot.answers + begin * top_k * width,
-                                 .expert_ids = slot.expert_ids + begin * top_k,
-                                 .weights = slot.weights + begin * top_k,
-                                 .rows = end - begin,
-                                 .top_k = top_k,
-                                 .width = width});
-             });
+  const std::size_t tokens = batch.arrays.tokens();
+  profile_.Enter(layer, micro_batch);
+  const auto combine = [&](std::size_t begin, std::size_t end, int) {
+    kernels_.combine({.residual = residual + begin * width,
+                      .answers = slot.answers + begin * top_k * width,
+                      .expert_ids = slot.expert_ids + begin * top_k,
+                      .weights = slot.weights + begin * top_k,
+                      .rows = end - begin,
+                      .top_k = top_k,
+                      .width = width});
+  };
+  profile_.Measure(
+      ProfiledOp::kCombine, [&] { pool_->For(tokens, top_k * width / 8, combine); },
+      [&] { return CombineWork(tokens, top_k, width); });
 }
 
 std::size_t AttentionStage::Logits(std::int64_t micro_batch) {
   const Batch& batch = EmbeddedBatch(micro_batch);
+  profile_.Enter(-1, micro_batch);
   RunList(program_.lists.size() - 1, static_cast<std::size_t>(micro_batch));
   return batch.arrays.logits_rows.size();
 }

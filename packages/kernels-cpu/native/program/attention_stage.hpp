@@ -10,6 +10,7 @@
 #include "program/micro_batch.hpp"
 #include "program/program.hpp"
 #include "runtime/host_memory.hpp"
+#include "runtime/op_profile.hpp"
 #include "runtime/thread_pool.hpp"
 #include "weights/row_table.hpp"
 #include "weights/weight_store.hpp"
@@ -51,6 +52,10 @@ class AttentionStage {
   // [tokens_max, vocab_size] f32, for as long as the pointer is held.
   std::shared_ptr<HostMemory> logits() const { return logits_; }
 
+  OpProfile& profile() { return profile_; }
+  std::size_t weight_bytes() const { return weights_.bytes(); }
+  std::size_t kv_bytes() const { return kv_memory_.bytes(); }
+
  private:
   struct KvCache {
     KvLayout layout;
@@ -78,6 +83,8 @@ class AttentionStage {
 
   // run_ops.cc
   void RunList(std::size_t list, std::size_t micro_batch);
+  void RunTogether(const Op* first, std::size_t count, std::size_t micro_batch);
+  OpWork Work(const Op* first, std::size_t count, std::size_t micro_batch) const;
   void RunOp(const Op& op, std::size_t micro_batch);
   void RunLinears(const Op* first, std::size_t count, std::size_t micro_batch);
   void RunEmbed(const Op& op, std::size_t micro_batch);
@@ -122,6 +129,7 @@ class AttentionStage {
   std::vector<const bf16*> in_rows_;
   std::vector<void*> out_rows_;
   std::vector<GemmSegment> segments_;
+  OpProfile profile_;
 };
 
 }  // namespace megascale

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "program/op_work.hpp"
 #include "runtime/failure.hpp"
 
 namespace megascale {
@@ -85,6 +86,25 @@ void ExpertStage::Check(std::int64_t layer, const ExpertRows& rows) const {
 
 void ExpertStage::Run(std::int64_t layer, const ExpertRows& rows) {
   Check(layer, rows);
+  const auto index = static_cast<std::size_t>(layer);
+  profile_.Enter(layer, -1);
+  profile_.Measure(
+      ProfiledOp::kExperts, [&] { Compute(index, rows); }, [&] { return Work(index, rows); });
+}
+
+// Of the experts that have rows.
+OpWork ExpertStage::Work(std::size_t layer, const ExpertRows& rows) const {
+  OpWork work;
+  for (std::size_t e = 0; e < expert_count_; ++e) {
+    const auto expert_rows = static_cast<std::size_t>(rows.rows_per_expert.data[e]);
+    if (expert_rows == 0) continue;
+    const std::size_t matrix = (layer * expert_count_ + e) * 2;
+    work += ExpertWork(weights_.matrix(matrix), weights_.matrix(matrix + 1), expert_rows);
+  }
+  return work;
+}
+
+void ExpertStage::Compute(std::size_t layer, const ExpertRows& rows) {
   const auto count = static_cast<std::size_t>(rows.row_count);
   for (std::size_t i = 0; i < count; ++i) {
     const auto& slot = slots_[static_cast<std::size_t>(rows.slot_index.data[i])];
@@ -93,7 +113,7 @@ void ExpertStage::Run(std::int64_t layer, const ExpertRows& rows) {
     answer_rows_[i] =
         slot.answers + static_cast<std::size_t>(rows.answer_row.data[i]) * hidden_size_;
   }
-  gemm_.Run(segments_.data(), AddSegments(static_cast<std::size_t>(layer), rows));
+  gemm_.Run(segments_.data(), AddSegments(layer, rows));
 }
 
 // Gate and up of one expert, then of the next, then down of the first …: what an expert's down

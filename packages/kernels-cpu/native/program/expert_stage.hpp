@@ -8,6 +8,7 @@
 #include "program/gemm_runner.hpp"
 #include "program/micro_batch.hpp"
 #include "runtime/host_memory.hpp"
+#include "runtime/op_profile.hpp"
 #include "runtime/thread_pool.hpp"
 #include "weights/weight_store.hpp"
 
@@ -45,10 +46,15 @@ class ExpertStage {
   // Throws Failure ERR_SHAPE before any work.
   void Run(std::int64_t layer, const ExpertRows& rows);
 
+  OpProfile& profile() { return profile_; }
+  std::size_t weight_bytes() const { return weights_.bytes(); }
+
  private:
   void Check(std::int64_t layer, const ExpertRows& rows) const;
   // Fills segments_ and returns their number.
   std::size_t AddSegments(std::size_t layer, const ExpertRows& rows);
+  void Compute(std::size_t layer, const ExpertRows& rows);
+  OpWork Work(std::size_t layer, const ExpertRows& rows) const;
 
   std::shared_ptr<ThreadPool> pool_;
   WeightStore weights_;
@@ -61,6 +67,7 @@ class ExpertStage {
   std::vector<const bf16*> hidden_rows_, inner_in_;
   std::vector<void*> inner_out_, answer_rows_;
   std::vector<GemmSegment> segments_;
+  OpProfile profile_;
 };
 
 }  // namespace megascale

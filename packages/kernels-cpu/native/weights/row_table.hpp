@@ -18,6 +18,7 @@ class RowTable {
   void Read(std::size_t index, float* out) const;
   std::size_t rows() const { return source_.rows; }
   std::size_t columns() const { return source_.columns; }
+  std::size_t row_bytes() const { return source_.bytes() / source_.rows; }
 
  private:
   TensorSource source_;

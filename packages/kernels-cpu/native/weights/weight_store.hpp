@@ -18,6 +18,8 @@ class WeightStore {
 
   const PackedMatrix& matrix(std::size_t index) const { return matrices_.at(index); }
   const std::vector<PackedMatrix>& matrices() const { return matrices_; }
+  // In all.
+  std::size_t bytes() const { return memory_.bytes(); }
   // [columns] f32.
   const float* vector(std::size_t index) const { return vectors_.at(index); }
 

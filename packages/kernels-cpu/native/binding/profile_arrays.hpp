@@ -1,0 +1,17 @@
+#pragma once
+
+#include <napi.h>
+
+#include "runtime/op_profile.hpp"
+
+namespace megascale {
+
+// Float64Array: per kind of op (in the order of `profiledOps`) calls, nanoseconds, weight bytes, KV
+// bytes, FLOPs.
+Napi::Value OpTotalsArray(Napi::Env env, const OpProfile& profile);
+
+// [Float64Array, lost]: per recorded op kind, layer, micro-batch, start and end in nanoseconds of
+// the steady clock, weight bytes, KV bytes, FLOPs; and how many found no room.
+Napi::Value OpRecordsArray(Napi::Env env, const OpProfile& profile);
+
+}  // namespace megascale
