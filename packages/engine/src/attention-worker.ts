@@ -19,12 +19,13 @@ import {
 } from '@megascale/core';
 import { Batcher, createPingPongPlan, type Step } from '@megascale/scheduler';
 import { ColocatedPort } from './colocated-port.js';
-import type { CoordinatorMessage, GeneratedToken, SequenceAdmitted } from './messages.js';
+import type { Admission, CoordinatorMessage, GeneratedToken } from './messages.js';
 import { loadBackend, loadPolicy, loadTransport } from './plugins.js';
 import { evenPlacement } from './placement.js';
 import { emptyStepClock, StepDriver, type StepClock } from './step-driver.js';
 import { TokenChooser } from './token-chooser.js';
 import { transportOptions, type WorkerContext } from './worker-context.js';
+import { WorkerProfiler, type ProfiledStage } from './worker-profiler.js';
 
 /**
  * The attention half on one rank: plans its own steps, drives them, samples. In colocated mode the experts run
@@ -51,14 +52,22 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
     positionsMax: config.contextTokensMax,
   });
   const time = emptyStepClock();
+  const profiled: ProfiledStage[] = [{ stage: 'attention', profiler: stage.profiler }];
   const port = config.colocated
-    ? await openColocatedPort(context, { backend, model, weights: checkpoint.weights, time })
+    ? await openColocatedPort(context, {
+        backend,
+        model,
+        weights: checkpoint.weights,
+        time,
+        profiled,
+      })
     : await openPort(context, backend, model);
   stage.bindSlots(port.slots);
   const loop = new AttentionLoop(context, {
     stage,
     port,
     time,
+    profiler: new WorkerProfiler(profiled, inbox),
     clock: systemClock,
     layerCount: model.attention.stages.length,
     vocabSize: model.attention.sizes.vocabSize,
@@ -100,7 +109,13 @@ async function openPort(
 
 async function openColocatedPort(
   { start: { config } }: WorkerContext,
-  parts: { backend: Backend; model: Partition; weights: WeightSource; time: StepClock },
+  parts: {
+    backend: Backend;
+    model: Partition;
+    weights: WeightSource;
+    time: StepClock;
+    profiled: ProfiledStage[];
+  },
 ): Promise<AttentionPort> {
   const { backend, weights, time } = parts;
   const program = parts.model.expert;
@@ -111,6 +126,7 @@ async function openColocatedPort(
     experts: residentExperts(evenPlacement(expertCount, 1), expertRank(0)),
     rowsMax: config.tokensPerMicroBatchMax * topK,
   });
+  parts.profiled.push({ stage: 'expert', profiler: expertStage.profiler });
   return new ColocatedPort({
     backend,
     expertStage,
@@ -128,6 +144,7 @@ interface LoopParts {
   readonly batcher: Batcher;
   readonly clock: Clock;
   readonly time: StepClock;
+  readonly profiler: WorkerProfiler;
   readonly layerCount: number;
   readonly vocabSize: number;
 }
@@ -197,7 +214,14 @@ class AttentionLoop {
       };
     });
     for (const { history } of finished) this.#chooser.forget(history.request.id);
-    this.#parts.time.totalUs += clock.nowUs() - startedUs;
+    const endUs = clock.nowUs();
+    const { time, profiler } = this.#parts;
+    time.totalUs += endUs - startedUs;
+    const stepTokens = step.microBatches.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    profiler.noteStep(
+      { startUs: startedUs, endUs, outputTokens: tokens.length, tokens: stepTokens },
+      time,
+    );
     if (tokens.length > 0) this.#report(tokens);
     return true;
   }
@@ -207,14 +231,15 @@ class AttentionLoop {
   }
 
   #receive(message: CoordinatorMessage): void {
-    if (message.type === 'sequence-admitted') this.#admit(message);
+    if (message.type === 'sequences-admitted') message.sequences.forEach(this.#admit, this);
     if (message.type === 'sequence-cancelled') {
       this.#parts.batcher.cancel(sequenceId(message.id));
       this.#chooser.forget(sequenceId(message.id));
     }
+    this.#parts.profiler.receive(message);
   }
 
-  #admit(message: SequenceAdmitted): void {
+  #admit(message: Admission): void {
     const id = sequenceId(message.id);
     try {
       this.#parts.batcher.add({

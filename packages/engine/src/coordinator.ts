@@ -5,9 +5,10 @@ import {
   type ResolvedSampling,
 } from '@megascale/core';
 import { chooseAttentionWorker } from '@megascale/scheduler';
+import { deferred, type Deferred } from './deferred.js';
 import { Fleet, type WorkerHandle } from './fleet.js';
-import type { EngineStats } from './language-model.js';
-import type { WorkerMessage, WorkerStats } from './messages.js';
+import type { EngineStats, WorkerProfile } from './language-model.js';
+import type { Admission, WorkerMessage, WorkerStats } from './messages.js';
 import type { EngineConfig } from './options.js';
 import { TokenStream } from './token-stream.js';
 
@@ -39,6 +40,7 @@ export interface CoordinatorOptions {
   readonly onLost?: (error: Error) => void;
 }
 
+type ProfileTaken = Omit<WorkerProfile, 'role' | 'rank' | 'pid'>;
 type State = Extract<EngineStats['state'], string>;
 
 /** Admits sequences, gives each to an attention worker, passes its tokens on, and keeps the workers alive. */
@@ -46,6 +48,9 @@ export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #sequences = new Map<number, Assigned>();
   readonly #workerStats = new Map<WorkerHandle, WorkerStats>();
+  /** By attention rank: submitted in this turn of the event loop. */
+  readonly #unsent = new Map<number, Admission[]>();
+  readonly #profiles = new Map<WorkerHandle, Deferred<ProfileTaken>>();
   #fleet: Fleet | undefined;
   #state: State = 'ready';
   #reason: string | undefined;
@@ -91,8 +96,7 @@ export class Coordinator {
       outstandingTokens: submission.promptTokenIds.length + submission.maxTokens,
     });
     this.#promptTokensTotal += submission.promptTokenIds.length;
-    fleet.attention[rank]?.send({
-      type: 'sequence-admitted',
+    this.#admit(rank, {
       id,
       ...submission,
       promptTokenIds: [...submission.promptTokenIds],
@@ -101,10 +105,45 @@ export class Coordinator {
     return { id, stream };
   }
 
+  /** What is submitted in one turn reaches the worker in one message, and may so start in one step. */
+  #admit(rank: number, admission: Admission): void {
+    const sequences = this.#unsent.get(rank);
+    if (sequences !== undefined) {
+      sequences.push(admission);
+      return;
+    }
+    this.#unsent.set(rank, [admission]);
+    queueMicrotask(() => {
+      this.#sendAdmissions(rank);
+    });
+  }
+
+  #sendAdmissions(rank: number): void {
+    const sequences = this.#unsent.get(rank);
+    if (sequences === undefined) return;
+    this.#unsent.delete(rank);
+    this.#fleet?.attention[rank]?.send({ type: 'sequences-admitted', sequences });
+  }
+
+  /** Every worker's, attention workers first. Recording starts anew, for the next `recordsMax` ops of each stage. */
+  async profile(recordsMax: number): Promise<WorkerProfile[]> {
+    const fleet = this.#requireFleet();
+    return Promise.all(
+      [...fleet.attention, ...fleet.expert].map(async (worker) => {
+        const taken = deferred<ProfileTaken>();
+        this.#profiles.get(worker)?.reject(new Error('Another profile was asked for.'));
+        this.#profiles.set(worker, taken);
+        worker.send({ type: 'profile-requested', recordsMax });
+        return { ...describe(worker), ...(await taken.promise) };
+      }),
+    );
+  }
+
   /** Frees what the sequence holds. Nothing happens when it has already ended. */
   cancel(id: number): void {
     const sequence = this.#sequences.get(id);
     if (sequence === undefined) return;
+    this.#sendAdmissions(sequence.rank);
     this.#fleet?.attention[sequence.rank]?.send({ type: 'sequence-cancelled', id });
     this.#forget(id);
   }
@@ -188,6 +227,11 @@ export class Coordinator {
       this.#sequences.get(message.id)?.stream.fail(deserializeError(message.error));
       this.#forget(message.id);
     }
+    if (message.type === 'profile-taken') {
+      const { stages, steps } = message;
+      this.#profiles.get(worker)?.resolve({ stages, steps });
+      this.#profiles.delete(worker);
+    }
     if (message.type !== 'tokens-generated') return;
     this.#workerStats.set(worker, message.stats);
     for (const token of message.tokens) {
@@ -212,6 +256,9 @@ export class Coordinator {
     await this.#fleet?.stop();
     this.#fleet = undefined;
     this.#workerStats.clear();
+    this.#unsent.clear();
+    for (const waiting of this.#profiles.values()) waiting.reject(error);
+    this.#profiles.clear();
     if (draining || this.#restarts >= this.#options.restartsMax) return;
     this.#restarts += 1;
     await delay(restartDelayMs * 2 ** (this.#restarts - 1));

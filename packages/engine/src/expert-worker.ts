@@ -9,6 +9,7 @@ import {
 import { evenPlacement } from './placement.js';
 import { loadBackend, loadTransport } from './plugins.js';
 import { transportOptions, type WorkerContext } from './worker-context.js';
+import { WorkerProfiler } from './worker-profiler.js';
 
 /**
  * The expert half of every layer, for the experts placed on this rank: receive rows, run them, reply. It holds no sequence and no
@@ -40,15 +41,23 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
       config.tokensPerMicroBatchMax *
       Math.min(program.sizes.topK, experts.length),
   });
+  let ready = false;
   const transport = await loadTransport(config.transport);
-  const port = await transport.openExpert(
-    rank,
-    transportOptions(
-      context,
-      { sizes: program.sizes, routedLayerCount: program.stages.length },
-      backend,
-    ),
+  const options = transportOptions(
+    context,
+    { sizes: program.sizes, routedLayerCount: program.stages.length },
+    backend,
   );
+  const profiler = new WorkerProfiler([{ stage: 'expert', profiler: stage.profiler }], inbox);
+  const port = await transport.openExpert(rank, {
+    ...options,
+    // This thread is always inside a wait or a run; waits look here, so it is where questions are answered.
+    stopReason: () => {
+      if (ready) inbox.drain().forEach(profiler.receive, profiler);
+      return options.stopReason();
+    },
+  });
+  ready = true;
   stage.bindSlots(port.slots);
   inbox.send({ type: 'worker-ready', backend: backend.name, isa: backend.isa });
 

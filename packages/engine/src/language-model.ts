@@ -1,4 +1,4 @@
-import type { SamplingOptions } from '@megascale/core';
+import type { OpRecord, SamplingOptions, StageProfile } from '@megascale/core';
 
 /** What a program (and the HTTP server) sees of a running model. `LLM` is the implementation. */
 export interface LanguageModel {
@@ -132,4 +132,37 @@ export interface StepTime {
   readonly drivingUs: number;
   /** Half-layers run: layers × micro-batches, summed over steps. */
   readonly halfLayers: number;
+}
+
+/** What one worker's stages did: for benchmarks. Two of them in colocated mode, otherwise one. */
+export interface WorkerProfile {
+  readonly role: 'attention' | 'expert';
+  readonly rank: number;
+  readonly pid: number;
+  readonly stages: readonly {
+    readonly stage: 'attention' | 'expert';
+    readonly totals: StageProfile;
+    /** Of the ops since recording was asked for. */
+    readonly records: readonly OpRecord[];
+    /** Ops that found no room among the records. */
+    readonly recordsLost: number;
+  }[];
+  /** Of an attention worker, as long as ops are recorded. */
+  readonly steps: readonly StepRecord[];
+}
+
+/** One step of an attention worker. */
+export interface StepRecord {
+  /** As `Clock.nowUs`. The end is when its tokens are known. */
+  readonly startUs: number;
+  readonly endUs: number;
+  /** Sequences that got a token. */
+  readonly outputTokens: number;
+  /** Tokens computed: equal to `outputTokens` when every sequence decodes. */
+  readonly tokens: number;
+  /** As in `StepTime`, summed since the worker's start. */
+  readonly computeUs: number;
+  readonly waitUs: number;
+  readonly dispatchUs: number;
+  readonly samplingUs: number;
 }

@@ -23,6 +23,7 @@ import type {
   LanguageModel,
   ModelInfo,
   Piece,
+  WorkerProfile,
 } from './language-model.js';
 import { parseOptions, resolveOptions, type EngineConfig, type LlmOptions } from './options.js';
 import { loadBackend, loadTransport } from './plugins.js';
@@ -182,6 +183,14 @@ export class LLM implements LanguageModel {
 
   stats(): Promise<EngineStats> {
     return Promise.resolve(this.#coordinator.stats());
+  }
+
+  /**
+   * What every worker's ops have cost, and the ops and steps recorded since the last call; from now on each stage records the
+   * next `recordsMax` ops (default 0: none). For benchmarks: ask while nothing runs.
+   */
+  profile(options: { readonly recordsMax?: number } = {}): Promise<WorkerProfile[]> {
+    return this.#coordinator.profile(options.recordsMax ?? 0);
   }
 
   async close(options: { readonly drainMs?: number } = {}): Promise<void> {

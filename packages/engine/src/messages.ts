@@ -54,6 +54,18 @@ const engineConfig = z.object({
 export const workerRole = z.enum(['attention', 'expert']);
 export type WorkerRole = z.infer<typeof workerRole>;
 
+const admission = z.object({
+  id: index,
+  promptTokenIds: z.array(index),
+  maxTokens: index,
+  /** Tokens that end the sequence. Empty where the request ignores them. */
+  endTokenIds: z.array(index),
+  sampling,
+  /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
+  logprobs: index.optional(),
+});
+export type Admission = z.infer<typeof admission>;
+
 /** Coordinator → worker. */
 export const coordinatorMessage = z.discriminatedUnion('type', [
   z.object({
@@ -70,24 +82,16 @@ export const coordinatorMessage = z.discriminatedUnion('type', [
     attention: z.array(z.string()),
     expert: z.array(z.string()),
   }),
-  z.object({
-    type: z.literal('sequence-admitted'),
-    id: index,
-    promptTokenIds: z.array(index),
-    maxTokens: index,
-    /** Tokens that end the sequence. Empty where the request ignores them. */
-    endTokenIds: z.array(index),
-    sampling,
-    /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
-    logprobs: index.optional(),
-  }),
+  /** What was submitted together comes together: it can start in one step. */
+  z.object({ type: z.literal('sequences-admitted'), sequences: z.array(admission) }),
   z.object({ type: z.literal('sequence-cancelled'), id: index }),
   /** A peer is gone: waits for it must end. */
   z.object({ type: z.literal('peer-lost'), role: workerRole, rank: index }),
+  /** Answered by 'profile-taken'; from then on the next `recordsMax` ops are recorded anew. */
+  z.object({ type: z.literal('profile-requested'), recordsMax: index }),
   z.object({ type: z.literal('worker-stop') }),
 ]);
 export type CoordinatorMessage = z.infer<typeof coordinatorMessage>;
-export type SequenceAdmitted = Extract<CoordinatorMessage, { type: 'sequence-admitted' }>;
 export type WorkerStart = Extract<CoordinatorMessage, { type: 'worker-start' }>;
 
 const generatedToken = z.object({
@@ -115,6 +119,39 @@ const workerStats = z.object({
 });
 export type WorkerStats = z.infer<typeof workerStats>;
 
+const opWork = { weightBytes: z.number(), kvBytes: z.number(), flops: z.number() };
+const stageTaken = z.object({
+  stage: z.enum(['attention', 'expert']),
+  totals: z.object({
+    ops: z.array(z.object({ op: z.string(), calls: index, timeUs: z.number(), ...opWork })),
+    weightBytes: z.number(),
+    kvBytes: z.number(),
+  }),
+  records: z.array(
+    z.object({
+      op: z.string(),
+      layer: z.int(),
+      microBatch: z.int(),
+      startUs: z.number(),
+      endUs: z.number(),
+      ...opWork,
+    }),
+  ),
+  recordsLost: index,
+});
+
+const stepRecord = z.object({
+  startUs: z.number(),
+  endUs: z.number(),
+  /** Sequences that got a token, and sequences in the step. */
+  outputTokens: index,
+  tokens: index,
+  computeUs: z.number(),
+  waitUs: z.number(),
+  dispatchUs: z.number(),
+  samplingUs: z.number(),
+});
+
 /** Worker → coordinator. */
 export const workerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('worker-reachable'), address: z.string() }),
@@ -130,6 +167,11 @@ export const workerMessage = z.discriminatedUnion('type', [
     stats: workerStats,
   }),
   z.object({ type: z.literal('sequence-failed'), id: index, error: serializedError }),
+  z.object({
+    type: z.literal('profile-taken'),
+    stages: z.array(stageTaken),
+    steps: z.array(stepRecord),
+  }),
   z.object({ type: z.literal('worker-failed'), error: serializedError }),
 ]);
 export type WorkerMessage = z.infer<typeof workerMessage>;

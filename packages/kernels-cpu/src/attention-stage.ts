@@ -9,6 +9,7 @@ import type {
 import type { NativeAddon, NativeAttentionStage, NativeBackend } from './binding.js';
 import { compileAttention } from './compile.js';
 import { fromNative, refuse, refuseClosed } from './native-error.js';
+import { NativeProfiler } from './native-profiler.js';
 import { nativeTensor } from './native-tensor.js';
 import { regionBytes } from './region-bytes.js';
 
@@ -17,6 +18,7 @@ export class CpuAttentionStage implements AttentionStage {
   readonly #vocabSize: number;
   /** Written by `logits`, [tokensPerMicroBatchMax, vocabSize]. */
   readonly #logits: ArrayBuffer;
+  readonly profiler: NativeProfiler;
   #native: NativeAttentionStage | undefined;
   #bound = false;
 
@@ -50,6 +52,7 @@ export class CpuAttentionStage implements AttentionStage {
     } catch (error) {
       throw fromNative(error);
     }
+    this.profiler = new NativeProfiler(addon.profiledOps, () => this.#open());
   }
 
   bindSlots(slots: readonly AttentionSlot[]): void {

@@ -6,6 +6,8 @@ export interface NativeAddon {
   /** Best first. */
   availableIsas(): string[];
   cpuName(): string;
+  /** Kinds of op, in the order of `opTotals`. */
+  readonly profiledOps: readonly string[];
   readonly Backend: new (threads: number, isa: string) => NativeBackend;
   readonly AttentionStage: new (
     backend: NativeBackend,
@@ -24,7 +26,18 @@ export interface NativeBackend {
   close(): void;
 }
 
-export interface NativeAttentionStage {
+/** What both stages tell about their ops. */
+export interface NativeProfile {
+  /** Per kind of op: calls, nanoseconds, weight bytes, KV bytes, FLOPs. */
+  opTotals(): Float64Array;
+  /** Per op: kind, layer, micro-batch, start and end in nanoseconds, weight bytes, KV bytes, FLOPs. And how many are missing. */
+  opRecords(): [Float64Array, number];
+  record(capacity: number): void;
+  /** Of weights and of KV pages. */
+  memoryBytes(): [number, number];
+}
+
+export interface NativeAttentionStage extends NativeProfile {
   /** [micro-batch][hidden, expertIds, weights, answers]; keeps the arrays alive. */
   bindSlots(slots: readonly (readonly Uint8Array[])[]): void;
   embed(
@@ -45,7 +58,7 @@ export interface NativeAttentionStage {
   close(): void;
 }
 
-export interface NativeExpertStage {
+export interface NativeExpertStage extends NativeProfile {
   /** [slot][hidden, answers]; keeps the arrays alive. */
   bindSlots(slots: readonly (readonly Uint8Array[])[]): void;
   run(

@@ -9,11 +9,13 @@ import type {
 } from '@megascale/core';
 import type { NativeAddon, NativeBackend, NativeExpertStage } from './binding.js';
 import { fromNative, refuse, refuseClosed } from './native-error.js';
+import { NativeProfiler } from './native-profiler.js';
 import { nativeTensor } from './native-tensor.js';
 import { regionBytes } from './region-bytes.js';
 
 /** The expert half: the local experts packed at creation, then one native call per layer. */
 export class CpuExpertStage implements ExpertStage {
+  readonly profiler: NativeProfiler;
   #native: NativeExpertStage | undefined;
   #bound = false;
 
@@ -40,6 +42,7 @@ export class CpuExpertStage implements ExpertStage {
     } catch (error) {
       throw fromNative(error);
     }
+    this.profiler = new NativeProfiler(addon.profiledOps, () => this.#open());
   }
 
   bindSlots(slots: readonly ExpertSlot[]): void {

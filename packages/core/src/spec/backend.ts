@@ -1,5 +1,7 @@
 import type { AttentionProgram, ExpertProgram } from '../graph/partition.js';
 import type { ExpertId, LayerIndex, MicroBatchIndex } from './units.js';
+import type { MachineBounds } from './machine-bounds.js';
+import type { StageProfiler } from './profile.js';
 import type { DType, MemoryKind, Region } from './region.js';
 import type { WeightSource } from './weight-source.js';
 
@@ -38,6 +40,8 @@ export interface Backend {
   readonly activationDType: DType;
   /** The variant in use, as in `BackendProbe.variants`. */
   readonly isa: string;
+  /** Measures the machine with this backend's threads. Absent where a backend cannot. */
+  readonly bounds?: MachineBounds;
   /** Zeroed, 64-byte aligned. Throws BackendError 'ERR_OUT_OF_MEMORY'. Called during start-up only. */
   allocate(byteLength: number): Region;
   createAttentionStage(options: AttentionStageOptions): Promise<AttentionStage>;
@@ -93,6 +97,8 @@ export interface AttentionStage {
   combine(layer: LayerIndex, microBatch: MicroBatchIndex): void;
   /** Final norm and LM head for the batch's `logitsRows` → [logitsRows, vocabSize]. A view, valid until the next call. */
   logits(microBatch: MicroBatchIndex): Float32Array;
+  /** Absent where a backend does not count. */
+  readonly profiler?: StageProfiler;
   close(): void;
 }
 
@@ -105,6 +111,8 @@ export interface ExpertStage {
    * Routing weights are NOT applied here; `AttentionStage.combine` applies them, once.
    */
   run(layer: LayerIndex, input: ExpertInput): void;
+  /** Absent where a backend does not count. */
+  readonly profiler?: StageProfiler;
   close(): void;
 }
 

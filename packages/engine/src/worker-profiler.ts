@@ -1,0 +1,57 @@
+import type { StageProfiler } from '@megascale/core';
+import type { StepRecord } from './language-model.js';
+import type { CoordinatorMessage } from './messages.js';
+import type { StepClock } from './step-driver.js';
+import type { ThreadInbox } from './thread-inbox.js';
+
+export interface ProfiledStage {
+  readonly stage: 'attention' | 'expert';
+  /** Absent where the backend does not count. */
+  readonly profiler: StageProfiler | undefined;
+}
+
+/** Answers 'profile-requested' on a data thread, and notes steps while ops are recorded. */
+export class WorkerProfiler {
+  readonly #stages: readonly ProfiledStage[];
+  readonly #inbox: ThreadInbox;
+  #stepsMax = 0;
+  #steps: StepRecord[] = [];
+
+  constructor(stages: readonly ProfiledStage[], inbox: ThreadInbox) {
+    this.#stages = stages;
+    this.#inbox = inbox;
+  }
+
+  receive(message: CoordinatorMessage): void {
+    if (message.type !== 'profile-requested') return;
+    const { recordsMax } = message;
+    const stages = this.#stages.flatMap(({ stage, profiler }) => {
+      if (profiler === undefined) return [];
+      const { records, lost } = profiler.records();
+      profiler.record(recordsMax);
+      const { ops, ...bytes } = profiler.totals();
+      return [
+        {
+          stage,
+          totals: { ops: [...ops], ...bytes },
+          records: [...records],
+          recordsLost: lost,
+        },
+      ];
+    });
+    const steps = this.#steps;
+    this.#steps = [];
+    this.#stepsMax = recordsMax;
+    this.#inbox.send({ type: 'profile-taken', stages, steps });
+  }
+
+  /** Once per step, after it. `time` holds sums since the start. */
+  noteStep(
+    step: Pick<StepRecord, 'startUs' | 'endUs' | 'outputTokens' | 'tokens'>,
+    time: StepClock,
+  ) {
+    if (this.#steps.length >= this.#stepsMax) return;
+    const { computeUs, waitUs, dispatchUs, samplingUs } = time;
+    this.#steps.push({ ...step, computeUs, waitUs, dispatchUs, samplingUs });
+  }
+}
