@@ -30,7 +30,16 @@ class BackendHandle : public Napi::ObjectWrap<BackendHandle> {
   Napi::Value Isa(const Napi::CallbackInfo& info);
   // allocate(byteLength) → ArrayBuffer
   Napi::Value Allocate(const Napi::CallbackInfo& info);
+  // What machine_bounds.hpp measures. readBandwidth(byteLength) → Float64Array of (streams, bytes
+  // per second); multiplyPeak() → [FLOP/s of the product, of the instruction, its name]; forkJoin()
+  // and copyTime(byteLength) → Float64Array of two times in microseconds.
+  Napi::Value ReadBandwidth(const Napi::CallbackInfo& info);
+  Napi::Value MultiplyPeak(const Napi::CallbackInfo& info);
+  Napi::Value ForkJoin(const Napi::CallbackInfo& info);
+  Napi::Value CopyTime(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
+
+  ThreadPool& Pool();
 
   std::shared_ptr<ThreadPool> pool_;
   KernelTable kernels_{};
