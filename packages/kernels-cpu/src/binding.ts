@@ -23,6 +23,14 @@ export interface NativeAddon {
 export interface NativeBackend {
   readonly isa: string;
   allocate(byteLength: number): ArrayBuffer;
+  /** Pairs of streams per thread and bytes per second. */
+  readBandwidth(byteLength: number): Float64Array;
+  /** FLOP/s of the product, of the instruction, and the instruction's name. */
+  multiplyPeak(): [number, number, string];
+  /** Microseconds while threads spin, and after they parked. */
+  forkJoin(): Float64Array;
+  /** Microseconds into fresh and into touched memory. */
+  copyTime(byteLength: number): Float64Array;
   close(): void;
 }
 

@@ -15,6 +15,7 @@ import {
 import { CpuAttentionStage } from './attention-stage.js';
 import { nativeAddon, type NativeAddon, type NativeBackend } from './binding.js';
 import { CpuExpertStage } from './expert-stage.js';
+import { NativeBounds } from './native-bounds.js';
 import { fromNative, refuse, refuseClosed } from './native-error.js';
 
 const threadsMax = 1024;
@@ -46,6 +47,7 @@ class CpuBackend implements Backend {
   readonly memory = 'host';
   readonly activationDType = 'bf16';
   readonly isa: string;
+  readonly bounds = new NativeBounds(() => this.#open());
   readonly #addon: NativeAddon;
   readonly #stages: { close(): void }[] = [];
   #native: NativeBackend | undefined;

@@ -1,6 +1,6 @@
 import { systemClock } from '@megascale/core';
 import { runCli } from './cli/run-cli.js';
-import { loadModel, probePlugins } from './compose.js';
+import { loadBench, loadModel, probePlugins } from './compose.js';
 import { readEnvironment } from './config.js';
 
 /** What still holds the process this long after its work is done is cut off. */
@@ -21,6 +21,7 @@ void runCli(process.argv.slice(2), {
   readEnvironment,
   loadModel,
   probePlugins,
+  loadBench,
 }).then((code) => {
   process.exitCode = code;
   setTimeout(() => process.exit(code), exitLimitMs).unref();

@@ -11,6 +11,7 @@ import {
   type LlmOptions,
 } from '@megascale/engine';
 import type { FastifyInstance } from 'fastify';
+import type { BenchSuite } from './bench-suite.js';
 import { createHttpServer, type HttpOptions } from './http.js';
 import { presentFields } from './present-fields.js';
 
@@ -53,6 +54,15 @@ export const loadModel: LoadModel = (directory, deployment, onEvent) => {
   const options: LlmOptions = presentFields(deployment);
   return LLM.load(directory, options, onEvent === undefined ? {} : { onEvent });
 };
+
+/** By name, because the package needs this one and not the other way round. */
+const benchPackage: string = '@megascale/bench';
+
+/** Rejects with the module system's error where @megascale/bench is not installed. */
+export async function loadBench(): Promise<BenchSuite> {
+  const { suite } = (await import(benchPackage)) as { readonly suite: BenchSuite };
+  return suite;
+}
 
 /** The HTTP server with the real clock and real ids. */
 export function composeHttpServer(options: Omit<HttpOptions, 'clock' | 'newId'>): FastifyInstance {

@@ -1,4 +1,11 @@
 /** @megascale/server: OpenAI's API over any `LanguageModel`, and the `megascale` command. */
+export type {
+  BenchReport,
+  BenchRequest,
+  BenchSuite,
+  BenchTarget,
+  LoadBenchRequest,
+} from './bench-suite.js';
 export {
   composeHttpServer,
   loadModel,

@@ -41,6 +41,8 @@ export function startCli(words: readonly string[], options: CliOptions = {}): Cl
       return loadFailure === undefined ? Promise.resolve(model) : Promise.reject(loadFailure);
     },
     probePlugins: () => Promise.resolve({ backends: [], transports: [] }),
+    loadBench: () =>
+      Promise.reject(Object.assign(new Error('absent'), { code: 'ERR_MODULE_NOT_FOUND' })),
     ...world,
   });
   return Object.assign(result, { code });

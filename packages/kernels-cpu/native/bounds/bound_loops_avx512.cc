@@ -21,7 +21,10 @@ std::uint64_t ReadStreams(const std::uint8_t* data, std::size_t bytes) {
     }
   }
   for (int s = 1; s < Streams; ++s) seen[0] = _mm512_xor_si512(seen[0], seen[s]);
-  return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(seen[0]));
+  std::uint64_t words[8];
+  _mm512_storeu_si512(words, seen[0]);
+  for (int i = 1; i < 8; ++i) words[0] ^= words[i];
+  return words[0];
 }
 
 std::uint64_t Read(const std::uint8_t* data, std::size_t bytes, int streams) {

@@ -8,6 +8,13 @@ namespace {
 // Exponential, addition and division of silu; times up.
 constexpr std::size_t kSwigluFlops = 4;
 
+// Keys and values of one position, with their scales.
+std::size_t PositionBytes(const KvLayout& kv) {
+  const std::size_t vector_bytes =
+      kv.dtype == KvDType::kInt8 ? kv.head_size + sizeof(float) : kv.head_size * sizeof(bf16);
+  return 2 * kv.kv_heads * vector_bytes;
+}
+
 OpWork RouterWork(const Op& op, std::size_t tokens, const OpSizes& sizes) {
   const std::size_t scores = op.experts * (op.sigmoid ? 3 : 4);
   const std::size_t chosen =
@@ -29,7 +36,7 @@ OpWork AttentionWork(const Op& op, const MicroBatch& batch, const KvLayout& kv) 
     read += follows ? 1 : visible;
   }
   const std::size_t per_key = 4 * kv.head_size + 4;
-  return {.kv_bytes = 2 * read * kv.kv_heads * kv.head_size * sizeof(bf16),
+  return {.kv_bytes = read * PositionBytes(kv),
           .flops = op.heads * (seen * per_key + batch.tokens() * kv.head_size)};
 }
 
@@ -53,7 +60,7 @@ OpWork WorkOf(const Op& op, const MicroBatch& batch, const OpSizes& sizes) {
     case OpCode::kRope:
       return {.flops = tokens * 3 * in};
     case OpCode::kKvAppend:
-      return {.kv_bytes = 2 * tokens * sizes.kv->kv_heads * sizes.kv->head_size * sizeof(bf16)};
+      return {.kv_bytes = tokens * PositionBytes(*sizes.kv)};
     case OpCode::kPagedAttention:
       return AttentionWork(op, batch, *sizes.kv);
     case OpCode::kAddTo:

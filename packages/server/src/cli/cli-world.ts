@@ -1,4 +1,5 @@
 import type { Clock } from '@megascale/core';
+import type { BenchSuite } from '../bench-suite.js';
 import type { LoadModel, probePlugins } from '../compose.js';
 import type { Environment } from '../config.js';
 
@@ -15,6 +16,8 @@ export interface CliWorld {
   readEnvironment(): Environment;
   readonly loadModel: LoadModel;
   readonly probePlugins: typeof probePlugins;
+  /** Rejects with the module system's error where @megascale/bench is not installed. */
+  loadBench(): Promise<BenchSuite>;
 }
 
 export interface TextSink {

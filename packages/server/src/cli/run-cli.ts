@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { benchCommand } from './bench.js';
 import type { CliWorld } from './cli-world.js';
 import { doctorCommand } from './doctor.js';
 import { generateCommand } from './generate.js';
@@ -70,13 +71,20 @@ Examples:
     generateCommand,
     makeModelCommand,
     quantizeCommand,
+    benchCommand,
     doctorCommand,
   ];
   for (const create of commands) {
-    const command = create(world).copyInheritedSettings(program);
-    program.addCommand(command.helpOption('--help', 'show this help'));
+    program.addCommand(alike(create(world), program));
   }
   return program.helpCommand('help [command]', 'show the help of a command');
+}
+
+/** With the parent's ways of writing and ending, and so all its own commands. */
+function alike(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent).helpOption('--help', 'show this help');
+  for (const nested of command.commands) alike(nested, command);
+  return command;
 }
 
 /** dist/ and src/ both lie one level below package.json; src/cli/ two. */

@@ -1,0 +1,13 @@
+/** @megascale/bench: decode, prefill and load, each beside what the machine can do, measured in the same run. */
+import type { BenchSuite } from '@megascale/server';
+import { benchDecode } from './decode-bench.js';
+import { benchLoad } from './load-bench.js';
+import { benchPrefill } from './prefill-bench.js';
+
+export { BenchError } from './bench-error.js';
+export { chromeTrace, type ChromeTrace, type TraceEvent } from './chrome-trace.js';
+export { opTable, type MachineLimits, type OpRow, type ProfiledTime } from './op-table.js';
+export { percentile, spreadOf, type Spread } from './spread.js';
+
+/** What `megascale bench` runs. */
+export const suite: BenchSuite = { decode: benchDecode, prefill: benchPrefill, load: benchLoad };
