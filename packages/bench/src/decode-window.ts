@@ -64,9 +64,18 @@ export function recordsBetween(
   if (stages.some(({ recordsLost }) => recordsLost > 0)) {
     throw new BenchError('The run has more ops than can be recorded. Ask for fewer output tokens.');
   }
-  return stages.flatMap(({ records }) =>
-    records.filter((record) => record.startUs >= startUs && record.endUs <= endUs),
-  );
+  return stages.flatMap(({ records }) => records.filter(isWithin({ startUs, endUs })));
+}
+
+/** By the middle of the op: clocks of two threads agree to some microseconds only. */
+export function isWithin(window: {
+  readonly startUs: number;
+  readonly endUs: number;
+}): (record: OpRecord) => boolean {
+  return ({ startUs, endUs }) => {
+    const middleUs = (startUs + endUs) / 2;
+    return middleUs >= window.startUs && middleUs <= window.endUs;
+  };
 }
 
 /** The longest-batched steps that only decode. */

@@ -1,5 +1,6 @@
 import type { OpRecord } from '@megascale/core';
 import type { StepRecord, WorkerProfile } from '@megascale/engine';
+import { isWithin } from './decode-window.js';
 
 /** What the machine can do, for shares. */
 export interface MachineLimits {
@@ -42,7 +43,7 @@ export function opTable(
     if (workers.length === 0) return [];
     const parts = workers.length * Math.max(1, window.steps);
     const records = workers.flatMap(({ stages }) =>
-      stages.flatMap((stage) => stage.records.filter(within(window))),
+      stages.flatMap((stage) => stage.records.filter(isWithin(window))),
     );
     const ops = [...groupByOp(records)].map(([op, group]) =>
       rowOf(pool, op, group, { parts, window, limits }),
@@ -162,10 +163,6 @@ function restRow(pool: OpRow['pool'], op: string, timeUs: number, window: Profil
 /** Of one step. */
 function wallOf({ startUs, endUs, steps }: ProfiledTime): number {
   return (endUs - startUs) / Math.max(1, steps);
-}
-
-function within({ startUs, endUs }: ProfiledTime): (record: OpRecord) => boolean {
-  return (record) => record.startUs >= startUs && record.endUs <= endUs;
 }
 
 function groupByOp(records: readonly OpRecord[]): ReadonlyMap<string, OpRecord[]> {

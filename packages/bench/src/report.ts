@@ -88,7 +88,8 @@ export function headline({ topology, backend, isa }: ModelInfo, threads: number)
     topology.type === 'colocated'
       ? `colocated on ${String(topology.attentionWorkers)}`
       : `${String(topology.attentionWorkers)} × ${String(topology.expertWorkers)} over ${topology.transport}`;
-  return `${where}, ${String(topology.microBatches)} micro-batches at most, ${String(threads)} threads in all, ${backend} (${isa})`;
+  const batches = topology.microBatches === 1 ? 'micro-batch' : 'micro-batches';
+  return `${where}, ${String(topology.microBatches)} ${batches}, ${String(threads)} threads in all, ${backend} (${isa})`;
 }
 
 /** 'S-MBU        0.812  (0.790 … 0.820)' */

@@ -77,7 +77,7 @@ export class Coordinator {
 
   /** @throws RequestError 'ERR_UNAVAILABLE' while there are no workers, 'ERR_QUEUE_FULL' beyond `waitingMax` per worker. */
   submit(submission: SequenceSubmission): { readonly id: number; readonly stream: TokenStream } {
-    const fleet = this.#requireFleet();
+    this.#requireFleet();
     const { config } = this.#options;
     const admitted = config.attentionWorkers * (config.waitingMax + config.runningMax);
     if (this.#sequences.size >= admitted) {

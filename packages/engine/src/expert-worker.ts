@@ -53,7 +53,7 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
     ...options,
     // This thread is always inside a wait or a run; waits look here, so it is where questions are answered.
     stopReason: () => {
-      if (ready) inbox.drain().forEach(profiler.receive, profiler);
+      if (ready) for (const message of inbox.drain()) profiler.receive(message);
       return options.stopReason();
     },
   });
