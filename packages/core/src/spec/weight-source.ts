@@ -2,8 +2,9 @@
 export type PlainWeightDType = 'F32' | 'BF16' | 'F16';
 
 /**
- * Element types that may stand in a checkpoint. 'I8' and 'I4' are quantised matrices: weight = stored integer × scale. 'I4'
- * stands for two's-complement values plus 8, eight to a little-endian 32-bit word, lowest bits first, rows padded to whole words.
+ * Element types that may stand in a checkpoint. 'I8' and 'I4' are quantised matrices: weight =
+ * stored integer × scale. 'I4' stands for two's-complement values plus 8, eight to a little-endian
+ * 32-bit word, lowest bits first, rows padded to whole words.
  */
 export type WeightDType = PlainWeightDType | 'I8' | 'I4';
 
@@ -19,8 +20,9 @@ export interface TensorLocation {
   readonly byteOffset: number;
   readonly byteLength: number;
   /**
-   * Exactly where dtype is 'I8' or 'I4': [rows, groups] F32, BF16 or F16, of either sign; group g scales columns
-   * [g · columns / groups, …), and groups divides the columns. One group is one scale per row.
+   * Exactly where dtype is 'I8' or 'I4': [rows, groups] F32, BF16 or F16, of either sign; group g
+   * scales columns [g · columns / groups, …), and groups divides the columns. One group is one
+   * scale per row.
    */
   readonly scales?: PlainTensorLocation;
 }

@@ -37,7 +37,9 @@ const weightScheme = z
     return groups && size != null ? { bits, groupSize: size } : { bits };
   });
 
-/** Rounded where they are used, if at all: how is up to the backend, and nothing of it is stored. */
+/**
+ * Rounded where they are used, if at all: how is up to the backend, and nothing of it is stored.
+ */
 const activationScheme = z.object({
   num_bits: z.literal(8),
   type: z.literal('int').default('int'),
@@ -80,10 +82,12 @@ const schema = z
   });
 
 /**
- * Reads `quantization_config` of config.json: how the matrices of a quantised checkpoint are stored. Undefined where there is none.
- * Which modules it targets is not read: the tensors themselves say.
+ * Reads `quantization_config` of config.json: how the matrices of a quantised checkpoint are
+ * stored. Undefined where there is none. Which modules it targets is not read: the tensors
+ * themselves say.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' naming the field and what it asks for that is not supported.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' naming the field and what it asks for that is not
+ * supported.
  */
 export function readQuantisationConfig(config: unknown): QuantisedForms | undefined {
   const found = quantisationField(config);

@@ -14,10 +14,12 @@ const perRow: QuantisedForm = { bits: 8 };
 const int4GroupSize = 32;
 
 /**
- * Which tensors of a model are quantised, and how: the linears, the experts and an LM head of its own. Routers, norms, biases and the
- * embedding table, with an LM head tied to it, stay as they are.
+ * Which tensors of a model are quantised, and how: the linears, the experts and an LM head of its
+ * own. Routers, norms, biases and the embedding table, with an LM head tied to it, stay as they
+ * are.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when the group size does not divide a row, naming the tensor.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when the group size does not divide a row, naming the
+ * tensor.
  */
 export function quantisationPlan(
   model: ModelGraph,

@@ -30,20 +30,26 @@ export interface QuantisationReport {
   /** max |weight − stored integer × scale|, and the tensor it is in. */
   readonly largestError: number;
   readonly largestErrorTensor: string;
-  /** Root of the mean squared error over that of the mean squared weight, of all quantised tensors. */
+  /**
+   * Root of the mean squared error over that of the mean squared weight, of all quantised tensors.
+   */
   readonly relativeError: number;
 }
 
-/** What a checkpoint has for its text, and its licence; a model card would speak of other weights. */
+/**
+ * What a checkpoint has for its text, and its licence; a model card would speak of other weights.
+ */
 const copiedName =
   /^(tokenizer|vocab|merges|special_tokens_map|added_tokens|generation_config|chat_template).*\.(json|txt|jinja|jsonl)$|\.(model|tiktoken)$|^(LICEN[CS]E|NOTICE|COPYING)/i;
 
 /**
- * Writes the checkpoint of `inDir` to `outDir` with its matrices quantised as `quantisationPlan` says, tokenizer and other text files
- * alongside. Tensors are read, quantised and written one after the other. config.json comes last: a directory that has one is complete.
+ * Writes the checkpoint of `inDir` to `outDir` with its matrices quantised as `quantisationPlan`
+ * says, tokenizer and other text files alongside. Tensors are read, quantised and written one after
+ * the other. config.json comes last: a directory that has one is complete.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when `inDir` is quantised already, `outDir` is not empty or the group size does not fit; the
- * codes of `openCheckpoint`, `buildModelGraph` and `checkWeights`; 'ERR_CHECKPOINT_CORRUPT' for a weight that is not finite.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when `inDir` is quantised already, `outDir` is not empty
+ * or the group size does not fit; the codes of `openCheckpoint`, `buildModelGraph` and
+ * `checkWeights`; 'ERR_CHECKPOINT_CORRUPT' for a weight that is not finite.
  */
 export async function quantiseCheckpoint(
   inDir: string,

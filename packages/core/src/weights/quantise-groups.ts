@@ -27,16 +27,17 @@ export interface QuantisationError {
 /** x + this − this is x rounded to the nearest integer, ties to even, for |x| < 2^51. */
 const roundingBias = 1.5 * 2 ** 52;
 /**
- * With 4 bits the scales tried besides the one that clips nothing are a group's largest magnitude over these. To clip the few largest
- * weights a little makes the steps between all others finer.
+ * With 4 bits the scales tried besides the one that clips nothing are a group's largest magnitude
+ * over these. To clip the few largest weights a little makes the steps between all others finer.
  */
 const clippingDivisors = [7.5, 8, 8.5, 9, 9.5] as const;
 const limits = { 8: { least: -127, most: 127 }, 4: { least: -8, most: 7 } } as const;
 
 /**
- * Quantises groups of `groupSize` weights that lie one after the other. The result of a group depends on its weights alone. With 8 bits
- * nothing is clipped. With 4 bits the scale is the one of a few with the least squared error, and its sign is such that the largest
- * magnitude falls on −8, the value that has no opposite. A group of zeros has scale 1.
+ * Quantises groups of `groupSize` weights that lie one after the other. The result of a group
+ * depends on its weights alone. With 8 bits nothing is clipped. With 4 bits the scale is the one of
+ * a few with the least squared error, and its sign is such that the largest magnitude falls on −8,
+ * the value that has no opposite. A group of zeros has scale 1.
  *
  * @throws RangeError when a weight is not a finite number.
  */

@@ -17,8 +17,8 @@ export interface MatrixToQuantise {
 }
 
 /**
- * One matrix of a checkpoint as the tensors of its quantised form, to be written in this order: the scales are known once the values
- * are made. The matrix is read when its values are asked for.
+ * One matrix of a checkpoint as the tensors of its quantised form, to be written in this order: the
+ * scales are known once the values are made. The matrix is read when its values are asked for.
  *
  * @throws ConfigError 'ERR_CHECKPOINT_CORRUPT', while values are made, when a weight is not finite.
  */

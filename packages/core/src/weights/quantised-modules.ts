@@ -3,8 +3,8 @@ import type { QuantisedModules } from './quantisation-config.js';
 import type { QuantisedForm } from './quantise-groups.js';
 
 /**
- * Says in module names what a plan says in tensor names: the form of most linear layers, the exceptions with a form of their own, and
- * those that are not quantised.
+ * Says in module names what a plan says in tensor names: the form of most linear layers, the
+ * exceptions with a form of their own, and those that are not quantised.
  */
 export function quantisedModules(
   model: ModelGraph,

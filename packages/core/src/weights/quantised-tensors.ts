@@ -31,11 +31,12 @@ const companionName =
   /\.(weight_(packed|scale|scale_inv|shape|zero_point|g_idx|global_scale)|(input|output|k|v|q)_(scale|zero_point|global_scale)|qweight|qzeros|scales|g_idx)$/;
 
 /**
- * Joins the integers of quantised matrices with their scales: X.weight I8 or X.weight_packed I32 (with X.weight_shape), and
- * X.weight_scale. A tensor that belongs to a way of quantising that is not read here is refused: without it the numbers are wrong.
+ * Joins the integers of quantised matrices with their scales: X.weight I8 or X.weight_packed I32
+ * (with X.weight_shape), and X.weight_scale. A tensor that belongs to a way of quantising that is
+ * not read here is refused: without it the numbers are wrong.
  *
- * @throws ConfigError 'ERR_WEIGHT_FORMAT' naming the tensor, 'ERR_CONFIG_FIELD' where config.json does not say that the checkpoint is
- * quantised.
+ * @throws ConfigError 'ERR_WEIGHT_FORMAT' naming the tensor, 'ERR_CONFIG_FIELD' where config.json
+ * does not say that the checkpoint is quantised.
  */
 export function quantisedTensors(source: QuantisedSource): QuantisedTensors {
   const matrices = new Map<string, TensorLocation>();
@@ -129,7 +130,9 @@ class QuantisedMatrix {
     return { name, dtype, shape, file, byteOffset, byteLength };
   }
 
-  /** Group sizes that do not divide the columns would give a number of groups that fits by chance. */
+  /**
+   * Group sizes that do not divide the columns would give a number of groups that fits by chance.
+   */
   #requireForm(bits: 8 | 4, groups: number, columns: number, what: string): void {
     const { forms } = this.#source;
     if (forms === undefined) {

@@ -7,7 +7,8 @@ export function wordsPerRow(columns: number): number {
 }
 
 /**
- * Packs rows of values in [−8, 7]: value + 8, eight to a word, lowest bits first; what is left of a row's last word is zero.
+ * Packs rows of values in [−8, 7]: value + 8, eight to a word, lowest bits first; what is left of a
+ * row's last word is zero.
  */
 export function packInt4(values: Int8Array, columns: number): Uint32Array {
   const rowWords = wordsPerRow(columns);

@@ -34,7 +34,8 @@ export function quantizeCommand(world: CliWorld): Command {
 
 const helpText = `
 Experts, projections and dense layers are quantised to --format, an LM head of its own to 8 bits; routers, norms,
-biases and the embedding table stay as they are. The layout is that of compressed-tensors.
+biases and the embedding table stay as they are. The layout is that of compressed-tensors. A group size
+must divide the rows of every matrix; the cpu backend runs multiples of 32.
 
 --json prints {directory, format, family, quantisedTensors, keptTensors, bytesBefore, bytesAfter, largestError,
 largestErrorTensor, relativeError}. largestError is the largest |weight - stored weight|; relativeError is the root
