@@ -8,6 +8,8 @@ export interface NativeAddon {
   cpuName(): string;
   /** Kinds of op, in the order of `opTotals`. */
   readonly profiledOps: readonly string[];
+  /** Maps files and copies them into fresh memory, the bound of loading; for benchmarks. Returns the bytes. */
+  copyFiles(backend: NativeBackend, paths: readonly string[]): number;
   readonly Backend: new (threads: number, isa: string) => NativeBackend;
   readonly AttentionStage: new (
     backend: NativeBackend,

@@ -25,6 +25,7 @@ class CheckpointFile {
   Failure Unreadable(const std::string& why) const;
 
   int descriptor() const { return descriptor_; }
+  std::uint64_t size() const { return size_; }
 
  private:
   std::string path_;
