@@ -64,10 +64,39 @@ class QuantisedSums {
   typename D::F held_[kHeldRows][kHeldPanels];
 };
 
-// The integer sums of one block: `lines` of each panel from `w` on, integers of each row from `a`.
+// Panels to multiply and, as they come to their end, to fetch.
+struct PanelStreams {
+  const std::uint8_t* panels;
+  std::size_t panel_bytes;
+  const std::uint8_t* next;
+  std::size_t next_panel_bytes;
+
+  static constexpr std::size_t kAheadBytes = 2048;
+
+  // What to fetch while `panels` are read at offset `at`: the first stream's address, and from one
+  // stream to the next.
+  struct Target {
+    const std::uint8_t* address;
+    std::size_t stride;
+  };
+  Target Ahead(std::size_t at) const {
+    const std::size_t offset = at + kAheadBytes;
+    if (offset < panel_bytes) return {panels + offset, panel_bytes};
+    return {next + (offset - panel_bytes), next_panel_bytes};
+  }
+  // Lines from `at` on for which `Ahead` stays on the same side of the panels' end.
+  std::size_t LinesAlike(std::size_t at, std::size_t lines) const {
+    const std::size_t offset = at + kAheadBytes;
+    if (offset >= panel_bytes) return lines;
+    const std::size_t left = (panel_bytes - offset) / kLineBytes;
+    return left < lines ? left : lines;
+  }
+};
+
+// The integer sums over `lines` of each panel from `w` on, integers of each row from `a`.
 template <class D, int Rows, int Panels>
-[[gnu::always_inline]] inline void DotBlock(const std::uint8_t* w, std::size_t panel_bytes,
-                                            std::size_t lines, std::size_t ahead,
+[[gnu::always_inline]] inline void DotLines(const std::uint8_t* w, std::size_t panel_bytes,
+                                            std::size_t lines, PanelStreams::Target ahead,
                                             const std::uint8_t* a, std::size_t row_bytes,
                                             typename D::Sum (&sums)[Rows][Panels]) {
   constexpr int kSteps = static_cast<int>(D::Layout::kLineInner / 4);
@@ -75,7 +104,7 @@ template <class D, int Rows, int Panels>
     typename D::Line line[Panels];
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
-      D::Prefetch(w + p * panel_bytes + ahead);
+      D::Prefetch(ahead.address + p * ahead.stride + i * kLineBytes);
       line[p] = D::LoadLine(w + p * panel_bytes);
     }
     const auto step = [&]<int Step>() __attribute__((always_inline)) {
@@ -94,21 +123,30 @@ template <class D, int Rows, int Panels>
   }
 }
 
+// The integer sums of one block, from offset `at` of the panels on.
 template <class D, int Rows, int Panels>
-void MultiplyQuantisedBlock(const MultiplyParams& m, const QuantisedRow& row, const std::uint8_t* a,
-                            const std::uint8_t* w, float* c) {
-  constexpr std::size_t kAheadBytes = 2048;
+[[gnu::always_inline]] inline void DotBlock(const PanelStreams& w, std::size_t at,
+                                            const QuantisedRow& row, const std::uint8_t* a,
+                                            typename D::Sum (&sums)[Rows][Panels]) {
+  using Layout = typename D::Layout;
+  for (std::size_t lines = row.block / Layout::kLineInner; lines > 0;) {
+    const std::size_t alike = w.LinesAlike(at, lines);
+    DotLines<D, Rows, Panels>(w.panels + at, w.panel_bytes, alike, w.Ahead(at), a, row.bytes, sums);
+    lines -= alike;
+    at += alike * kLineBytes;
+    a += alike * Layout::kLineInner;
+  }
+}
+
+template <class D, int Rows, int Panels>
+void MultiplyQuantisedBlock(const QuantisedRow& row, std::size_t group_inner, const std::uint8_t* a,
+                            const PanelStreams& w, float* c) {
   using Layout = typename D::Layout;
   QuantisedSums<D, Rows, Panels> results(c);
-  const std::size_t block_lines = row.block / Layout::kLineInner;
-  const std::size_t blocks_per_group = m.group / row.block;
+  const std::size_t block_bytes = row.block / Layout::kLineInner * kLineBytes;
+  const std::size_t blocks_per_group = group_inner / row.block;
+  std::size_t group = 0, part = 0;
   for (std::size_t b = 0; b < row.blocks; ++b) {
-    const std::size_t group = b / blocks_per_group, part = b % blocks_per_group;
-    const std::size_t at = GroupOffset<Layout>(group, m.group) + part * block_lines * kLineBytes;
-    const std::size_t scale_at = ScaleOffset<Layout>(group, m.group);
-    // Past the end of its panels a stream goes on in the panels after these.
-    const bool inside = at + kAheadBytes < m.panel_bytes;
-    const std::size_t ahead = kAheadBytes + (inside ? 0 : (Panels - 1) * m.panel_bytes);
     typename D::Sum sums[Rows][Panels];
 #pragma GCC unroll 6
     for (int r = 0; r < Rows; ++r) {
@@ -116,13 +154,14 @@ void MultiplyQuantisedBlock(const MultiplyParams& m, const QuantisedRow& row, co
 #pragma GCC unroll 4
       for (int p = 0; p < Panels; ++p) sums[r][p] = D::Start(correction);
     }
-    DotBlock<D, Rows, Panels>(w + at, m.panel_bytes, block_lines, ahead, a + b * row.block,
-                              row.bytes, sums);
+    DotBlock<D, Rows, Panels>(w, GroupOffset<Layout>(group, group_inner) + part * block_bytes, row,
+                              a + b * row.block, sums);
+    const std::size_t scale_at = ScaleOffset<Layout>(group, group_inner);
+    const PanelStreams::Target ahead = w.Ahead(scale_at);
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
-      const std::uint8_t* scale_line = w + p * m.panel_bytes + scale_at;
-      if (group % Layout::kGroupsPerScaleLine == 0) D::Prefetch(scale_line + ahead);
-      const typename D::F scales = D::LoadScales(scale_line);
+      if (part == 0) D::Prefetch(ahead.address + p * ahead.stride);
+      const typename D::F scales = D::LoadScales(w.panels + p * w.panel_bytes + scale_at);
 #pragma GCC unroll 6
       for (int r = 0; r < Rows; ++r) {
         const std::uint8_t* at_row = a + r * row.bytes;
@@ -130,18 +169,22 @@ void MultiplyQuantisedBlock(const MultiplyParams& m, const QuantisedRow& row, co
                     scales);
       }
     }
+    if (++part == blocks_per_group) {
+      part = 0;
+      ++group;
+    }
   }
   results.Store();
 }
 
 // The last `left` ≤ Panels panels.
 template <class D, int Rows, int Panels>
-void MultiplyQuantisedPanelsLeft(const MultiplyParams& m, const QuantisedRow& row,
-                                 const std::uint8_t* a, const std::uint8_t* w, float* c,
+void MultiplyQuantisedPanelsLeft(const QuantisedRow& row, std::size_t group_inner,
+                                 const std::uint8_t* a, const PanelStreams& w, float* c,
                                  std::size_t left) {
-  if (left == Panels) return MultiplyQuantisedBlock<D, Rows, Panels>(m, row, a, w, c);
+  if (left == Panels) return MultiplyQuantisedBlock<D, Rows, Panels>(row, group_inner, a, w, c);
   if constexpr (Panels > 1) {
-    MultiplyQuantisedPanelsLeft<D, Rows, Panels - 1>(m, row, a, w, c, left);
+    MultiplyQuantisedPanelsLeft<D, Rows, Panels - 1>(row, group_inner, a, w, c, left);
   }
 }
 
@@ -155,8 +198,18 @@ void MultiplyQuantisedRowsLeft(const MultiplyParams& m, const QuantisedRow& row,
   constexpr int kPanels = D::PanelsFor(Rows);
   for (std::size_t p = 0; p < m.panel_count; p += kPanels) {
     const std::size_t panels = m.panel_count - p < kPanels ? m.panel_count - p : kPanels;
-    MultiplyQuantisedPanelsLeft<D, Rows, kPanels>(m, row, a, m.panels + p * m.panel_bytes,
-                                                  c + p * kPanelColumns, panels);
+    PanelStreams w{.panels = m.panels + p * m.panel_bytes,
+                   .panel_bytes = m.panel_bytes,
+                   .next = m.next_panels,
+                   .next_panel_bytes = m.next_panel_bytes};
+    const bool last = p + panels == m.panel_count;
+    if (!last || w.next == nullptr) {
+      // Where nothing is known to come, what is there already is fetched.
+      w.next = last ? w.panels : w.panels + panels * m.panel_bytes;
+      w.next_panel_bytes = m.panel_bytes;
+    }
+    MultiplyQuantisedPanelsLeft<D, Rows, kPanels>(row, m.group, a, w, c + p * kPanelColumns,
+                                                  panels);
   }
 }
 

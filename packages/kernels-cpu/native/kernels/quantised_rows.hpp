@@ -12,8 +12,9 @@
 // of every width, with the same bits; `Unit` only keeps the copies of different files apart.
 namespace megascale {
 
-// One packed row: [inner rounded up to 64] integers, [blocks] f32 scales, [blocks] corrections:
-// −offset · Σ integers of the block, because the weights are stored with an offset.
+// One packed row: [inner rounded up to 64] integers (for kInt4 in the order of its lines), [blocks]
+// f32 scales, [blocks] corrections: −offset · Σ integers of the block, because the weights are
+// stored with an offset.
 struct QuantisedRow {
   std::size_t block, blocks;
   std::size_t scales_at, corrections_at;  // bytes from the row's begin
@@ -68,6 +69,19 @@ std::int32_t QuantiseBlock(const bf16* from, std::size_t count, std::size_t bloc
   return sum;
 }
 
+// Of every eight integers the even ones, then the odd ones: the order of kInt4's lines.
+template <class Unit>
+void PutEvenFirst(std::int8_t* integers, std::size_t count) {
+  typedef std::int8_t Bytes __attribute__((vector_size(16)));
+  for (std::size_t i = 0; i < count; i += sizeof(Bytes)) {
+    Bytes bytes;
+    std::memcpy(&bytes, integers + i, sizeof bytes);
+    bytes =
+        __builtin_shufflevector(bytes, bytes, 0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
+    std::memcpy(integers + i, &bytes, sizeof bytes);
+  }
+}
+
 template <class Unit, class Layout>
 void PackQuantisedRows(const PackParams& p) {
   const QuantisedRow layout(p.inner, p.group);
@@ -79,9 +93,10 @@ void PackQuantisedRows(const PackParams& p) {
       const std::size_t k = b * layout.block;
       const std::size_t left = k < p.width ? p.width - k : 0;
       const std::size_t count = left < layout.block ? left : layout.block;
-      const std::int32_t sum =
-          QuantiseBlock<Unit>(p.rows[r] + (count > 0 ? k : 0), count, layout.block, scales + b,
-                              reinterpret_cast<std::int8_t*>(row + k));
+      auto* integers = reinterpret_cast<std::int8_t*>(row + k);
+      const std::int32_t sum = QuantiseBlock<Unit>(p.rows[r] + (count > 0 ? k : 0), count,
+                                                   layout.block, scales + b, integers);
+      if constexpr (Layout::kLineInner == 8) PutEvenFirst<Unit>(integers, layout.block);
       corrections[b] = -Layout::kOffset * sum;
     }
   }

@@ -20,9 +20,10 @@ constexpr std::size_t kWeightFormats = 3;
 //          and VDPBF16PS want, and a shift and a mask widen it elsewhere.
 //   kInt8  lines of [16 columns][4 k] u8, the integer + 128: what VPDPBUSD and TDPBSUD want. Before
 //          the lines of each group one line of their scales, [16 columns] f32.
-//   kInt4  lines of [16 columns][4 bytes], the integers + 8: byte b of line i holds k = 8i + b in
-//          its low half and 8i + 4 + b in its high half, so that an AND and a shift make two lines
-//          of kInt8's kind. Before the lines of every two groups one line of their scales,
+//   kInt4  lines of [16 columns][8 k] 4-bit integers + 8, as in the checkpoint: byte b of a column
+//          holds k = 2b in its low half and 2b + 1 in its high half. An AND and a shift make two
+//          lines of kInt8's kind, of the even k and of the odd ones; rows of activations are
+//          packed in this order. Before the lines of every two groups one line of their scales,
 //          [2 groups][16 columns] bf16: at 32 k to a group, 4.5 bits for a weight and not 5.
 //
 // Weight = (stored integer − offset) · scale of its group and column. With one scale for a column,
