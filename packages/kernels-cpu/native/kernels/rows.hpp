@@ -20,6 +20,15 @@ inline typename V::F LoadLanes(const void* row, bool is_float, std::size_t index
 }
 
 template <class V>
+inline void StoreLanes(float* at, typename V::F x, std::size_t count) {
+  if (count == 16) {
+    V::Store(at, x);
+  } else {
+    V::StorePartial(at, x, count);
+  }
+}
+
+template <class V>
 inline void StoreLanes(bf16* at, typename V::F x, std::size_t count) {
   if (count == 16) {
     V::StoreBf16(at, x);
@@ -47,7 +56,7 @@ void RmsNorm(const RmsNormParams& n) {
     const auto inverse = V::Broadcast(1.0f / V::SquareRoot(mean + n.epsilon));
     for (std::size_t i = 0; i < n.width; i += 16) {
       const std::size_t count = LanesLeft(i, n.width);
-      const auto weight = V::LoadPartial(n.weight + i, count);
+      const auto weight = LoadLanes<V>(n.weight, true, i, count);
       const auto lanes = LoadLanes<V>(x, n.x_is_float, i, count);
       StoreLanes<V>(out + i, V::Multiply(V::Multiply(lanes, inverse), weight), count);
     }
@@ -63,10 +72,10 @@ void Rope(const RopeParams& p) {
       const std::size_t start = (row * p.heads + head) * p.head_size;
       for (std::size_t i = 0; i < half; i += 16) {
         const std::size_t count = LanesLeft(i, half);
-        const auto cosine = V::LoadPartial(p.cosines + angles + i, count);
-        const auto sine = V::LoadPartial(p.sines + angles + i, count);
-        const auto first = V::LoadBf16Partial(p.x + start + i, count);
-        const auto second = V::LoadBf16Partial(p.x + start + half + i, count);
+        const auto cosine = LoadLanes<V>(p.cosines + angles, true, i, count);
+        const auto sine = LoadLanes<V>(p.sines + angles, true, i, count);
+        const auto first = LoadLanes<V>(p.x + start, false, i, count);
+        const auto second = LoadLanes<V>(p.x + start + half, false, i, count);
         const auto rotated_first =
             V::Subtract(V::Multiply(first, cosine), V::Multiply(second, sine));
         const auto rotated_second = V::Add(V::Multiply(second, cosine), V::Multiply(first, sine));
@@ -83,7 +92,7 @@ void Add(const ElementwiseParams& e) {
     const std::size_t count = LanesLeft(i, e.count);
     const auto x = LoadLanes<V>(e.x, false, i, count);
     const auto sum = V::Add(LoadLanes<V>(e.into, true, i, count), x);
-    V::StorePartial(e.into + i, sum, count);
+    StoreLanes<V>(e.into + i, sum, count);
   }
 }
 
@@ -110,7 +119,7 @@ void Combine(const CombineParams& c) {
         const auto answer = LoadLanes<V>(answers + k * c.width, false, i, count);
         sum = V::MultiplyAdd(V::Broadcast(c.weights[row * c.top_k + k]), answer, sum);
       }
-      V::StorePartial(residual + i, V::Add(LoadLanes<V>(residual, true, i, count), sum), count);
+      StoreLanes<V>(residual + i, V::Add(LoadLanes<V>(residual, true, i, count), sum), count);
     }
   }
 }

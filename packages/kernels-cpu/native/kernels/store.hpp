@@ -2,6 +2,7 @@
 
 #include "kernels/exponential.hpp"
 #include "kernels/kernel_table.hpp"
+#include "kernels/rows.hpp"
 
 // store: moves a finished tile [rows, panels · 16] f32 from the multiply's scratch to its rows, as
 // the epilogue says.
@@ -9,27 +10,23 @@ namespace megascale {
 
 template <class V>
 void StoreActivation(const StoreParams& s, const float* c, bf16* out, std::size_t column) {
-  const std::size_t count = s.width - column < kPanelColumns ? s.width - column : kPanelColumns;
+  const std::size_t count = LanesLeft(column, s.width);
   typename V::F x = V::Load(c);
   if (s.bias != nullptr) x = V::Add(x, V::LoadPartial(s.bias + column, count));
-  if (count == kPanelColumns) {
-    V::StoreBf16(out + column, x);
-  } else {
-    V::StoreBf16Partial(out + column, x, count);
-  }
+  StoreLanes<V>(out + column, x, count);
 }
 
 template <class V>
 void StoreFloat(const StoreParams& s, const float* c, float* out, std::size_t column) {
-  const std::size_t count = s.width - column < kPanelColumns ? s.width - column : kPanelColumns;
-  V::StorePartial(out + column, V::Load(c), count);
+  const std::size_t count = LanesLeft(column, s.width);
+  StoreLanes<V>(out + column, V::Load(c), count);
 }
 
 template <class V>
 void StoreSwiglu(const StoreParams& s, const float* c, bf16* out, std::size_t column) {
-  const std::size_t count = s.width - column < kPanelColumns ? s.width - column : kPanelColumns;
+  const std::size_t count = LanesLeft(column, s.width);
   const typename V::F gate = V::Load(c), up = V::Load(c + kPanelColumns);
-  V::StoreBf16Partial(out + column, V::Multiply(Silu<V>(gate), up), count);
+  StoreLanes<V>(out + column, V::Multiply(Silu<V>(gate), up), count);
 }
 
 template <class V>

@@ -8,6 +8,7 @@
 
 #include "runtime/available_memory.hpp"
 #include "runtime/failure.hpp"
+#include "runtime/memory_nodes.hpp"
 
 namespace megascale {
 namespace {
@@ -56,6 +57,7 @@ HostMemory::HostMemory(std::size_t bytes, Pages pages, const char* purpose) : by
     // Advice only: without huge pages everything works the same, with more TLB misses.
     madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
+    SpreadOverNodes(data_, bytes);
   }
 }
 

@@ -8,6 +8,7 @@ namespace megascale {
 // nothing until they are touched.
 class HostMemory {
  public:
+  // kHuge: large pages where the system gives them, spread over its memory nodes.
   // kSparse: of a large range only a part will ever be touched, so the system need not promise all
   // of it.
   enum class Pages { kNormal, kHuge, kSparse };
