@@ -11,7 +11,8 @@ for (const name of readdirSync(join(root, 'packages'))) {
   const objects = join(root, 'packages', name, 'build', 'CMakeFiles');
   if (!existsSync(objects)) continue;
   for (const path of readdirSync(objects, { recursive: true })) {
-    const [, source, isa] = /\.dir[/](.*_(avx2|avx512|avx512vnni|amx|neon)\.cc)\.o$/.exec(path) ?? [];
+    const [, source, isa] =
+      /\.dir[/](.*_(avx2|avx512|avx512vnni|amx|neon)\.cc)\.o$/.exec(path) ?? [];
     if (isa === undefined || !existsSync(join(root, 'packages', name, source))) continue;
     for (const symbol of weakSymbols(join(objects, path))) {
       if (!symbol.toLowerCase().includes(isa)) shared.push(`${path}: ${symbol}`);

@@ -5,13 +5,14 @@
 // plain    as the addon is compiled
 // address  with AddressSanitizer and UndefinedBehaviorSanitizer
 // thread   with ThreadSanitizer
-// arm64    for 64-bit Arm Linux by a cross compiler, run by qemu's user emulation
+// arm64    for 64-bit Arm Linux by a cross compiler, run by qemu's user emulation; the addon is built too, not loaded
 //
 // A variant whose tools are not installed is skipped, with the reason; any failure fails.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { removeForeignCache } from './foreign-cache.mjs';
 
 const packageRoot = process.cwd();
@@ -36,6 +37,7 @@ const variants = {
       missingTool('qemu-aarch64-static', 'qemu-user-static'),
     define: [`-DCMAKE_TOOLCHAIN_FILE=${toolchain}`],
     runner: ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu'],
+    addon: true,
   },
 };
 
@@ -54,21 +56,30 @@ for (const name of names) {
     console.error(`skipped: ${reason}`);
     continue;
   }
-  const program = build(name, variants[name]);
+  const { define, addon } = variants[name];
+  if (addon) build(`${name}-addon`, [...define, `-DCMAKE_JS_INC=${nodeHeaders()}`]);
+  const program = join(build(name, ['-DMEGASCALE_TESTS=ON', ...define]), target);
   const [command, ...rest] = [...(variants[name].runner ?? []), program, ...testArguments];
   execute(command, rest);
 }
 
-/** → the path of the test program. */
-function build(name, { define }) {
+/** → the folder of what was built. */
+function build(name, define) {
   const folder = join(packageRoot, 'build', 'tests', name);
   removeForeignCache(folder, packageRoot);
   execute('cmake', [
     ...['-S', packageRoot, '-B', folder, '-G', 'Unix Makefiles', '--log-level=WARNING'],
-    ...['-DMEGASCALE_TESTS=ON', '-DCMAKE_BUILD_TYPE=Release', ...define],
+    ...['-DCMAKE_BUILD_TYPE=Release', ...define],
   ]);
   execute('cmake', ['--build', folder, '--parallel', jobs], { quiet: true });
-  return join(folder, target);
+  return folder;
+}
+
+/** What cmake-js passes: Node-API is the same for every processor. */
+function nodeHeaders() {
+  const require = createRequire(import.meta.url);
+  const folder = (name) => dirname(require.resolve(`${name}/package.json`));
+  return `${join(folder('node-api-headers'), 'include')};${folder('node-addon-api')}`;
 }
 
 /** Ends this process where the command fails. `quiet`: its output is shown only then. */

@@ -15,6 +15,7 @@ const checks = [
   ['format', () => runTool('prettier', ['--check', '.', '--log-level=warn'])],
   ['native format', () => run(process.execPath, ['scripts/format-native.mjs'])],
   ['native symbols', () => run(process.execPath, ['scripts/check-native-symbols.mjs'])],
+  ['native tests', runNativeTests],
   ['reference pages', () => runTool('typedoc', ['--emit', 'none', '--logLevel', 'Warn'])],
   ['packages', () => run(process.execPath, ['scripts/check-packages.mjs'])],
   ['tests', runUnitTests],
@@ -40,6 +41,18 @@ process.exitCode = failed.length > 0 ? 1 : 0;
 function runUnitTests() {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportPath}`];
   return runTool('vitest', ['run', ...reporters, ...process.argv.slice(2)]);
+}
+
+/** With sanitizers; half of the generated cases, so that two cores need less than three minutes. */
+async function runNativeTests() {
+  const script = join(root, 'scripts/test-native.mjs');
+  for (const name of ['kernels-cpu', 'm2n']) {
+    const variants = ['address', 'thread', '--', '--cases', '50'];
+    const cwd = join(root, 'packages', name);
+    const code = await run(process.execPath, [script, ...variants], { cwd });
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
 /** `73 of backend contract: cpu amx (packages/kernels-cpu/test/…)`; the reasons stand beside the tests above. */

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,28 +15,92 @@
 namespace megascale::testing {
 namespace {
 
-// A matrix [width, inner], or a pair of them.
-struct Matrix {
+// A matrix [width, inner], or a pair of them, in one of the weight formats.
+class Matrix {
+ public:
   std::size_t width, inner;
-  std::vector<std::vector<bf16>> parts;
 
-  Matrix(Random& random, std::size_t width, std::size_t inner, bool paired)
-      : width(width), inner(inner) {
-    for (int part = 0; part < (paired ? 2 : 1); ++part) {
-      parts.push_back(RandomBf16(random, width * inner));
-    }
+  Matrix(Random& random, WeightType type, std::size_t width, std::size_t inner, bool paired)
+      : width(width), inner(inner), type_(type) {
+    // Groups are a multiple of 32 columns, or whole rows.
+    groups_ = inner % 32 == 0 && random.Coin() ? inner / 32 : 1;
+    for (int part = 0; part < (paired ? 2 : 1); ++part) parts_.push_back(MakePart(random));
   }
+
+  bool paired() const { return parts_.size() == 2; }
+  bool quantised() const { return IsQuantised(type_); }
+
+  double At(std::size_t part, std::size_t row, std::size_t column) const {
+    const Part& p = parts_[part];
+    const std::size_t at = row * inner + column;
+    if (!quantised()) return Bf16ToFloat(p.plain[at]);
+    const float scale = p.scales[row * groups_ + column / (inner / groups_)];
+    return static_cast<double>(p.integers[at]) * static_cast<double>(scale);
+  }
+
   MatrixSource source() const {
     MatrixSource source;
-    for (const std::vector<bf16>& part : parts) {
-      TensorSource tensor;
-      tensor.memory = reinterpret_cast<const std::uint8_t*>(part.data());
-      tensor.rows = width;
-      tensor.columns = inner;
+    for (const Part& part : parts_) {
+      TensorSource tensor = Tensor(type_, part.bytes.data(), inner);
+      if (quantised()) {
+        tensor.scales = std::make_shared<TensorSource>(Tensor(
+            WeightType::kF32, reinterpret_cast<const std::uint8_t*>(part.scales.data()), groups_));
+      }
       source.parts.push_back(tensor);
     }
     return source;
   }
+
+ private:
+  struct Part {
+    std::vector<bf16> plain;
+    std::vector<int> integers;
+    std::vector<float> scales;        // [width, groups]
+    std::vector<std::uint8_t> bytes;  // as in a checkpoint
+  };
+
+  TensorSource Tensor(WeightType type, const std::uint8_t* memory, std::size_t columns) const {
+    TensorSource tensor;
+    tensor.memory = memory;
+    tensor.type = type;
+    tensor.rows = width;
+    tensor.columns = columns;
+    return tensor;
+  }
+
+  Part MakePart(Random& random) const {
+    Part part;
+    part.bytes.resize(Tensor(type_, nullptr, inner).bytes());
+    if (!quantised()) {
+      part.plain = RandomBf16(random, width * inner);
+      std::memcpy(part.bytes.data(), part.plain.data(), part.bytes.size());
+      return part;
+    }
+    const std::size_t row_bytes = part.bytes.size() / width;
+    for (std::size_t row = 0; row < width; ++row) {
+      for (std::size_t column = 0; column < inner; ++column) {
+        std::uint8_t* bytes = part.bytes.data() + row * row_bytes;
+        if (type_ == WeightType::kInt8) {
+          part.integers.push_back(static_cast<int>(random.Between(1, 255)) - 128);
+          bytes[column] = static_cast<std::uint8_t>(part.integers.back());
+        } else {
+          part.integers.push_back(static_cast<int>(random.Below(16)) - 8);
+          const int stored = (part.integers.back() + 8) << (column % 2 * 4);
+          bytes[column / 2] = static_cast<std::uint8_t>(bytes[column / 2] | stored);
+        }
+      }
+    }
+    for (std::size_t i = 0; i < width * groups_; ++i) {
+      // A power of two and a little: exact in bf16.
+      part.scales.push_back(std::ldexp(1.0f + static_cast<float>(random.Below(8)) / 8.0f,
+                                       -8 - static_cast<int>(random.Below(3))));
+    }
+    return part;
+  }
+
+  WeightType type_;
+  std::size_t groups_;
+  std::vector<Part> parts_;
 };
 
 // Rows for one matrix, and what to do with the results.
@@ -52,15 +117,18 @@ struct Problem {
 };
 
 Epilogue EpilogueOf(Random& random, const Matrix& matrix) {
-  if (matrix.parts.size() == 2) return Epilogue::kSwiglu;
+  if (matrix.paired()) return Epilogue::kSwiglu;
   return random.Coin() ? Epilogue::kFloat : Epilogue::kActivation;
 }
+
+constexpr WeightType kTypes[] = {WeightType::kBf16, WeightType::kBf16, WeightType::kInt8,
+                                 WeightType::kInt4};
 
 Problem RandomProblem(Random& random) {
   Problem problem;
   for (std::size_t i = 0; i < 3; ++i) {
     const std::size_t width = random.OneOf(kWidths), inner = random.OneOf(kWidths);
-    problem.matrices.emplace_back(random, width, inner, random.Coin());
+    problem.matrices.emplace_back(random, random.OneOf(kTypes), width, inner, random.Coin());
   }
   // Matrices may come twice in one run, or not at all.
   for (std::size_t i = 0; i < 3; ++i) {
@@ -156,25 +224,28 @@ struct Sum {
   double value, bound;
 };
 
-// Σₖ in[k] · weights[k] and how far a sum in f32, in whatever order, may be from it.
-Sum DotProduct(const bf16* in, const bf16* weights, std::size_t inner) {
-  double sum = 0, magnitudes = 0;
-  for (std::size_t k = 0; k < inner; ++k) {
-    const double product =
-        static_cast<double>(Bf16ToFloat(in[k])) * static_cast<double>(Bf16ToFloat(weights[k]));
-    sum += product;
-    magnitudes += std::fabs(product);
+// Σₖ in[k] · weights[row, k] and how far the result may be from it: a sum in f32, in whatever
+// order; of quantised weights also half a step of the row's 8 bits in every product.
+Sum DotProduct(const bf16* in, const Matrix& matrix, std::size_t part, std::size_t row) {
+  double sum = 0, magnitudes = 0, weights = 0, largest = 0;
+  for (std::size_t k = 0; k < matrix.inner; ++k) {
+    const double x = Bf16ToFloat(in[k]), weight = matrix.At(part, row, k);
+    sum += x * weight;
+    magnitudes += std::fabs(x * weight);
+    weights += std::fabs(weight);
+    largest = std::fmax(largest, std::fabs(x));
   }
-  return {sum, static_cast<double>(inner + 2) * 0x1p-23 * magnitudes + 1e-36};
+  const double step = matrix.quantised() ? largest / 127.0 : 0.0;
+  const double products = magnitudes + step * weights;
+  return {sum, static_cast<double>(matrix.inner + 2) * 0x1p-23 * products + 0.51 * step * weights +
+                   1e-36};
 }
 
 double Silu(double x) { return x / (1.0 + std::exp(-x)); }
 
 Sum Expected(const Case& c, const Matrix& matrix, std::size_t row, std::size_t column) {
   const bf16* in = c.in.data() + row * matrix.inner;
-  const auto dot = [&](std::size_t part) {
-    return DotProduct(in, matrix.parts[part].data() + column * matrix.inner, matrix.inner);
-  };
+  const auto dot = [&](std::size_t part) { return DotProduct(in, matrix, part, column); };
   const Sum first = dot(0);
   switch (c.epilogue) {
     case Epilogue::kFloat:
@@ -211,7 +282,7 @@ void RequireRight(const Problem& problem, const std::vector<std::vector<float>>&
   }
 }
 
-const Test right{"the multiply agrees with sums in double precision", 60, [](Random& random) {
+const Test right{"the multiply agrees with sums in double precision", 150, [](Random& random) {
                    const Problem problem = RandomProblem(random);
                    const int threads = static_cast<int>(random.Between(1, 4));
                    for (const KernelTable& kernels : Variants()) {
@@ -219,7 +290,7 @@ const Test right{"the multiply agrees with sums in double precision", 60, [](Ran
                    }
                  }};
 
-const Test fused{"variants that fuse multiply and add give the bits of plain C++", 20,
+const Test fused{"variants that fuse multiply and add give the bits of plain C++", 40,
                  [](Random& random) {
                    const Problem problem = RandomProblem(random);
                    const auto expected = Run(problem, FusedReference(), 1);
@@ -232,9 +303,26 @@ const Test fused{"variants that fuse multiply and add give the bits of plain C++
                    }
                  }};
 
+// The stated sum of quantised weights rounds after every step, so even the scalar variant has it.
+const Test quantised{
+    "quantised weights give the same bits on every variant", 30, [](Random& random) {
+      Problem problem = RandomProblem(random);
+      std::erase_if(problem.cases, [&](const Case& c) {
+        // SiLU multiplies and adds in the variant's own way.
+        return !problem.matrices[c.matrix].quantised() || c.epilogue == Epilogue::kSwiglu;
+      });
+      const auto expected = Run(problem, Variant("scalar"), 1);
+      for (const KernelTable& kernels : Variants()) {
+        const auto found = Run(problem, kernels, 2);
+        for (std::size_t i = 0; i < found.size(); ++i) {
+          RequireSameBits(found[i], expected[i], kernels.isa);
+        }
+      }
+    }};
+
 // Law 1 where it is made: each row alone on one thread, then all together on several.
 const Test alone{
-    "a row times a matrix does not depend on the other rows", 25, [](Random& random) {
+    "a row times a matrix does not depend on the other rows", 40, [](Random& random) {
       const Problem together = RandomProblem(random);
       for (const KernelTable& kernels : Variants()) {
         const int threads = static_cast<int>(random.Between(1, 4));

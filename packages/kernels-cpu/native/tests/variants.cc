@@ -23,7 +23,10 @@ struct FusedVector : ScalarVector {
 const std::vector<KernelTable>& Variants() {
   static const std::vector<KernelTable> variants = [] {
     std::vector<KernelTable> tables;
-    for (const std::string& isa : AvailableIsas()) tables.push_back(SelectKernels(isa));
+    for (const std::string& isa : AvailableIsas()) {
+      tables.push_back(SelectKernels(isa));
+      if (isa == "avx512") tables.push_back(SelectKernels("avx512-without-vnni"));
+    }
     tables.push_back(SelectKernels("amx-emulated"));
     return tables;
   }();
@@ -38,13 +41,20 @@ const KernelTable& Variant(const std::string& isa) {
 }
 
 const KernelTable& FusedReference() {
-  static const KernelTable table = MakeKernelTable<FusedVector>();
+  static const KernelTable table = [] {
+    KernelTable made = MakeKernelTable<FusedVector>();
+    // Quantised multiplies sum integers, and round after every step everywhere.
+    for (std::size_t format = 1; format < kWeightFormats; ++format) {
+      made.gemm[format] = Variant("scalar").gemm[format];
+    }
+    return made;
+  }();
   return table;
 }
 
 bool IsFused(const KernelTable& table) {
   const std::string isa = table.isa;
-  return isa == "avx2" || isa == "avx512" || isa == "neon";
+  return isa == "avx2" || isa == "avx512" || isa == "avx512-without-vnni" || isa == "neon";
 }
 
 bool HasFusedVectors(const KernelTable& table) {

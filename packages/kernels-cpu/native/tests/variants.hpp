@@ -7,7 +7,8 @@
 
 namespace megascale::testing {
 
-// Every variant that this machine can run, the emulated tiles included.
+// Every variant that this machine can run, the emulated tiles and AVX-512 without
+// VNNI included.
 const std::vector<KernelTable>& Variants();
 
 // One of them. Throws where this machine has it not.
