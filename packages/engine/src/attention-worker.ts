@@ -47,6 +47,7 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
     weights: checkpoint.weights,
     kvPageCount: config.kvPages,
     kvPageSize: config.kvPageSize,
+    kvDType: config.kvDType,
     microBatchCount: config.microBatches,
     tokensPerMicroBatchMax: config.tokensPerMicroBatchMax,
     positionsMax: config.contextTokensMax,

@@ -39,6 +39,7 @@ const engineConfig = z.object({
   threads: index,
   isa: z.string().optional(),
   kvPageSize: index,
+  kvDType: z.enum(['bf16', 'int8']),
   kvPages: index,
   contextTokensMax: index,
   runningMax: index,

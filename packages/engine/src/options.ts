@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { ConfigError, type GatherPolicy, type ModelSizes } from '@megascale/core';
+import { ConfigError, type GatherPolicy, type KvDType, type ModelSizes } from '@megascale/core';
 import { z } from 'zod';
 
 const count = z.int().positive();
@@ -26,6 +26,8 @@ export const llmOptionsSchema = z
     isa: z.string().optional(),
     /** Tokens per KV page, a multiple of 16. */
     kvPageSize: count.multipleOf(16).default(16),
+    /** What keys and values are kept as: 'int8' holds about twice the tokens and rounds each once, when it is appended. */
+    kvDType: z.enum(['bf16', 'int8']).default('bf16'),
     /** Pages of each attention worker. Default: what `kvMemoryBytes` holds, and no more than `runningMax` full contexts. */
     kvPages: count.optional(),
     kvMemoryBytes: count.default(1 << 30),
@@ -69,6 +71,7 @@ export interface EngineConfig {
   readonly threads: number;
   readonly isa: string | undefined;
   readonly kvPageSize: number;
+  readonly kvDType: KvDType;
   readonly kvPages: number;
   readonly contextTokensMax: number;
   readonly runningMax: number;
@@ -111,6 +114,7 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     threads,
     isa: options.isa,
     kvPageSize: options.kvPageSize,
+    kvDType: options.kvDType,
     kvPages,
     contextTokensMax,
     runningMax: Math.min(options.runningMax, tokensPerStepMax),
@@ -129,8 +133,9 @@ function resolveMemory(
   sizes: ModelSizes,
 ): { kvPages: number; contextTokensMax: number } {
   const { kvPageSize, runningMax } = options;
-  // Keys and values, two bytes each on `cpu`; the reference backend takes twice that.
-  const tokenBytes = 2 * 2 * sizes.layerCount * sizes.kvHeadCount * sizes.headSize;
+  // A key or a value of one head on `cpu`: two bytes an element, or one and a scale; the reference backend takes more.
+  const headBytes = options.kvDType === 'int8' ? sizes.headSize + 4 : 2 * sizes.headSize;
+  const tokenBytes = 2 * sizes.layerCount * sizes.kvHeadCount * headBytes;
   const pagesOf = (tokens: number): number => Math.ceil(tokens / kvPageSize);
   const wanted = Math.min(options.contextTokensMax ?? sizes.positionsMax, sizes.positionsMax);
   const affordable = Math.max(1, Math.floor(options.kvMemoryBytes / (tokenBytes * kvPageSize)));

@@ -36,6 +36,7 @@ export interface Deployment {
   readonly isa?: string | undefined;
   /** KV pages of each attention worker. */
   readonly kvPages?: number | undefined;
+  readonly kvDType?: KvDType | undefined;
   readonly prefillChunkTokens?: number | undefined;
   readonly tokensPerStepMax?: number | undefined;
 }

@@ -1,5 +1,5 @@
 import type { KvAppendNode } from '../graph/ops.js';
-import type { MicroBatch } from '../spec/backend.js';
+import type { KvDType, MicroBatch } from '../spec/backend.js';
 
 /** Keys and values of one layer: two arrays [page][KV head][position in page][head size]. */
 export interface KvPages {
@@ -8,11 +8,13 @@ export interface KvPages {
   readonly pageSize: number;
   readonly kvHeads: number;
   readonly headSize: number;
+  /** 'int8' rounds what is appended as a backend with 8-bit pages does; else it is kept in f32. */
+  readonly dtype: KvDType;
 }
 
 export function createKvPages(
   pageCount: number,
-  size: Pick<KvPages, 'pageSize' | 'kvHeads' | 'headSize'>,
+  size: Pick<KvPages, 'pageSize' | 'kvHeads' | 'headSize' | 'dtype'>,
 ): KvPages {
   const length = pageCount * size.kvHeads * size.pageSize * size.headSize;
   return { ...size, keys: new Float32Array(length), values: new Float32Array(length) };
@@ -54,12 +56,28 @@ export function appendKv(
   rows: Record<keyof Pick<KvAppendNode, 'k' | 'v'>, Float32Array>,
 ): void {
   const { kvHeads, headSize } = pages;
+  const kept = pages.dtype === 'int8' ? roundedTo8Bits : (vector: Float32Array) => vector;
   forEachToken(batch, (token, position, table) => {
     for (let kvHead = 0; kvHead < kvHeads; kvHead += 1) {
       const start = (token * kvHeads + kvHead) * headSize;
       const offset = kvOffset(pages, table, position, kvHead);
-      pages.keys.set(rows.k.subarray(start, start + headSize), offset);
-      pages.values.set(rows.v.subarray(start, start + headSize), offset);
+      pages.keys.set(kept(rows.k.subarray(start, start + headSize)), offset);
+      pages.values.set(kept(rows.v.subarray(start, start + headSize)), offset);
     }
   });
+}
+
+/** Every element as the nearest of 255 multiples of max |x| / 127, ties to even. */
+function roundedTo8Bits(vector: Float32Array): Float32Array {
+  const largest = vector.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+  if (largest === 0) return vector;
+  const scale = largest / 127;
+  return vector.map((x) => roundToEven(x / scale) * scale);
+}
+
+function roundToEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest === 0.5) return floor % 2 === 0 ? floor : floor + 1;
+  return rest < 0.5 ? floor : floor + 1;
 }

@@ -5,6 +5,7 @@ import type {
   AttentionStage,
   Backend,
   ExpertStage,
+  KvDType,
   MicroBatch,
 } from '../spec/backend.js';
 import { RowList } from '../routing/row-list.js';
@@ -22,6 +23,8 @@ export interface ColocatedOptions {
   readonly kvPageCount?: number;
   /** Default 16. */
   readonly kvPageSize?: number;
+  /** Default 'bf16'. */
+  readonly kvDType?: KvDType;
   /** Default 2. */
   readonly microBatchCount?: number;
   /** Default 64. */
@@ -68,7 +71,7 @@ export interface LocalExperts {
 
 export async function openColocated(options: ColocatedOptions): Promise<Colocated> {
   const { backend, model, weights } = options;
-  const { kvPageCount = 32, kvPageSize = 16, microBatchCount = 2 } = options;
+  const { kvPageCount = 32, kvPageSize = 16, kvDType = 'bf16', microBatchCount = 2 } = options;
   const { tokensPerMicroBatchMax = 64, expertStageCount = 1 } = options;
   const { topK, expertCount, positionsMax } = model.sizes;
   const program = partition(model);
@@ -77,6 +80,7 @@ export async function openColocated(options: ColocatedOptions): Promise<Colocate
     weights,
     kvPageCount,
     kvPageSize,
+    kvDType,
     microBatchCount,
     tokensPerMicroBatchMax,
     positionsMax: Math.min(positionsMax, kvPageCount * kvPageSize),

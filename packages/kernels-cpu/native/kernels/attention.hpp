@@ -32,10 +32,6 @@ class RangeAttention {
   }
 
   void Run() {
-    for (std::size_t token = 0; token < p_.tokens; ++token) {
-      A::Copy(p_.q + token * p_.q_stride, p_.group * layout_.head_size,
-              queries_ + token * p_.group * layout_.head_size);
-    }
     for (std::size_t tile = 0; tile < tiles_; ++tile) Score(tile);
     for (std::size_t row = 0; row < rows_; ++row) SoftenRow(row);
     for (std::size_t i = 0; i < rows_ * layout_.head_size_padded; ++i) partial_.sums[i] = 0.0f;
@@ -46,6 +42,8 @@ class RangeAttention {
   using V = typename A::V;
   using Element = typename A::Element;
   static constexpr std::size_t kBlocks = kAttentionRange / kKvBlock;
+  // Memory answers late: this much of what comes next is always under way.
+  static constexpr std::size_t kFetchedBytes = 8192, kTilesAheadMax = kRangeTiles;
 
   // The positions that a token sees, counted from the range's first: [begin, end), may be empty.
   std::size_t Begin(std::size_t token) const {
@@ -59,17 +57,21 @@ class RangeAttention {
     return end - start_ < kAttentionRange ? end - start_ : kAttentionRange;
   }
 
-  // The blocks of this range and of the first tile of the next, as far as the tokens reach. Pages
-  // follow each other as the page table says; divisions are slow, so there is one.
+  // The blocks of this range and the next, as far as the tokens reach. Pages follow each other as
+  // the page table says; divisions are slow, so there is one.
   void FindBlocks() {
     const std::size_t last = (p_.position + p_.tokens - 1) / kKvBlock;
     const std::size_t first = start_ / kKvBlock, page_blocks = layout_.page_size / kKvBlock;
     const std::size_t head = p_.kv_head * layout_.block_bytes;
     const std::size_t step = layout_.kv_heads * layout_.block_bytes;
     std::size_t page = first / page_blocks, in_page = first - page * page_blocks;
-    const std::uint8_t* block = nullptr;
     tiles_ = last - first < kBlocks ? (last - first) / kTileBlocks + 1 : kRangeTiles;
-    for (std::size_t i = 0; i < kBlocks + kTileBlocks; ++i) {
+    const std::size_t tile_bytes = kTileBlocks * layout_.value_bytes;
+    tiles_ahead_ = tile_bytes * kTilesAheadMax < kFetchedBytes ? kTilesAheadMax
+                   : tile_bytes < kFetchedBytes                ? kFetchedBytes / tile_bytes
+                                                               : 1;
+    const std::uint8_t* block = nullptr;
+    for (std::size_t i = 0; i < (tiles_ + kTilesAheadMax) * kTileBlocks; ++i) {
       if (first + i <= last) {
         block = p_.cache + static_cast<std::size_t>(p_.pages[page]) * layout_.page_bytes +
                 in_page * step + head;
@@ -77,6 +79,16 @@ class RangeAttention {
       }
       blocks_[i] = block;
     }
+  }
+
+  // What is read `kFetchedBytes` after the keys or values of a block: after the keys of all tiles
+  // come the values, then the keys of the next range.
+  const char* Ahead(std::size_t tile, std::size_t block, bool values) const {
+    const std::size_t step = tile + (values ? tiles_ : 0) + tiles_ahead_;
+    const std::size_t target = step < tiles_ ? step : step - tiles_;
+    const bool of_values = step >= tiles_ && step < 2 * tiles_;
+    return reinterpret_cast<const char*>(blocks_[target * kTileBlocks + block] +
+                                         (of_values ? layout_.value_bytes : 0));
   }
 
   const float* Scales(std::size_t block, std::size_t which) const {
@@ -88,20 +100,15 @@ class RangeAttention {
     KvTile found{};
     const std::size_t first = tile * kTileBlocks, offset = values ? layout_.value_bytes : 0;
     const std::size_t elements = kKvBlock * (values ? layout_.head_size_padded : layout_.head_size);
-    const bool last = tile + 1 == tiles_;
     for (std::size_t i = begin; i < end; ++i) {
       const std::uint8_t* block = blocks_[first + i];
-      // After the keys come the values, after the values the keys of the next range.
-      const std::uint8_t* next = last && !values ? blocks_[i] + layout_.value_bytes
-                                 : last          ? blocks_[kBlocks + i]
-                                                 : blocks_[first + kTileBlocks + i] + offset;
-      found.ahead[i] = reinterpret_cast<const char*>(next);
+      found.ahead[i] = Ahead(tile, i, values);
+      found.element_bytes = layout_.dtype == KvDType::kBf16 ? sizeof(bf16) : 1;
       if (layout_.dtype == KvDType::kBf16) {
         found.blocks[i] = reinterpret_cast<const bf16*>(block + offset);
       } else {
         bf16* to = widened_ + i * kKvBlock * layout_.head_size_padded;
-        Widen<V>(reinterpret_cast<const std::int8_t*>(block + offset), elements, found.ahead[i],
-                 to);
+        A::Widen(reinterpret_cast<const std::int8_t*>(block + offset), elements, to);
         found.blocks[i] = to;
       }
     }
@@ -119,10 +126,10 @@ class RangeAttention {
     const std::size_t end_block = (seen + kKvBlock - 1) / kKvBlock;
     const KvTile keys = Tile(tile, begin_block, end_block, false);
     const std::size_t head_size = layout_.head_size;
-    bool fetch = layout_.dtype == KvDType::kBf16;
+    bool fetch = true;
     ForPieces<A::kRows>(first * p_.group, last * p_.group, [&]<int Rows>(std::size_t row) {
       ForPieces<A::kVectors>(begin_block, end_block, [&]<int Blocks>(std::size_t block) {
-        ScoreBlocks<A, Rows, Blocks>(queries_ + row * head_size, head_size, keys, block, fetch,
+        ScoreBlocks<A, Rows, Blocks>(queries_ + 2 * row, rows_, head_size, keys, block, fetch,
                                      scores_ + row * kAttentionRange + start);
       });
       fetch = false;
@@ -164,7 +171,7 @@ class RangeAttention {
     if (first == last) return;
     KvTile values =
         Tile(tile, begin_of(first) / kKvBlock, (end_of(last - 1) + kKvBlock - 1) / kKvBlock, true);
-    bool fetch = layout_.dtype == KvDType::kBf16;
+    bool fetch = true;
     // Tokens that see the same positions are one product.
     for (std::size_t token = first; token < last;) {
       std::size_t next = token + 1;
@@ -179,14 +186,12 @@ class RangeAttention {
 
   void SumRows(const KvTile& values, std::size_t tile, std::size_t begin, std::size_t end,
                bool fetch) {
-    using Product = ValueProduct<A>;
     const std::size_t stride = layout_.head_size_padded;
     const auto* powers = reinterpret_cast<const Element*>(scores_) + tile * kTilePositions;
     ForPieces<A::kRows>(begin, end, [&]<int Rows>(std::size_t row) {
-      const Product product{values, stride, fetch};
       ForPieces<A::kVectors>(0, stride / 16, [&]<int Vectors>(std::size_t vector) {
-        product.template Add<Rows, Vectors>(powers + row * Product::kPowerStride, vector * 16,
-                                            partial_.sums + row * stride);
+        SumBlocks<A, Rows, Vectors>(powers + row * kPowerStride<A>, values, stride, vector * 16,
+                                    fetch, partial_.sums + row * stride);
       });
       fetch = false;
     });
@@ -199,9 +204,23 @@ class RangeAttention {
   float* const scores_;
   Element* const queries_;
   bf16* const widened_;  // one tile, where elements are 8-bit integers
-  const std::uint8_t* blocks_[kBlocks + kTileBlocks];
+  const std::uint8_t* blocks_[kBlocks + kTilesAheadMax * kTileBlocks];
   std::size_t tiles_;  // that the last token reaches
+  std::size_t tiles_ahead_;
 };
+
+// Queries of all rows to scratch, as pairs of dimensions: [head_size / 2][tokens · group].
+template <class A>
+void PackQueries(const AttentionParams& p) {
+  const std::size_t rows = p.tokens * p.group, head_size = p.layout->head_size;
+  auto* packed = reinterpret_cast<typename A::Element*>(p.scratch + rows * kAttentionRange);
+  for (std::size_t row = 0; row < rows; ++row) {
+    const bf16* q = p.q + row / p.group * p.q_stride + row % p.group * head_size;
+    for (std::size_t d = 0; d < head_size; d += 2) {
+      A::CopyPair(q + d, packed + d * rows + 2 * row);
+    }
+  }
+}
 
 template <class A>
 void Attend(const AttentionParams& params) {
@@ -211,7 +230,8 @@ void Attend(const AttentionParams& params) {
 template <class A>
 constexpr AttentionKernels MakeAttention() {
   using V = typename A::V;
-  return {.attend = Attend<A>,
+  return {.pack_queries = PackQueries<A>,
+          .attend = Attend<A>,
           .fold = FoldPartial<V>,
           .finish = FinishPartial<V>,
           .append = AppendKv<V>};

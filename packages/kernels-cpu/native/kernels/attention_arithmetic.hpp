@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstring>
+
 #include "kernels/kernel_table.hpp"
 
 namespace megascale {
@@ -32,8 +34,18 @@ struct FloatPairs {
   }
 
   static void Store(Element* to, const F& x) { V::Store(to, x); }
-  static void Copy(const bf16* from, std::size_t count, Element* to) {
-    for (std::size_t i = 0; i < count; ++i) to[i] = Bf16ToFloat(from[i]);
+  static void CopyPair(const bf16* from, Element* to) {
+    to[0] = Bf16ToFloat(from[0]);
+    to[1] = Bf16ToFloat(from[1]);
+  }
+  // 8-bit integers as bf16, which holds them exactly. `count` is a multiple of 32.
+  static void Widen(const std::int8_t* from, std::size_t count, bf16* to) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto value = static_cast<float>(from[i]);
+      std::uint32_t bits;
+      std::memcpy(&bits, &value, sizeof bits);
+      to[i] = static_cast<bf16>(bits >> 16);
+    }
   }
 };
 

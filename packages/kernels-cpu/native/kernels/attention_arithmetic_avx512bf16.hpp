@@ -38,8 +38,15 @@ struct Bf16Pairs {
     const __m256bh narrow = _mm512_cvtneps_pbh(x);
     std::memcpy(to, &narrow, sizeof narrow);
   }
-  static void Copy(const bf16* from, std::size_t count, Element* to) {
-    std::memcpy(to, from, count * sizeof(bf16));
+  static void CopyPair(const bf16* from, Element* to) { std::memcpy(to, from, 2 * sizeof(bf16)); }
+  static void Widen(const std::int8_t* from, std::size_t count, bf16* to) {
+    for (std::size_t i = 0; i < count; i += 32) {
+      const auto* at = reinterpret_cast<const __m128i*>(from + i);
+      const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(at)));
+      const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(at + 1)));
+      const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
+      std::memcpy(to + i, &both, sizeof both);
+    }
   }
 };
 

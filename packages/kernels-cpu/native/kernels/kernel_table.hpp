@@ -175,6 +175,8 @@ struct KvAppendParams {
 };
 
 struct AttentionKernels {
+  // Once for all ranges of a task: queries into scratch.
+  void (*pack_queries)(const AttentionParams&);
   void (*attend)(const AttentionParams&);
   void (*fold)(const PartialParams&);
   void (*finish)(const PartialParams&);

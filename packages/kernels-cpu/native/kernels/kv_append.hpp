@@ -4,26 +4,10 @@
 
 #include "kernels/kernel_table.hpp"
 
-// What is written into KV pages, and 8-bit integers read back. An 8-bit key or value is x · 127 /
+// What is written into KV pages. An 8-bit key or value is x · 127 /
 // max |x| over its position and KV head, rounded to nearest even; the scale max |x| / 127 lies
 // beside it. It is rounded once, here, so no result depends on when it is read.
 namespace megascale {
-
-// to[0 … count) as bf16, exactly; fetches as many bytes from `ahead` meanwhile. `count` is a
-// multiple of 16.
-template <class V>
-inline void Widen(const std::int8_t* from, std::size_t count, const char* ahead, bf16* to) {
-  for (std::size_t start = 0; start < count; start += 64) {
-    V::Prefetch(ahead + start);
-    const std::size_t end = count - start < 64 ? count : start + 64;
-    for (std::size_t i = start; i < end; ++i) {
-      const auto value = static_cast<float>(from[i]);
-      std::uint32_t bits;
-      std::memcpy(&bits, &value, sizeof bits);
-      to[i] = static_cast<bf16>(bits >> 16);
-    }
-  }
-}
 
 // Sixteen floats at a time of a vector of head_size bf16; missing lanes are 0.
 template <class V>

@@ -16,12 +16,12 @@ AttentionStage::AttentionStage(std::shared_ptr<ThreadPool> pool, const KernelTab
       program_(std::move(program)),
       sizes_(sizes),
       weights_(program_.matrices, program_.vectors, *pool_),
-      gemm_(*pool_, kernels_, weights_.matrices()) {
+      gemm_(*pool_, kernels_, weights_.matrices()),
+      attention_(*pool_, kernels_.attention) {
   CheckProgram();
   for (const TensorSource& table : program_.tables) tables_.emplace_back(table);
   for (const RotaryTable& table : program_.rotary_tables) FillRotary(table);
   AllocateKvCaches();
-  AllocateAttention();
   AllocateScratch();
 }
 
@@ -97,30 +97,6 @@ void AttentionStage::AllocateKvCaches() {
   kv_memory_ = HostMemory(bytes, HostMemory::Pages::kHuge, "KV pages");
 }
 
-void AttentionStage::AllocateAttention() {
-  const auto threads = static_cast<std::size_t>(pool_->threads());
-  std::size_t scratch_floats = 0, kv_heads = 0;
-  for (const std::vector<Op>& list : program_.lists) {
-    for (const Op& op : list) {
-      if (op.code != OpCode::kPagedAttention) continue;
-      const KvLayout& layout = kv_caches_[static_cast<std::size_t>(op.table)].layout;
-      const std::size_t group = op.heads / layout.kv_heads, rows = std::max(group, kAttentionRows);
-      const std::size_t partial = RoundUp(rows * (layout.head_size_padded + 2), 16);
-      attention_slot_floats_ = std::max(attention_slot_floats_, partial);
-      scratch_floats =
-          std::max(scratch_floats, RoundUp(AttentionScratchFloats(rows, layout), 16) + 2 * partial);
-      kv_heads = std::max(kv_heads, layout.kv_heads);
-    }
-  }
-  attention_plan_.Reserve(sizes_.tokens_max, kv_heads, threads);
-  attention_slots_ = HostMemory(AttentionPlan::kSlotsMax * attention_slot_floats_ * sizeof(float),
-                                HostMemory::Pages::kSparse, "partial results of attention");
-  for (std::size_t thread = 0; thread < threads; ++thread) {
-    attention_scratch_.emplace_back(scratch_floats * sizeof(float), HostMemory::Pages::kNormal,
-                                    "attention sums");
-  }
-}
-
 void AttentionStage::AllocateScratch() {
   const auto rows = [&](std::size_t row_bytes, const char* purpose) {
     return HostMemory(sizes_.tokens_max * row_bytes, HostMemory::Pages::kHuge, purpose);
@@ -141,6 +117,9 @@ void AttentionStage::AllocateScratch() {
   for (const std::vector<Op>& list : program_.lists) {
     for (const Op& op : list) {
       experts = std::max(experts, op.experts);
+      if (op.code != OpCode::kPagedAttention) continue;
+      const KvLayout& layout = kv_caches_[static_cast<std::size_t>(op.table)].layout;
+      attention_.Reserve(layout, op.heads / layout.kv_heads, sizes_.tokens_max);
     }
     linears = std::max(linears, list.size());
   }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/kernel_table.hpp"
-#include "program/attention_plan.hpp"
+#include "program/attention_runner.hpp"
 #include "program/gemm_runner.hpp"
 #include "program/micro_batch.hpp"
 #include "program/program.hpp"
@@ -72,7 +72,6 @@ class AttentionStage {
 
   void AllocateScratch();
   void AllocateKvCaches();
-  void AllocateAttention();
   void FillRotary(const RotaryTable& table);
   void CheckProgram() const;
 
@@ -92,8 +91,6 @@ class AttentionStage {
   void RunRope(const Op& op, std::size_t micro_batch);
   void RunKvAppend(const Op& op, std::size_t micro_batch);
   void RunPagedAttention(const Op& op, std::size_t micro_batch);
-  void RunAttentionTask(const Op& op, const AttentionTask& task, std::size_t micro_batch,
-                        int thread);
   void RunAddTo(const Op& op, std::size_t micro_batch);
   void RunSiluMultiply(const Op& op, std::size_t micro_batch);
   void RunRouter(const Op& op, std::size_t micro_batch);
@@ -112,15 +109,12 @@ class AttentionStage {
   AttentionSizes sizes_;
   WeightStore weights_;
   GemmRunner gemm_;
+  AttentionRunner attention_;
   std::vector<RowTable> tables_;
   std::vector<Rotary> rotaries_;
   std::vector<KvCache> kv_caches_;
   HostMemory kv_memory_;
   std::vector<HostMemory> scratch_;
-  std::vector<HostMemory> attention_scratch_;  // one per thread
-  AttentionPlan attention_plan_;
-  HostMemory attention_slots_;  // [AttentionPlan::kSlotsMax] partial results
-  std::size_t attention_slot_floats_ = 0;
   HostMemory router_logits_;
   std::shared_ptr<HostMemory> logits_;
   std::vector<Batch> batches_;

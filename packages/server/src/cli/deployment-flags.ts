@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Deployment } from '../compose.js';
 import { wholeNumber } from './number-flags.js';
 
@@ -13,6 +13,7 @@ export interface DeploymentFlags {
   readonly isa?: string;
   readonly colocated?: boolean;
   readonly kvPages?: number;
+  readonly kvDtype?: 'bf16' | 'int8';
   readonly prefillChunk?: number;
   readonly batchTokens?: number;
 }
@@ -30,6 +31,12 @@ export function addDeploymentFlags(command: Command): Command {
     .option('--isa <name>', 'force one kernel variant, see doctor (default: the best)')
     .option('--colocated', 'both halves of each layer in one worker, no transport')
     .option('--kv-pages <count>', 'KV pages per attention worker (default: 1 GiB of them)', count)
+    .addOption(
+      new Option('--kv-dtype <type>', 'keep keys and values as (default: bf16)').choices([
+        'bf16',
+        'int8',
+      ]),
+    )
     .option(
       '--prefill-chunk <tokens>',
       'prompt tokens of one sequence per step (default: 256)',
@@ -54,6 +61,7 @@ export function deploymentOf(flags: DeploymentFlags): Deployment {
     isa: flags.isa,
     colocated: flags.colocated,
     kvPages: flags.kvPages,
+    kvDType: flags.kvDtype,
     prefillChunkTokens: prefillChunk,
     tokensPerStepMax: batchTokens,
   };
