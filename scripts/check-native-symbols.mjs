@@ -12,7 +12,7 @@ for (const name of readdirSync(join(root, 'packages'))) {
   if (!existsSync(objects)) continue;
   for (const path of readdirSync(objects, { recursive: true })) {
     const [, source, isa] =
-      /\.dir[/](.*_(avx2|avx512|avx512vnni|amx|neon)\.cc)\.o$/.exec(path) ?? [];
+      /\.dir[/](.*_(avx2|avx512|avx512bf16|avx512vnni|amx|neon)\.cc)\.o$/.exec(path) ?? [];
     if (isa === undefined || !existsSync(join(root, 'packages', name, source))) continue;
     for (const symbol of weakSymbols(join(objects, path))) {
       if (!symbol.toLowerCase().includes(isa)) shared.push(`${path}: ${symbol}`);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { systemClock, type BackendProbe } from '@megascale/core';
+import { systemClock, type BackendProbe, type KvDType } from '@megascale/core';
 import {
   backendNames,
   LLM,

@@ -7,10 +7,15 @@
 #include "kernels/vector_avx512.hpp"
 
 namespace megascale {
+// Without a name, so that templates over these are this file's own: the linker must not take them
+// for those of plain AVX-512.
+namespace {
+
+struct Bf16PairsVector : Avx512Vector {};
 
 // VDPBF16PS: 32 products of bf16 an instruction. Members as in attention_arithmetic.hpp.
 struct Bf16Pairs {
-  using V = Avx512Vector;
+  using V = Bf16PairsVector;
   using F = __m512;
   using Element = bf16;
   using Pairs = __m512bh;
@@ -50,4 +55,5 @@ struct Bf16Pairs {
   }
 };
 
+}  // namespace
 }  // namespace megascale

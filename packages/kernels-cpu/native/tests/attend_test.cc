@@ -89,6 +89,7 @@ std::vector<bf16> Run(const Problem& p, const AttentionKernels& kernels, KvDType
                                .out_stride = width,
                                .group = p.group,
                                .head_size = p.head_size};
+    kernels.pack_queries(params);
     kernels.attend(params);
     params.partial = result.next;
     while (++params.range * kAttentionRange < p.positions) {
