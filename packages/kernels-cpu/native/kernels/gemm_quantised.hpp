@@ -49,7 +49,7 @@ class QuantisedSums {
   }
 
  private:
-  static constexpr bool kHeld = Rows * Panels <= 4;
+  static constexpr bool kHeld = Rows * Panels <= 8;
   static constexpr int kHeldRows = kHeld ? Rows : 1, kHeldPanels = kHeld ? Panels : 1;
 
   void Put(int r, int p, typename D::F value) {

@@ -35,7 +35,45 @@ struct QuantisedRow {
   }
 };
 
-// `count` values from `from`, then zeros up to `block`, to integers at `to`. Returns their sum.
+// Adding it rounds a small f32 to a whole number and leaves that in the low bits: 1.5 · 2²³.
+constexpr float kRounder = 12582912.0f;
+
+// What a block is multiplied by, and its scale.
+struct BlockScale {
+  float inverse, scale;
+};
+static inline BlockScale ScaleOf(bf16 largest_magnitude) {
+  const float largest = Bf16ToFloat(largest_magnitude);
+  if (largest < 0x1p-100f) return {0.0f, 0.0f};
+  return {127.0f / largest, largest / 127.0f};
+}
+
+// A whole block to integers at `to`; returns their sum.
+template <class Unit>
+std::int32_t QuantiseWholeBlock(const bf16* from, std::size_t block, float* scale,
+                                std::int8_t* to) {
+  // Magnitudes of bf16 are ordered as integers, NaN above all.
+  bf16 largest = 0;
+  for (std::size_t i = 0; i < block; ++i) {
+    const auto magnitude = static_cast<bf16>(from[i] & 0x7fffu);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  const BlockScale found = ScaleOf(largest);
+  *scale = found.scale;
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i < block; ++i) {
+    const float rounded = Bf16ToFloat(from[i]) * found.inverse + kRounder;
+    std::uint32_t bits;
+    std::memcpy(&bits, &rounded, sizeof bits);
+    const auto integer = static_cast<std::int8_t>(bits & 0xffu);
+    to[i] = integer;
+    sum += integer;
+  }
+  return sum;
+}
+
+// `count` values from `from`, then zeros up to `block`. A Unit may have a quicker way to the same
+// bits.
 template <class Unit>
 std::int32_t QuantiseBlock(const bf16* from, std::size_t count, std::size_t block, float* scale,
                            std::int8_t* to) {
@@ -45,28 +83,11 @@ std::int32_t QuantiseBlock(const bf16* from, std::size_t count, std::size_t bloc
     if (count > 0) std::memcpy(padded, from, count * sizeof(bf16));
     from = padded;
   }
-  // Magnitudes of bf16 are ordered as integers, NaN above all.
-  std::uint16_t largest_bits = 0;
-  for (std::size_t i = 0; i < block; ++i) {
-    const auto bits = static_cast<std::uint16_t>(from[i] & 0x7fffu);
-    largest_bits = bits > largest_bits ? bits : largest_bits;
+  if constexpr (requires { Unit::QuantiseWholeBlock(from, block, scale, to); }) {
+    return Unit::QuantiseWholeBlock(from, block, scale, to);
+  } else {
+    return QuantiseWholeBlock<Unit>(from, block, scale, to);
   }
-  const float largest = Bf16ToFloat(largest_bits);
-  const bool zero = largest < 0x1p-100f;
-  const float inverse = zero ? 0.0f : 127.0f / largest;
-  *scale = zero ? 0.0f : largest / 127.0f;
-  // Adding 1.5 · 2²³ rounds to a whole number and leaves it in the low bits.
-  constexpr float kRounder = 12582912.0f;
-  std::int32_t sum = 0;
-  for (std::size_t i = 0; i < block; ++i) {
-    const float rounded = Bf16ToFloat(from[i]) * inverse + kRounder;
-    std::uint32_t bits;
-    std::memcpy(&bits, &rounded, sizeof bits);
-    const auto integer = static_cast<std::int8_t>(bits & 0xffu);
-    to[i] = integer;
-    sum += integer;
-  }
-  return sum;
 }
 
 // Of every eight integers the even ones, then the odd ones: the order of kInt4's lines.
