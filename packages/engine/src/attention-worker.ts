@@ -39,7 +39,7 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
   const backend = await (
     await loadBackend(config.backend)
   ).create({
-    threads: config.threads,
+    threads: config.attentionThreads,
     ...(config.isa === undefined ? {} : { isa: config.isa }),
   });
   const stage = await backend.createAttentionStage({

@@ -28,7 +28,7 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
 
   const factory = await loadBackend(config.backend);
   const backend = await factory.create({
-    threads: config.threads,
+    threads: config.expertThreads,
     ...(config.isa === undefined ? {} : { isa: config.isa }),
   });
   const stage = await backend.createExpertStage({

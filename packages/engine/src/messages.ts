@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gatherPolicy } from './options.js';
 
 /**
  * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
@@ -23,11 +24,6 @@ const sampling = z.object({
   seed: z.int(),
 });
 
-const gather = z.union([
-  z.object({ type: z.literal('lockstep') }),
-  z.object({ type: z.literal('window'), windowUs: z.number() }),
-]);
-
 const engineConfig = z.object({
   colocated: z.boolean(),
   attentionWorkers: index,
@@ -36,7 +32,8 @@ const engineConfig = z.object({
   backend: z.string(),
   transport: z.string(),
   policy: z.string(),
-  threads: index,
+  attentionThreads: index,
+  expertThreads: index,
   isa: z.string().optional(),
   kvPageSize: index,
   kvDType: z.enum(['bf16', 'int8']),
@@ -49,7 +46,7 @@ const engineConfig = z.object({
   waitingMax: index,
   peerTimeoutMs: index,
   spinUs: index,
-  gather,
+  gather: gatherPolicy,
 });
 
 export const workerRole = z.enum(['attention', 'expert']);

@@ -4,6 +4,12 @@ import { z } from 'zod';
 
 const count = z.int().positive();
 
+export const gatherPolicy = z.union([
+  z.object({ type: z.literal('lockstep') }),
+  z.object({ type: z.literal('layer') }),
+  z.object({ type: z.literal('window'), windowUs: z.int().nonnegative() }),
+]);
+
 /** What `LLM.load` accepts. Everything has a default; see `resolveOptions` for those that depend on the model. */
 export const llmOptionsSchema = z
   .object({
@@ -15,12 +21,15 @@ export const llmOptionsSchema = z
     attentionWorkers: count.max(64).default(1),
     /** N, 1–256; at most the number of experts. */
     expertWorkers: count.max(256).default(1),
-    /** m, 1–8: micro-batches in flight. */
-    microBatches: count.max(8).default(2),
+    /** m, 1–8: micro-batches in flight. Default: 2; colocated 1, where nothing overlaps. */
+    microBatches: count.max(8).optional(),
     backend: z.string().default('cpu'),
     transport: z.string().default('shm'),
     policy: z.string().default('first-come'),
-    /** Compute threads of each worker. Default: the cores divided by the workers, at least 1. */
+    /**
+     * Compute threads of each worker. Default: the two pools take turns, so each has all cores, divided by its workers; with another
+     * gather than 'layer' they do not, and the cores are divided by all workers. At least 1.
+     */
     threads: count.max(1024).optional(),
     /** Kernel variant; default: the best this machine has. */
     isa: z.string().optional(),
@@ -45,12 +54,8 @@ export const llmOptionsSchema = z
     peerTimeoutMs: count.default(10_000),
     /** How long a wait for a peer spins before it parks. Default: 50, or 0 where workers outnumber cores. */
     spinUs: z.int().nonnegative().optional(),
-    gather: z
-      .union([
-        z.object({ type: z.literal('lockstep') }),
-        z.object({ type: z.literal('window'), windowUs: z.int().nonnegative() }),
-      ])
-      .default({ type: 'lockstep' }),
+    /** When an expert worker starts. Default: 'layer' where the workers' threads outnumber the cores, else 'lockstep'. */
+    gather: gatherPolicy.optional(),
     /** Restarts of the workers after a loss, before the engine gives up. */
     restartsMax: z.int().nonnegative().default(3),
   })
@@ -68,7 +73,9 @@ export interface EngineConfig {
   readonly backend: string;
   readonly transport: string;
   readonly policy: string;
-  readonly threads: number;
+  /** Compute threads of each attention worker, and of each expert worker. */
+  readonly attentionThreads: number;
+  readonly expertThreads: number;
   readonly isa: string | undefined;
   readonly kvPageSize: number;
   readonly kvDType: KvDType;
@@ -98,20 +105,17 @@ export function parseOptions(options: LlmOptions): ParsedOptions {
 
 /** Fills in what depends on the model and on the machine. */
 export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): EngineConfig {
-  const workers = options.attentionWorkers + (options.colocated ? 0 : options.expertWorkers);
-  const cores = availableParallelism();
-  const threads = options.threads ?? Math.max(1, Math.floor(cores / workers));
+  const microBatches = options.microBatches ?? (options.colocated ? 1 : 2);
   const { kvPages, contextTokensMax } = resolveMemory(options, sizes);
-  const tokensPerStepMax = Math.max(options.tokensPerStepMax, options.microBatches);
+  const tokensPerStepMax = Math.max(options.tokensPerStepMax, microBatches);
   return {
     colocated: options.colocated,
     attentionWorkers: options.attentionWorkers,
     expertWorkers: options.expertWorkers,
-    microBatches: options.microBatches,
+    microBatches,
     backend: options.backend,
     transport: options.transport,
     policy: options.policy,
-    threads,
     isa: options.isa,
     kvPageSize: options.kvPageSize,
     kvDType: options.kvDType,
@@ -119,12 +123,36 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     contextTokensMax,
     runningMax: Math.min(options.runningMax, tokensPerStepMax),
     tokensPerStepMax,
-    tokensPerMicroBatchMax: Math.ceil(tokensPerStepMax / options.microBatches),
+    tokensPerMicroBatchMax: Math.ceil(tokensPerStepMax / microBatches),
     prefillChunkTokens: options.prefillChunkTokens,
     waitingMax: options.waitingMax,
     peerTimeoutMs: options.peerTimeoutMs,
-    spinUs: options.spinUs ?? (workers * threads > cores ? 0 : 50),
-    gather: options.gather,
+    ...shareCores(options, availableParallelism()),
+  };
+}
+
+/**
+ * How the workers share this machine's cores. On one machine both pools draw on the same cores and the same memory, so overlapping
+ * them gains nothing: they take turns, a layer's experts serve all its micro-batches at once, and each pool has all cores.
+ */
+export function shareCores(
+  { attentionWorkers, expertWorkers, ...options }: ParsedOptions,
+  cores: number,
+): Pick<EngineConfig, 'attentionThreads' | 'expertThreads' | 'spinUs' | 'gather'> {
+  const expertProcesses = options.colocated ? 0 : expertWorkers;
+  const takeTurns = (options.gather?.type ?? 'layer') === 'layer';
+  const threadsOf = (workers: number): number =>
+    options.threads ?? Math.max(1, Math.floor(cores / workers));
+  const all = attentionWorkers + expertProcesses;
+  const attentionThreads = threadsOf(takeTurns ? attentionWorkers : all);
+  const expertThreads = threadsOf(takeTurns ? expertWorkers : all);
+  const threads = attentionWorkers * attentionThreads + expertProcesses * expertThreads;
+  const outnumber = threads > cores;
+  return {
+    attentionThreads,
+    expertThreads,
+    spinUs: options.spinUs ?? (outnumber ? 0 : 50),
+    gather: options.gather ?? { type: outnumber ? 'layer' : 'lockstep' },
   };
 }
 

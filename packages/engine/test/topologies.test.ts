@@ -115,6 +115,7 @@ describe.each([
       kvPageSize: fc.constantFrom(16, 32),
       gather: fc.constantFrom(
         { type: 'lockstep' as const },
+        { type: 'layer' as const },
         { type: 'window' as const, windowUs: 0 },
         { type: 'window' as const, windowUs: 300 },
       ),

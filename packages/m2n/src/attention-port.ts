@@ -9,7 +9,7 @@ import {
   type TransportOptions,
 } from '@megascale/core';
 import { ExpertLinks } from './expert-links.js';
-import { createFrame } from './frame.js';
+import { compareLayers, createFrame } from './frame.js';
 import { at, frameInvalid, portClosed } from './peer-errors.js';
 import type { Peer } from './peer.js';
 import type { PortShape } from './port-shape.js';
@@ -47,12 +47,15 @@ export class SharedAttentionPort implements AttentionPort {
   private readonly cursor: StepCursor;
   private readonly links: ExpertLinks;
   private readonly frame = createFrame();
+  /** Expert ranks start when a layer is whole: they need not be woken before. */
+  private readonly gathersLayers: boolean;
   private parked = true;
   private closed = false;
 
   constructor(private readonly parts: AttentionPortParts) {
     const { rank, options, shape, layout, buffer, words, experts, memory } = parts;
     this.name = `attention rank ${rank}`;
+    this.gathersLayers = options.gather.type === 'layer';
     this.slots = attentionSlots(buffer, layout);
     this.tickets = new TicketTable(shape.slotCount, shape.expertWorkerCount);
     this.routes = new RouteCounter(options.placement, shape, slotExpertIds(buffer, layout));
@@ -98,7 +101,7 @@ export class SharedAttentionPort implements AttentionPort {
     ticket.state = 'in-flight';
     for (let expert = 0; expert < rowCounts.length; expert++) {
       frame.rowCount = rowCounts[expert] ?? 0;
-      this.links.send(frame, expert);
+      this.links.send(frame, expert, this.gathersLayers && compareLayers(frame, frame.next) === 0);
       ticket.owed[expert] = frame.rowCount > 0 ? 1 : 0;
       ticket.sequences[expert] = frame.sequence;
     }
@@ -125,7 +128,7 @@ export class SharedAttentionPort implements AttentionPort {
     this.frame.tokens = 0;
     this.frame.rowCount = 0;
     for (let expert = 0; expert < this.parts.experts.length; expert++) {
-      this.links.send(this.frame, expert);
+      this.links.send(this.frame, expert, false);
     }
     this.parked = true;
   }

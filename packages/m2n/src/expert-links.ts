@@ -7,7 +7,7 @@ import type { Peer } from './peer.js';
 import type { PairWords } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
 import type { Ticket } from './ticket.js';
-import { segmentWord } from './wire-format.js';
+import { ringFrames, segmentWord } from './wire-format.js';
 
 /** Readers of a ring do not ring when they make room; how often to look. */
 const roomPollUs = 200;
@@ -31,6 +31,8 @@ export class ExpertLinks {
   private readonly writers: readonly FrameWriter[];
   private readonly wait: PeerWait;
   private readonly timeoutUs: number;
+  /** [expert ranks] 1 while that rank has got rows and no ring since. */
+  private readonly unread: Uint8Array;
 
   constructor(private readonly options: ExpertLinksOptions) {
     const { name, memory, words, pairs, transport } = options;
@@ -38,6 +40,7 @@ export class ExpertLinks {
     this.writers = pairs.map((pair) => new FrameWriter(words, pair));
     this.wait = new PeerWait({ name, memory, words, spinUs, clock, stopReason });
     this.timeoutUs = peerTimeoutMs * 1000;
+    this.unread = new Uint8Array(pairs.length);
   }
 
   /** Greatest step that any expert rank has seen in a frame. */
@@ -49,14 +52,32 @@ export class ExpertLinks {
     return step;
   }
 
-  /** Sends a frame to one expert rank and sets its sequence number. */
-  send(frame: Frame, expert: number): void {
+  /**
+   * Sends a frame to one expert rank and sets its sequence number. With `moreFollows` another frame
+   * comes before anything of this one can be done: a rank that sleeps is left to sleep.
+   */
+  send(frame: Frame, expert: number, moreFollows: boolean): void {
     const writer = this.writers[expert];
     const peer = this.options.experts[expert];
     if (writer === undefined || peer === undefined) return;
-    if (writer.room() <= 0 && !this.waitForRoom(frame, writer, peer)) return;
+    const room = writer.room();
+    if (room <= 0 && !this.waitForRoom(frame, writer, peer)) return;
     writer.write(frame);
-    peer.ring();
+    if (frame.rowCount > 0) this.unread[expert] = 1;
+    const isWorthWaking = !moreFollows && this.hasNews(frame, expert);
+    if (isWorthWaking || room < ringFrames / 2) {
+      this.unread[expert] = 0;
+      peer.ring();
+    }
+  }
+
+  /**
+   * Whether the expert rank can do something with what it was sent since it was last woken: it has rows, or others may wait for
+   * this rank.
+   */
+  private hasNews(frame: Frame, expert: number): boolean {
+    const { attentionWorkerCount } = this.options.transport;
+    return attentionWorkerCount > 1 || frame.type === 'park' || this.unread[expert] === 1;
   }
 
   /** Returns when every expert rank that got rows of this ticket has answered. */

@@ -47,7 +47,7 @@ export class SharedExpertPort implements ExpertPort {
   private readonly rows: RowList;
   /** [attention ranks × slotCount], in the order of `slots`. */
   private readonly expertIds: readonly Int32Array[];
-  /** [attention ranks] what is merged now; reused. */
+  /** [attention ranks × slotCount] what is merged now; reused. */
   private readonly sources: readonly RowSource[];
   private state: 'ready' | 'computing' | 'closed' = 'ready';
   private failure: Error | undefined;
@@ -60,7 +60,7 @@ export class SharedExpertPort implements ExpertPort {
     this.name = `expert rank ${rank}`;
     this.slots = attention.flatMap(({ buffer }) => expertSlots(buffer, layout));
     this.expertIds = attention.flatMap(({ buffer }) => slotExpertIds(buffer, layout));
-    this.sources = attention.map(() => ({
+    this.sources = this.slots.map(() => ({
       slotIndex: 0,
       tokens: 0,
       expertIds: new Int32Array(0),
@@ -94,12 +94,16 @@ export class SharedExpertPort implements ExpertPort {
     if (input !== this.rows) {
       throw slotBusy('The input is of another port', 'Reply to the port it was received from.');
     }
-    for (let index = 0; index < this.gather.servedCount; index++) {
-      const served = this.gather.served[index];
+    const { gather } = this;
+    const { servedCount } = gather;
+    for (let index = 0; index < servedCount; index++) {
+      const served = gather.served[index];
       const peer = served === undefined ? undefined : this.parts.attention[served.attentionRank];
       if (served === undefined || peer === undefined) continue;
       Atomics.store(peer.words, this.pair.replies + served.microBatch, served.sequence);
-      peer.ring();
+      // One ring for all its micro-batches, which stand side by side.
+      const after = index + 1 < servedCount ? gather.served[index + 1] : undefined;
+      if (after?.attentionRank !== served.attentionRank) peer.ring();
     }
     this.state = 'ready';
   }
@@ -111,7 +115,7 @@ export class SharedExpertPort implements ExpertPort {
     for (const peer of this.parts.attention) peer.ring();
   }
 
-  /** The rows of the frames served now, in the order of attention ranks. */
+  /** The rows of the frames served now, in the order of attention ranks and micro-batches. */
   private merge(): ExpertInput {
     const { servedCount, served } = this.gather;
     let announced = 0;
@@ -160,12 +164,13 @@ export class SharedExpertPort implements ExpertPort {
 }
 
 function rowListOf(rank: ExpertRank, options: TransportOptions, shape: PortShape): RowList {
-  const { attentionWorkerCount, tokensPerSlotMax, topK } = shape;
+  const { attentionWorkerCount, slotCount, tokensPerSlotMax, topK } = shape;
   const localExpertCount = residentExperts(options.placement, rank).length;
   return new RowList({
     localExperts: localExpertTable(options.placement, rank),
     localExpertCount,
     topK,
-    rowsMax: attentionWorkerCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
+    rowsMax:
+      attentionWorkerCount * slotCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
   });
 }

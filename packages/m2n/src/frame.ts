@@ -39,6 +39,11 @@ export function comparePositions(a: Position, b: Position): number {
   return a.step - b.step || a.layer - b.layer || a.microBatch - b.microBatch;
 }
 
+/** Like `comparePositions`, but all micro-batches of a layer are the same place. */
+export function compareLayers(a: Position, b: Position): number {
+  return a.step - b.step || a.layer - b.layer;
+}
+
 export function copyPosition(from: Position, to: Position): void {
   to.step = from.step;
   to.layer = from.layer;

@@ -1,5 +1,5 @@
 import type { GatherPolicy } from '@megascale/core';
-import { comparePositions, copyPosition, createFrame, type Frame, type Position } from './frame.js';
+import { compareLayers, comparePositions, copyPosition, createFrame, type Frame, type Position } from './frame.js';
 
 /** A frame with rows that waits to be served. */
 export interface HeldFrame extends Frame {
@@ -34,8 +34,8 @@ interface RankState {
  * Decides which frames an expert rank computes together. Knows no memory and no clock.
  *
  * Lockstep. Let p be the least position among the held frames. Rank r is waited for when it is
- * active, holds nothing here, has announced that its next frame may stand at p or before, and is at
- * most one step behind p. If there is none, all held frames at p are served.
+ * active, has announced that its next frame may stand at p or before, and is at most one step
+ * behind p. If there is none, all held frames at p are served.
  *
  * Why this cannot deadlock, with any number of expert ranks that decide on their own: take the
  * unanswered frame with the least position p of all, of rank A, at expert rank e. Suppose e waits
@@ -46,11 +46,17 @@ interface RankState {
  * the wait. Frame A is therefore served, and the argument starts again. How far a rank may be
  * behind plays no part in this: that rule only stops ranks that share no steps from pacing each
  * other.
+ *
+ * Layer. The same with (step, layer) for the position: p is the least (step, layer) held, and a
+ * rank is waited for that may still send a frame of p's layer, its own further micro-batches
+ * included. The argument holds because a rank dispatches all micro-batches of a layer before it
+ * combines the first of them (`pingPong`): blocked in `combine` at layer q ≥ p, it has announced a
+ * place in a layer after q, so nobody waits for it at p.
  */
 export class Gather {
   /**
-   * [attention ranks] the first `servedCount` are the frames to serve now. Entries are reused by
-   * `arrive`.
+   * [attention ranks × slotCount] the first `servedCount` are the frames to serve now, by attention
+   * rank, then micro-batch. Entries are reused by `arrive`.
    */
   readonly served: HeldFrame[] = [];
   servedCount = 0;
@@ -121,24 +127,34 @@ export class Gather {
     this.servedCount = 0;
     this.waitsForRank = -1;
     this.waitsUntilUs = Number.POSITIVE_INFINITY;
-    return this.options.policy.type === 'lockstep'
-      ? this.decideLockstep()
-      : this.decideWindow(this.options.policy.windowUs, nowUs);
+    const { policy } = this.options;
+    switch (policy.type) {
+      case 'lockstep':
+        return this.decideTogether(comparePositions);
+      case 'layer':
+        return this.decideTogether(compareLayers);
+      case 'window':
+        return this.decideWindow(policy.windowUs, nowUs);
+    }
   }
 
-  private decideLockstep(): GatherDecision {
+  /** Serves all frames at the least place, once no rank may still send one; `compare` says what a place is. */
+  private decideTogether(compare: (a: Position, b: Position) => number): GatherDecision {
     const least = this.leastHeld();
     if (least === undefined) return this.withoutFrames();
     for (let index = 0; index < this.ranks.length; index++) {
       const rank = this.rank(index);
-      if (!rank.active || rank.heldCount > 0) continue;
-      if (comparePositions(rank.next, least) > 0 || rank.step < least.step - 1) continue;
+      if (!rank.active) continue;
+      if (compare(rank.next, least) > 0 || rank.step < least.step - 1) continue;
       this.waitsForRank = index;
       return 'wait';
     }
     for (const rank of this.ranks) {
-      const oldest = oldestOf(rank);
-      if (oldest !== undefined && comparePositions(oldest, least) === 0) this.serve(rank, oldest);
+      for (;;) {
+        const oldest = oldestOf(rank);
+        if (oldest === undefined || compare(oldest, least) !== 0) break;
+        this.serve(rank, oldest);
+      }
     }
     return 'serve';
   }
@@ -162,8 +178,9 @@ export class Gather {
     }
     const { layer } = earliest;
     for (const rank of this.ranks) {
-      const oldest = oldestOf(rank);
-      if (oldest?.layer === layer) this.serve(rank, oldest);
+      for (let oldest = oldestOf(rank); oldest?.layer === layer; oldest = oldestOf(rank)) {
+        this.serve(rank, oldest);
+      }
     }
     return 'serve';
   }

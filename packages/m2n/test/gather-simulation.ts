@@ -1,6 +1,6 @@
 import type { MicroBatchIndex } from '@megascale/core';
 import { SeededRandom } from '@megascale/core/testing';
-import { comparePositions, createFrame, type Frame, type Position } from '../src/frame.js';
+import { compareLayers, comparePositions, createFrame, type Frame, type Position } from '../src/frame.js';
 import { Gather, type HeldFrame } from '../src/gather.js';
 import { StepCursor } from '../src/step-cursor.js';
 
@@ -135,11 +135,8 @@ class SimulatedExpert {
     simulation.serves++;
     const [first] = this.computing;
     for (const frame of this.computing) {
-      const sameLayer = frame.layer === first?.layer;
-      const samePlace = first !== undefined && comparePositions(frame, first) === 0;
-      if (simulation.options.policy.type === 'lockstep' ? !samePlace : !sameLayer) {
-        simulation.trouble.push('frames of different places were served together');
-      }
+      if (first === undefined || belongTogether(simulation.options.policy, frame, first)) continue;
+      simulation.trouble.push('frames of different places were served together');
     }
   }
 
@@ -151,6 +148,11 @@ class SimulatedExpert {
     }
     this.computing = [];
   }
+}
+
+function belongTogether(policy: SimulationOptions['policy'], a: Position, b: Position): boolean {
+  if (policy.type === 'lockstep') return comparePositions(a, b) === 0;
+  return policy.type === 'layer' ? compareLayers(a, b) === 0 : a.layer === b.layer;
 }
 
 /** What an attention worker does, one yield per turn; it yields what blocks the next. */

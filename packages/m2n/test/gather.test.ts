@@ -33,6 +33,23 @@ describe('Gather', () => {
     fc.assert(law, { numRuns: 400 });
   });
 
+  it('never deadlocks and serves every frame once, a layer at a time', () => {
+    const policy = { type: 'layer' } as const;
+    const law = fc.property(simulations, (options) => {
+      expectAllServed({ ...options, policy });
+    });
+    fc.assert(law, { numRuns: 400 });
+  });
+
+  it('reads the weights of a layer once per step, however many micro-batches there are', () => {
+    const shape = { attentionWorkerCount: 1, expertWorkerCount: 1, slotCount: 4, layerCount: 3 };
+    const calm = { parkChance: 0, emptyChance: 0, steps: 10, policy: { type: 'layer' } } as const;
+    for (let seed = 0; seed < 20; seed++) {
+      const { serves } = new GatherSimulation({ ...shape, ...calm, seed }).run();
+      expect(serves).toBe(calm.steps * shape.layerCount);
+    }
+  });
+
   it('never deadlocks and serves every frame once, with a window', () => {
     const windows = fc.tuple(simulations, fc.constantFrom(0, 100, 1000));
     const law = fc.property(windows, ([options, windowUs]) => {
@@ -57,11 +74,10 @@ describe('Gather', () => {
   });
 });
 
-describe('lockstep decisions', () => {
-  const gather = () =>
-    new Gather({ attentionWorkerCount: 2, slotCount: 2, policy: { type: 'lockstep' } });
-  type Place = readonly [step: number, layer: number, microBatch: number];
-  const frame = ([step, layer, microBatch]: Place, next: Place, rowCount = 1): Frame => ({
+type Place = readonly [step: number, layer: number, microBatch: number];
+
+function frame([step, layer, microBatch]: Place, next: Place, rowCount = 1): Frame {
+  return {
     ...createFrame(),
     step,
     layer,
@@ -69,7 +85,78 @@ describe('lockstep decisions', () => {
     tokens: 1,
     rowCount,
     next: { step: next[0], layer: next[1], microBatch: next[2] },
+  };
+}
+
+describe('layer decisions', () => {
+  const gather = () =>
+    new Gather({ attentionWorkerCount: 2, slotCount: 3, policy: { type: 'layer' } });
+
+  it('waits for the further micro-batches of the rank itself', () => {
+    const all = gather();
+    all.arrive(0, frame([1, 0, 0], [1, 0, 1]), 0);
+    expect(all.decide(0)).toBe('wait');
+    expect(all.waitsForRank).toBe(0);
+    all.arrive(0, frame([1, 0, 1], [1, 1, 0]), 0);
+    expect(all.decide(0)).toBe('serve');
+    expect(all.served.slice(0, all.servedCount).map(({ microBatch }) => microBatch)).toEqual([
+      0, 1,
+    ]);
+    expect(all.decide(0)).toBe('idle');
   });
+
+  it('serves a step of one micro-batch at once', () => {
+    const all = gather();
+    all.arrive(0, frame([1, 0, 2], [1, 1, 2]), 0);
+    expect(all.decide(0)).toBe('serve');
+  });
+
+  it('serves a layer whose last micro-batch brings no rows', () => {
+    const all = gather();
+    all.arrive(0, frame([1, 0, 0], [1, 0, 1]), 0);
+    all.arrive(0, frame([1, 0, 1], [1, 1, 0], 0), 0);
+    expect(all.decide(0)).toBe('serve');
+    expect(all.servedCount).toBe(1);
+  });
+
+  it('leaves a micro-batch of the next layer for later', () => {
+    const all = gather();
+    all.arrive(0, frame([1, 0, 0], [1, 0, 1], 0), 0);
+    all.arrive(0, frame([1, 0, 1], [1, 1, 0]), 0);
+    all.arrive(0, frame([1, 1, 0], [1, 1, 1]), 0);
+    expect(all.decide(0)).toBe('serve');
+    expect(all.servedCount).toBe(1);
+    expect(all.served[0]).toMatchObject({ layer: 0, microBatch: 1 });
+    expect(all.decide(0)).toBe('wait');
+  });
+
+  it('serves all micro-batches of all ranks in the order of ranks', () => {
+    const all = gather();
+    all.arrive(1, frame([1, 0, 0], [1, 0, 2]), 0);
+    all.arrive(0, frame([1, 0, 1], [1, 1, 1]), 0);
+    expect(all.decide(0)).toBe('wait');
+    expect(all.waitsForRank).toBe(1);
+    all.arrive(1, frame([1, 0, 2], [1, 1, 0]), 0);
+    expect(all.decide(0)).toBe('serve');
+    const places = all.served.map(({ attentionRank, microBatch }) => [attentionRank, microBatch]);
+    expect(places).toEqual([
+      [0, 1],
+      [1, 0],
+      [1, 2],
+    ]);
+  });
+
+  it('does not wait for a rank that parks between two micro-batches', () => {
+    const all = gather();
+    all.arrive(0, frame([1, 0, 0], [1, 0, 1]), 0);
+    all.arrive(0, { ...createFrame(), type: 'park' }, 0);
+    expect(all.decide(0)).toBe('serve');
+  });
+});
+
+describe('lockstep decisions', () => {
+  const gather = () =>
+    new Gather({ attentionWorkerCount: 2, slotCount: 2, policy: { type: 'lockstep' } });
 
   it('is idle before anything came, and ended when all have closed', () => {
     const all = gather();

@@ -75,7 +75,7 @@ export interface ExpertStageOptions {
   readonly weights: WeightSource;
   /** Experts resident on this worker, ascending. */
   readonly experts: readonly ExpertId[];
-  /** Rows of one `run`, over all experts: M × tokensPerSlotMax × min(topK, local experts). */
+  /** Rows of one `run`, over all experts: M × m × tokensPerSlotMax × min(topK, local experts). */
   readonly rowsMax: number;
 }
 

@@ -46,9 +46,14 @@ export interface TransportOptions {
   allocate(byteLength: number): Region;
 }
 
-/** When an expert worker starts on (layer, micro-batch): once all ranks in step sent theirs, or after a window. */
+/**
+ * When an expert worker starts, and on what. 'lockstep': on one micro-batch of a layer, once all ranks in step sent theirs. 'layer':
+ * on all micro-batches of a layer at once, so that its weights are read once per step. 'window': on what came of a layer in some time.
+ */
 export type GatherPolicy =
-  { readonly type: 'lockstep' } | { readonly type: 'window'; readonly windowUs: number };
+  | { readonly type: 'lockstep' }
+  | { readonly type: 'layer' }
+  | { readonly type: 'window'; readonly windowUs: number };
 
 /** How workers that cannot name each other yet trade addresses. One call per port, during open. */
 export interface Rendezvous {
