@@ -24,7 +24,7 @@ import { loadBackend, loadPolicy, loadTransport } from './plugins.js';
 import { evenPlacement } from './placement.js';
 import { emptyStepClock, StepDriver, type StepClock } from './step-driver.js';
 import { TokenChooser } from './token-chooser.js';
-import { transportOptions, type WorkerContext } from './worker-context.js';
+import { backendOptions, transportOptions, type WorkerContext } from './worker-context.js';
 import { WorkerProfiler, type ProfiledStage } from './worker-profiler.js';
 
 /**
@@ -36,12 +36,7 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
   const { config } = start;
   const checkpoint = openCheckpoint(start.modelDirectory);
   const model = partition(buildModelGraph(checkpoint.config));
-  const backend = await (
-    await loadBackend(config.backend)
-  ).create({
-    threads: config.attentionThreads,
-    ...(config.isa === undefined ? {} : { isa: config.isa }),
-  });
+  const backend = await (await loadBackend(config.backend)).create(backendOptions(context));
   const stage = await backend.createAttentionStage({
     program: model.attention,
     weights: checkpoint.weights,

@@ -8,7 +8,7 @@ import {
 } from '@megascale/core';
 import { evenPlacement } from './placement.js';
 import { loadBackend, loadTransport } from './plugins.js';
-import { transportOptions, type WorkerContext } from './worker-context.js';
+import { backendOptions, transportOptions, type WorkerContext } from './worker-context.js';
 import { WorkerProfiler } from './worker-profiler.js';
 
 /**
@@ -27,10 +27,7 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
   );
 
   const factory = await loadBackend(config.backend);
-  const backend = await factory.create({
-    threads: config.expertThreads,
-    ...(config.isa === undefined ? {} : { isa: config.isa }),
-  });
+  const backend = await factory.create(backendOptions(context));
   const stage = await backend.createExpertStage({
     program,
     weights: checkpoint.weights,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseOptions, resolveOptions } from './options.js';
+import { parseOptions, resolveOptions, shareCores } from './options.js';
 
 const sizes = {
   layerCount: 16,
@@ -38,6 +38,35 @@ describe('resolveOptions', () => {
   const resolve = (
     options: Parameters<typeof parseOptions>[0],
   ): ReturnType<typeof resolveOptions> => resolveOptions(parseOptions(options), sizes);
+
+  it.each([
+    // 1 + 1 workers on 2 cores: 2 + 2 threads that take turns.
+    [{}, 2, 2, 2, 'layer', true],
+    [{ threads: 1 }, 2, 1, 1, 'lockstep', false],
+    [{ gather: { type: 'lockstep' } }, 2, 1, 1, 'lockstep', false],
+    [{ gather: { type: 'layer' }, threads: 1 }, 2, 1, 1, 'layer', false],
+    [{ attentionWorkers: 2, expertWorkers: 4 }, 16, 8, 4, 'layer', true],
+    [{ attentionWorkers: 2, expertWorkers: 4 }, 2, 1, 1, 'layer', true],
+    // Bound threads would crowd the first cores.
+    [{ threads: 3 }, 4, 3, 3, 'layer', false],
+    [{ colocated: true }, 8, 8, 8, 'lockstep', false],
+  ] as const)(
+    'shares the cores: %j on %i',
+    (options, cores, attentionThreads, expertThreads, gather, sharesCores) => {
+      expect(shareCores(parseOptions(options), cores)).toMatchObject({
+        attentionThreads,
+        expertThreads,
+        gather: { type: gather },
+        sharesCores,
+      });
+    },
+  );
+
+  it('has one micro-batch where nothing overlaps', () => {
+    expect(resolve({ colocated: true }).microBatches).toBe(1);
+    expect(resolve({}).microBatches).toBe(2);
+    expect(resolve({ colocated: true, microBatches: 3 }).microBatches).toBe(3);
+  });
 
   it('takes no more pages than the memory holds', () => {
     const { kvPages, kvPageSize, contextTokensMax } = resolve({ kvMemoryBytes: 1 << 24 });

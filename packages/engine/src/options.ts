@@ -88,6 +88,8 @@ export interface EngineConfig {
   readonly waitingMax: number;
   readonly peerTimeoutMs: number;
   readonly spinUs: number;
+  /** The pools take turns on the same cores: their threads are bound to them, and a wait gives way to the others there. */
+  readonly sharesCores: boolean;
   readonly gather: GatherPolicy;
 }
 
@@ -138,7 +140,7 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
 export function shareCores(
   { attentionWorkers, expertWorkers, ...options }: ParsedOptions,
   cores: number,
-): Pick<EngineConfig, 'attentionThreads' | 'expertThreads' | 'spinUs' | 'gather'> {
+): Pick<EngineConfig, 'attentionThreads' | 'expertThreads' | 'spinUs' | 'sharesCores' | 'gather'> {
   const expertProcesses = options.colocated ? 0 : expertWorkers;
   const takeTurns = (options.gather?.type ?? 'layer') === 'layer';
   const threadsOf = (workers: number): number =>
@@ -146,14 +148,14 @@ export function shareCores(
   const all = attentionWorkers + expertProcesses;
   const attentionThreads = threadsOf(takeTurns ? attentionWorkers : all);
   const expertThreads = threadsOf(takeTurns ? expertWorkers : all);
-  const threads = attentionWorkers * attentionThreads + expertProcesses * expertThreads;
-  const outnumber = threads > cores;
-  return {
-    attentionThreads,
-    expertThreads,
-    spinUs: options.spinUs ?? (outnumber ? 0 : 50),
-    gather: options.gather ?? { type: outnumber ? 'layer' : 'lockstep' },
-  };
+  const attentionPool = attentionWorkers * attentionThreads;
+  const expertPool = expertProcesses * expertThreads;
+  const outnumber = attentionPool + expertPool > cores;
+  const gather = options.gather ?? { type: outnumber ? 'layer' : 'lockstep' };
+  // Threads of a pool that leaves cores idle are better placed by the system.
+  const sharesCores = gather.type === 'layer' && Math.min(attentionPool, expertPool) >= cores;
+  const spinUs = options.spinUs ?? (sharesCores ? 100 : outnumber ? 0 : 50);
+  return { attentionThreads, expertThreads, spinUs, sharesCores, gather };
 }
 
 function resolveMemory(

@@ -1,6 +1,7 @@
 import {
   systemClock,
   type Backend,
+  type BackendOptions,
   type ModelSizes,
   type Region,
   type TransportOptions,
@@ -15,6 +16,17 @@ export interface WorkerContext {
   readonly start: WorkerStart;
   readonly control: ThreadControl;
   readonly inbox: ThreadInbox;
+}
+
+/** The backend's options for this worker. */
+export function backendOptions({ start: { config, role, rank } }: WorkerContext): BackendOptions {
+  const threads = role === 'attention' ? config.attentionThreads : config.expertThreads;
+  const cores = Array.from({ length: threads }, (_, thread) => rank * threads + thread);
+  return {
+    threads,
+    ...(config.sharesCores ? { cores } : {}),
+    ...(config.isa === undefined ? {} : { isa: config.isa }),
+  };
 }
 
 /** The transport's options for this worker: the same on every worker but for what is passed in. */
@@ -36,6 +48,7 @@ export function transportOptions(
     slotCount: config.microBatches,
     peerTimeoutMs: config.peerTimeoutMs,
     spinUs: config.spinUs,
+    spinYields: config.sharesCores,
     gather: config.gather,
     clock: systemClock,
     stopReason: control.stopReason,

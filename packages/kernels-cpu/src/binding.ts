@@ -10,7 +10,8 @@ export interface NativeAddon {
   readonly profiledOps: readonly string[];
   /** Maps files and copies them into fresh memory, the bound of loading; for benchmarks. Returns the bytes. */
   copyFiles(backend: NativeBackend, paths: readonly string[]): number;
-  readonly Backend: new (threads: number, isa: string) => NativeBackend;
+  /** `cores`: [threads], see BackendOptions. */
+  readonly Backend: new (threads: number, isa: string, cores?: Int32Array) => NativeBackend;
   readonly AttentionStage: new (
     backend: NativeBackend,
     program: NativeAttentionProgram,

@@ -53,7 +53,7 @@ class CpuBackend implements Backend {
   #native: NativeBackend | undefined;
 
   constructor(addon: NativeAddon, options: BackendOptions = {}) {
-    const { threads = availableParallelism(), isa = '' } = options;
+    const { threads = availableParallelism(), isa = '', cores } = options;
     if (!Number.isInteger(threads) || threads < 1 || threads > threadsMax) {
       throw new BackendError('ERR_BACKEND_UNAVAILABLE', {
         message: `Cannot compute on ${threads} threads. Ask for 1 to ${threadsMax}.`,
@@ -62,7 +62,7 @@ class CpuBackend implements Backend {
     }
     this.#addon = addon;
     try {
-      this.#native = new addon.Backend(threads, isa);
+      this.#native = new addon.Backend(threads, isa, cores && Int32Array.from(cores));
     } catch (error) {
       throw fromNative(error);
     }

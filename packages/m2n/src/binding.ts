@@ -15,6 +15,7 @@ export interface Binding {
     seen: number,
     spinUs: number,
     timeoutUs: number,
+    spinYields: boolean,
   ): void;
   wake(words: Int32Array, countIndex: number): void;
   currentThread(): ThreadIdentity;

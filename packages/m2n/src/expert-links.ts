@@ -36,9 +36,9 @@ export class ExpertLinks {
 
   constructor(private readonly options: ExpertLinksOptions) {
     const { name, memory, words, pairs, transport } = options;
-    const { spinUs, clock, stopReason, peerTimeoutMs } = transport;
+    const { spinUs, spinYields = false, clock, stopReason, peerTimeoutMs } = transport;
     this.writers = pairs.map((pair) => new FrameWriter(words, pair));
-    this.wait = new PeerWait({ name, memory, words, spinUs, clock, stopReason });
+    this.wait = new PeerWait({ name, memory, words, spinUs, spinYields, clock, stopReason });
     this.timeoutUs = peerTimeoutMs * 1000;
     this.unread = new Uint8Array(pairs.length);
   }

@@ -170,7 +170,6 @@ function rowListOf(rank: ExpertRank, options: TransportOptions, shape: PortShape
     localExperts: localExpertTable(options.placement, rank),
     localExpertCount,
     topK,
-    rowsMax:
-      attentionWorkerCount * slotCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
+    rowsMax: attentionWorkerCount * slotCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
   });
 }

@@ -42,8 +42,8 @@ export class FrameInbox {
 
   constructor(private readonly options: FrameInboxOptions) {
     const { name, memory, words, transport } = options;
-    const { clock, spinUs, stopReason, peerTimeoutMs } = transport;
-    this.wait = new PeerWait({ name, memory, words, clock, spinUs, stopReason });
+    const { clock, spinUs, spinYields = false, stopReason, peerTimeoutMs } = transport;
+    this.wait = new PeerWait({ name, memory, words, clock, spinUs, spinYields, stopReason });
     this.timeoutUs = peerTimeoutMs * 1000;
     this.open = new Uint8Array(options.senders.length).fill(1);
   }

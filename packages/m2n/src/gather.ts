@@ -1,5 +1,12 @@
 import type { GatherPolicy } from '@megascale/core';
-import { compareLayers, comparePositions, copyPosition, createFrame, type Frame, type Position } from './frame.js';
+import {
+  compareLayers,
+  comparePositions,
+  copyPosition,
+  createFrame,
+  type Frame,
+  type Position,
+} from './frame.js';
 
 /** A frame with rows that waits to be served. */
 export interface HeldFrame extends Frame {

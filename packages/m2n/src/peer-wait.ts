@@ -15,6 +15,7 @@ export interface PeerWaitOptions {
   /** Own segment, whose doorbell peers ring. */
   readonly words: Int32Array;
   readonly spinUs: number;
+  readonly spinYields: boolean;
   readonly clock: Clock;
   readonly stopReason: () => string | undefined;
 }
@@ -28,9 +29,11 @@ export class PeerWait {
   private beganUs = 0;
   private askedUs = 0;
   private lifeCheckedUs = 0;
-  private readonly ringWait: DoorbellWait = { seen: 0, spinUs: 0, timeoutUs: 0 };
+  private readonly ringWait: DoorbellWait;
 
-  constructor(private readonly options: PeerWaitOptions) {}
+  constructor(private readonly options: PeerWaitOptions) {
+    this.ringWait = { seen: 0, spinUs: 0, timeoutUs: 0, spinYields: options.spinYields };
+  }
 
   begin(): void {
     this.beganUs = this.options.clock.nowUs();
@@ -57,10 +60,10 @@ export class PeerWait {
    * @throws TransportError 'ERR_PEER_CLOSED' once `stopReason` gives one.
    */
   sleep(seen: number, untilUs: number): void {
-    const { memory, words, spinUs, clock, stopReason, name } = this.options;
+    const { memory, words, clock, stopReason, name } = this.options;
     const nowUs = clock.nowUs();
     this.ringWait.seen = seen;
-    this.ringWait.spinUs = Math.max(0, spinUs - (nowUs - this.beganUs));
+    this.ringWait.spinUs = this.spinLeftUs(nowUs);
     this.ringWait.timeoutUs = Math.ceil(Math.min(sliceUs, Math.max(0, untilUs - nowUs)));
     memory.waitForRing(words, this.ringWait);
     const wokenUs = clock.nowUs();
@@ -68,6 +71,14 @@ export class PeerWait {
     this.askedUs = wokenUs;
     const reason = stopReason();
     if (reason !== undefined) throw stopped(name, reason);
+  }
+
+  /** A spin that yields ends by the time that it took itself, which only the system knows, or with the first slice. */
+  private spinLeftUs(nowUs: number): number {
+    const { spinUs, spinYields } = this.options;
+    const waitedUs = nowUs - this.beganUs;
+    if (spinYields) return waitedUs < sliceUs ? spinUs : 0;
+    return Math.max(0, spinUs - waitedUs);
   }
 
   /** True when it is time to ask the system whether the peers are alive; starts the time anew. */

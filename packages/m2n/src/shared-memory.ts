@@ -24,6 +24,8 @@ export interface DoorbellWait {
   /** The doorbell's count before the caller last looked at its work. */
   seen: number;
   spinUs: number;
+  /** The spin lets other threads have the core, and only its own time counts. */
+  spinYields: boolean;
   /** Spinning included. */
   timeoutUs: number;
 }

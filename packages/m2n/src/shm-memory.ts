@@ -31,8 +31,9 @@ export const shmMemory: SharedMemory = {
     return { buffer, isAlive: () => native.isAlive(processId, threadId, startTicks) };
   },
 
-  waitForRing(words, { seen, spinUs, timeoutUs }) {
-    binding().waitForRing(words, doorbellCount, doorbellParked, seen, spinUs, timeoutUs);
+  waitForRing(words, { seen, spinUs, timeoutUs, spinYields }) {
+    const { waitForRing } = binding();
+    waitForRing(words, doorbellCount, doorbellParked, seen, spinUs, timeoutUs, spinYields);
   },
 
   wake(words) {

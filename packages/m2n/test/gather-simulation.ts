@@ -1,6 +1,12 @@
 import type { MicroBatchIndex } from '@megascale/core';
 import { SeededRandom } from '@megascale/core/testing';
-import { compareLayers, comparePositions, createFrame, type Frame, type Position } from '../src/frame.js';
+import {
+  compareLayers,
+  comparePositions,
+  createFrame,
+  type Frame,
+  type Position,
+} from '../src/frame.js';
 import { Gather, type HeldFrame } from '../src/gather.js';
 import { StepCursor } from '../src/step-cursor.js';
 

@@ -63,8 +63,13 @@ describe.runIf(process.platform === 'linux')('shm memory', () => {
     const words = new Int32Array(shmMemory.create(byteLength).buffer);
     words[segmentWord.doorbellCount] = 1;
     const beganUs = systemClock.nowUs();
-    shmMemory.waitForRing(words, { seen: 0, spinUs: 0, timeoutUs: 60_000_000 });
-    shmMemory.waitForRing(words, { seen: 0, spinUs: 100, timeoutUs: 60_000_000 });
+    shmMemory.waitForRing(words, { seen: 0, spinUs: 0, timeoutUs: 60_000_000, spinYields: false });
+    shmMemory.waitForRing(words, {
+      seen: 0,
+      spinUs: 100,
+      timeoutUs: 60_000_000,
+      spinYields: false,
+    });
     expect(systemClock.nowUs() - beganUs).toBeLessThan(50_000_000);
     expect(words[segmentWord.doorbellParked]).toBe(0);
   });
@@ -72,9 +77,14 @@ describe.runIf(process.platform === 'linux')('shm memory', () => {
   it('sleeps no longer than it is told', () => {
     const words = new Int32Array(shmMemory.create(byteLength).buffer);
     const beganUs = systemClock.nowUs();
-    shmMemory.waitForRing(words, { seen: 0, spinUs: 0, timeoutUs: 20_000 });
-    shmMemory.waitForRing(words, { seen: 0, spinUs: 60_000_000, timeoutUs: 20_000 });
-    shmMemory.waitForRing(words, { seen: 0, spinUs: 0, timeoutUs: 0 });
+    shmMemory.waitForRing(words, { seen: 0, spinUs: 0, timeoutUs: 20_000, spinYields: false });
+    shmMemory.waitForRing(words, {
+      seen: 0,
+      spinUs: 60_000_000,
+      timeoutUs: 20_000,
+      spinYields: false,
+    });
+    shmMemory.waitForRing(words, { seen: 0, spinUs: 0, timeoutUs: 0, spinYields: false });
     expect(systemClock.nowUs() - beganUs).toBeLessThan(50_000_000);
     expect(words[segmentWord.doorbellParked]).toBe(0);
   });

@@ -1,4 +1,5 @@
 import { BackendError } from '../errors.js';
+import { greatestLogit } from './greatest-logit.js';
 import { kthLargest } from './kth-largest.js';
 import { Likeliest } from './likeliest.js';
 import { positionRandom } from './position-random.js';
@@ -79,17 +80,7 @@ export class Sampler {
         details: { expected: this.#vocabSize, found: logits.length },
       });
     }
-    let best = 0;
-    let max = -Infinity;
-    for (let id = 0; id < logits.length; id++) {
-      const logit = logits[id] ?? 0;
-      if (!Number.isFinite(logit)) throw brokenLogit(id, logit);
-      if (logit > max) {
-        max = logit;
-        best = id;
-      }
-    }
-    return best;
+    return greatestLogit(logits);
   }
 
   #draw(logits: Float32Array, best: number, sampling: ResolvedSampling, position: number): number {
@@ -185,11 +176,4 @@ function countAbove(logits: Float32Array, border: number): number {
   let count = 0;
   for (let id = 0; id < logits.length; id++) if ((logits[id] ?? 0) > border) count++;
   return count;
-}
-
-function brokenLogit(tokenId: number, logit: number): BackendError {
-  return new BackendError('ERR_DEVICE', {
-    message: `The logit of token ${tokenId} is ${logit}: the backend computed something that is not a number. Check the checkpoint, then run the same prompt on the reference backend.`,
-    details: { tokenId, logit: String(logit) },
-  });
 }

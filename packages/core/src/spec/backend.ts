@@ -29,6 +29,11 @@ export type BackendProbe =
 export interface BackendOptions {
   /** Compute threads, the calling one included. Default: the cores this process may use. */
   readonly threads?: number;
+  /**
+   * [threads] binds compute thread i, the calling one included, to this core: an index into those the process may use. Its waits then let
+   * other threads have the core. For workers that take turns on the same cores; a backend that has no threads of its own ignores it.
+   */
+  readonly cores?: readonly number[];
   /** Forces one of `BackendProbe.variants`. Default: the best. */
   readonly isa?: string;
 }

@@ -37,6 +37,8 @@ export interface TransportOptions {
   readonly peerTimeoutMs: number;
   /** How long a wait spins before it parks. 0 on machines with fewer cores than workers. */
   readonly spinUs: number;
+  /** A spin lets other threads have the core, and only its own time counts. For workers that take turns on the same cores. */
+  readonly spinYields?: boolean;
   readonly gather: GatherPolicy;
   readonly rendezvous: Rendezvous;
   readonly clock: Clock;

@@ -48,6 +48,33 @@ export function rowTests(test: TransportTest, run: RunTeam): void {
     }
   });
 
+  test('the layer gather brings the same rows, also to waits that spin and yield', async () => {
+    for (const spinUs of [0, 100]) {
+      const options = optionsFor(3, 2, {
+        slotCount: 3,
+        gather: { type: 'layer' },
+        spinUs,
+        spinYields: true,
+      });
+      const steps = { type: 'random-steps', count: 60, parkChance: 0.2, pauseMsMax: 1 } as const;
+      const report = await run({ options, attention: repeat(3, [steps]), expert: serving(2) });
+      expectWell(report, `spinning ${spinUs} µs`);
+    }
+  });
+
+  test('the layer gather serves all micro-batches of a layer at once', async () => {
+    const step = { type: 'step', tokens: [3, 4, 1], experts: [0, 1] } as const;
+    const options = optionsFor(1, 1, { slotCount: 3, gather: { type: 'layer' } });
+    const steps = 20;
+    const report = await run({
+      options,
+      attention: [Array<typeof step>(steps).fill(step)],
+      expert: serving(1),
+    });
+    expectWell(report);
+    expect(report.expert[0]?.inputs).toBe(steps * options.layerCount);
+  });
+
   test('replicas get no rows, and the first of a placement gets them all', async () => {
     const both = [0, 1].map(expertRank);
     const placement = [both, both, both.toReversed(), both.toReversed(), both, both];

@@ -25,7 +25,17 @@ BackendHandle::BackendHandle(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<BackendHandle>(info) {
   Guarded(info.Env(), [&] {
     kernels_ = SelectKernels(info[1].As<Napi::String>());
-    pool_ = std::make_shared<ThreadPool>(info[0].As<Napi::Number>().Int32Value());
+    const int threads = info[0].As<Napi::Number>().Int32Value();
+    std::vector<int> cores;
+    if (!info[2].IsUndefined()) {
+      const Int32View given = ReadInt32s(info[2], "cores");
+      if (given.size != static_cast<std::size_t>(threads)) {
+        throw ShapeFailure("cores has " + std::to_string(given.size) + " entries, expected " +
+                           std::to_string(threads) + ": one for each thread.");
+      }
+      cores.assign(given.data, given.data + given.size);
+    }
+    pool_ = std::make_shared<ThreadPool>(threads, std::move(cores));
   });
   info.This().As<Napi::Object>().TypeTag(&kBackendTag);
 }

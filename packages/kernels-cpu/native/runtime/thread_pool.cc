@@ -1,7 +1,11 @@
 #include "runtime/thread_pool.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
+
+#include "runtime/thread_binding.hpp"
 
 #if defined(__linux__) || defined(__APPLE__)
 #include <pthread.h>
@@ -12,17 +16,33 @@ namespace {
 
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kPausesPerClockRead = 32;
+// Of a turn that takes longer than this, others had the rest.
+constexpr std::chrono::microseconds kOwnTurn{5};
+constexpr std::chrono::microseconds kOwnSpin{100};
 
-// Returns once word != value: spins first, parks after.
-void AwaitChange(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
+// True once word != value, false after some time.
+bool SpinForChange(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
   const auto start = std::chrono::steady_clock::now();
   do {
     for (int i = 0; i < kPausesPerClockRead; ++i) {
-      if (word.load(std::memory_order_acquire) != value) return;
+      if (word.load(std::memory_order_acquire) != value) return true;
       Pause();
     }
   } while (std::chrono::steady_clock::now() - start < kSpin);
-  word.wait(value, std::memory_order_acquire);
+  return false;
+}
+
+// The same, but other threads may have the core; only the time this one takes itself is counted.
+bool YieldForChange(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
+  std::chrono::nanoseconds own{0};
+  for (auto turn = std::chrono::steady_clock::now(); own < kOwnSpin;) {
+    if (word.load(std::memory_order_acquire) != value) return true;
+    std::this_thread::yield();
+    const auto now = std::chrono::steady_clock::now();
+    own += std::min<std::chrono::nanoseconds>(now - turn, kOwnTurn);
+    turn = now;
+  }
+  return false;
 }
 
 void NameThread(int thread) {
@@ -37,7 +57,8 @@ void NameThread(int thread) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, std::vector<int> cores) : cores_(std::move(cores)) {
+  if (!cores_.empty()) BindThread(cores_[0]);
   workers_.reserve(static_cast<std::size_t>(threads > 1 ? threads - 1 : 0));
   for (int thread = 1; thread < threads; ++thread) {
     workers_.emplace_back([this, thread] { Work(thread); });
@@ -49,6 +70,12 @@ ThreadPool::~ThreadPool() {
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+}
+
+// Returns once word != value: spins first, parks after.
+void ThreadPool::AwaitChange(const std::atomic<std::uint32_t>& word, std::uint32_t value) const {
+  const bool changed = cores_.empty() ? SpinForChange(word, value) : YieldForChange(word, value);
+  if (!changed) word.wait(value, std::memory_order_acquire);
 }
 
 void ThreadPool::Fork(Entry entry, const void* context) {
@@ -69,6 +96,7 @@ void ThreadPool::Fork(Entry entry, const void* context) {
 
 void ThreadPool::Work(int thread) {
   NameThread(thread);
+  if (!cores_.empty()) BindThread(cores_[static_cast<std::size_t>(thread)]);
   // Workers start at generation 0 and the pool may already be further, so the first wait compares
   // with 0.
   for (std::uint32_t seen = 0;;) {

@@ -20,9 +20,14 @@ static inline void Pause() {
 // A fixed team of threads for fork and join; the caller is thread 0. Between jobs a worker spins
 // for some tens of microseconds, then parks in the kernel, where it costs nothing. One job at a
 // time, from one calling thread. Jobs must not throw.
+//
+// A bound pool takes turns with the pools of other processes on the same cores: thread i stays on
+// core cores[i], the caller included, and a wait gives way to whoever else has work there. Without
+// that, each handover between pools would put a core to sleep and wake it again.
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);
+  // `cores`: [threads] or empty; see BindThread.
+  explicit ThreadPool(int threads, std::vector<int> cores = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -63,7 +68,9 @@ class ThreadPool {
 
   void Fork(Entry entry, const void* context);
   void Work(int thread);
+  void AwaitChange(const std::atomic<std::uint32_t>& word, std::uint32_t value) const;
 
+  const std::vector<int> cores_;
   std::vector<std::thread> workers_;
   Entry entry_ = nullptr;
   const void* context_ = nullptr;

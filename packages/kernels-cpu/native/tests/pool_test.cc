@@ -51,6 +51,24 @@ const Test parked{"threads that went to sleep come back", [](Random&) {
                     }
                   }};
 
+const Test bound{"bound pools that share cores run every job, and wake up after a pause",
+                 [](Random&) {
+                   const std::vector<int> cores{0, 1, 1};
+                   // The caller of a bound pool is bound too: not the thread that runs the tests.
+                   std::thread caller([&] {
+                     ThreadPool pool(3, cores);
+                     ThreadPool other(3, cores);
+                     for (int job = 0; job < 300; ++job) {
+                       RequireEachThreadOnce(pool);
+                       RequireEachThreadOnce(other);
+                       if (job % 100 == 0) {
+                         std::this_thread::sleep_for(std::chrono::milliseconds(2));
+                       }
+                     }
+                   });
+                   caller.join();
+                 }};
+
 const Test uneven{"the join waits for the slowest thread", [](Random&) {
                     ThreadPool pool(4);
                     for (int slow = 0; slow < 4; ++slow) {

@@ -83,11 +83,12 @@ void CloseDescriptor(const Napi::CallbackInfo& info) {
   CloseSegmentDescriptor(static_cast<int>(IntegerAt(info, 0, "fd")));
 }
 
-// waitForRing(words, countIndex, parkedIndex, seen, spinUs, timeoutUs)
+// waitForRing(words, countIndex, parkedIndex, seen, spinUs, timeoutUs, spinYields)
 void Wait(const Napi::CallbackInfo& info) {
   WaitForRing(WordAt(info, 1, "countIndex"), WordAt(info, 2, "parkedIndex"),
               DoorbellWait{.seen = static_cast<std::int32_t>(IntegerAt(info, 3, "seen")),
                            .spin_microseconds = IntegerAt(info, 4, "spinUs"),
+                           .spin_yields = info[6].ToBoolean(),
                            .timeout_microseconds = IntegerAt(info, 5, "timeoutUs")});
 }
 

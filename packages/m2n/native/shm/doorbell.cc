@@ -3,6 +3,7 @@
 #include "shm/doorbell.hpp"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,6 +40,23 @@ bool SpinForRing(std::atomic_ref<std::int32_t> count, std::int32_t seen,
   }
 }
 
+// Of a turn that takes longer than this, others had the rest.
+constexpr std::chrono::microseconds kOwnTurn{5};
+
+bool YieldForRing(std::atomic_ref<std::int32_t> count, std::int32_t seen, const DoorbellWait& wait,
+                  SteadyClock::time_point end) {
+  const std::chrono::nanoseconds spin = std::chrono::microseconds(wait.spin_microseconds);
+  std::chrono::nanoseconds own{0};
+  for (auto turn = SteadyClock::now();;) {
+    if (count.load(std::memory_order_acquire) != seen) return true;
+    sched_yield();
+    const auto now = SteadyClock::now();
+    own += std::min<std::chrono::nanoseconds>(now - turn, kOwnTurn);
+    if (own >= spin || now >= end) return count.load(std::memory_order_acquire) != seen;
+    turn = now;
+  }
+}
+
 }  // namespace
 
 void WaitForRing(std::int32_t* count, std::int32_t* parked, const DoorbellWait& wait) {
@@ -46,7 +64,11 @@ void WaitForRing(std::int32_t* count, std::int32_t* parked, const DoorbellWait& 
   const auto timeout = std::chrono::microseconds(wait.timeout_microseconds);
   const auto spin = std::min(std::chrono::microseconds(wait.spin_microseconds), timeout);
   std::atomic_ref<std::int32_t> count_word(*count);
-  if (spin.count() > 0 && SpinForRing(count_word, wait.seen, start + spin)) return;
+  if (spin.count() > 0) {
+    const bool rang = wait.spin_yields ? YieldForRing(count_word, wait.seen, wait, start + timeout)
+                                       : SpinForRing(count_word, wait.seen, start + spin);
+    if (rang) return;
+  }
 
   std::atomic_ref<std::int32_t> parked_word(*parked);
   parked_word.store(1, std::memory_order_seq_cst);

@@ -12,6 +12,8 @@ namespace megascale::m2n {
 struct DoorbellWait {
   std::int32_t seen;  // Value of `count` before the caller last looked at its work.
   std::int64_t spin_microseconds;
+  // A spin lets other threads have the core, and only this thread's own time counts.
+  bool spin_yields;
   std::int64_t timeout_microseconds;  // Spinning included.
 };
 
