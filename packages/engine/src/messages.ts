@@ -46,7 +46,7 @@ const engineConfig = z.object({
   waitingMax: index,
   peerTimeoutMs: index,
   spinUs: index,
-  sharesCores: z.boolean(),
+  bindThreads: z.boolean(),
   gather: gatherPolicy,
 });
 

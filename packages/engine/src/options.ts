@@ -31,6 +31,8 @@ export const llmOptionsSchema = z
      * gather than 'layer' they do not, and the cores are divided by all workers. At least 1.
      */
     threads: count.max(1024).optional(),
+    /** Binds each compute thread to a core. Default: where the threads of each pool fill the machine and the pools do not overlap. */
+    bindThreads: z.boolean().optional(),
     /** Kernel variant; default: the best this machine has. */
     isa: z.string().optional(),
     /** Tokens per KV page, a multiple of 16. */
@@ -88,8 +90,8 @@ export interface EngineConfig {
   readonly waitingMax: number;
   readonly peerTimeoutMs: number;
   readonly spinUs: number;
-  /** The pools take turns on the same cores: their threads are bound to them, and a wait gives way to the others there. */
-  readonly sharesCores: boolean;
+  /** Compute threads are bound to cores, and a wait gives way to the other threads there. */
+  readonly bindThreads: boolean;
   readonly gather: GatherPolicy;
 }
 
@@ -140,7 +142,7 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
 export function shareCores(
   { attentionWorkers, expertWorkers, ...options }: ParsedOptions,
   cores: number,
-): Pick<EngineConfig, 'attentionThreads' | 'expertThreads' | 'spinUs' | 'sharesCores' | 'gather'> {
+): Pick<EngineConfig, 'attentionThreads' | 'expertThreads' | 'spinUs' | 'bindThreads' | 'gather'> {
   const expertProcesses = options.colocated ? 0 : expertWorkers;
   const takeTurns = (options.gather?.type ?? 'layer') === 'layer';
   const threadsOf = (workers: number): number =>
@@ -153,9 +155,10 @@ export function shareCores(
   const outnumber = attentionPool + expertPool > cores;
   const gather = options.gather ?? { type: outnumber ? 'layer' : 'lockstep' };
   // Threads of a pool that leaves cores idle are better placed by the system.
-  const sharesCores = gather.type === 'layer' && Math.min(attentionPool, expertPool) >= cores;
-  const spinUs = options.spinUs ?? (sharesCores ? 100 : outnumber ? 0 : 50);
-  return { attentionThreads, expertThreads, spinUs, sharesCores, gather };
+  const fill = attentionPool >= cores && (options.colocated || expertPool >= cores);
+  const bindThreads = options.bindThreads ?? (takeTurns && fill);
+  const spinUs = options.spinUs ?? (bindThreads ? 100 : outnumber ? 0 : 50);
+  return { attentionThreads, expertThreads, spinUs, bindThreads, gather };
 }
 
 function resolveMemory(

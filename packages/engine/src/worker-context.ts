@@ -24,7 +24,7 @@ export function backendOptions({ start: { config, role, rank } }: WorkerContext)
   const cores = Array.from({ length: threads }, (_, thread) => rank * threads + thread);
   return {
     threads,
-    ...(config.sharesCores ? { cores } : {}),
+    ...(config.bindThreads ? { cores } : {}),
     ...(config.isa === undefined ? {} : { isa: config.isa }),
   };
 }
@@ -48,7 +48,7 @@ export function transportOptions(
     slotCount: config.microBatches,
     peerTimeoutMs: config.peerTimeoutMs,
     spinUs: config.spinUs,
-    spinYields: config.sharesCores,
+    spinYields: config.bindThreads,
     gather: config.gather,
     clock: systemClock,
     stopReason: control.stopReason,
