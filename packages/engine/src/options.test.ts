@@ -49,8 +49,8 @@ describe('resolveOptions', () => {
     [{ attentionWorkers: 2, expertWorkers: 4 }, 2, 1, 1, 'layer', true],
     // Bound threads would crowd the first cores.
     [{ threads: 3 }, 4, 3, 3, 'layer', false],
-    [{ colocated: true }, 8, 8, 8, 'lockstep', true],
-    [{ colocated: true, threads: 4 }, 8, 4, 4, 'lockstep', false],
+    [{ colocated: true }, 8, 8, 8, 'lockstep', false],
+    [{ colocated: true, bindThreads: true }, 8, 8, 8, 'lockstep', true],
     [{ bindThreads: false }, 8, 8, 8, 'layer', false],
   ] as const)(
     'shares the cores: %j on %i',

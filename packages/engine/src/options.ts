@@ -155,7 +155,7 @@ export function shareCores(
   const outnumber = attentionPool + expertPool > cores;
   const gather = options.gather ?? { type: outnumber ? 'layer' : 'lockstep' };
   // Threads of a pool that leaves cores idle are better placed by the system.
-  const fill = attentionPool >= cores && (options.colocated || expertPool >= cores);
+  const fill = Math.min(attentionPool, expertPool) >= cores;
   const bindThreads = options.bindThreads ?? (takeTurns && fill);
   const spinUs = options.spinUs ?? (bindThreads ? 100 : outnumber ? 0 : 50);
   return { attentionThreads, expertThreads, spinUs, bindThreads, gather };
