@@ -54,7 +54,7 @@ export const llmOptionsSchema = z
     waitingMax: count.default(1024),
     /** A peer that owes an answer and is silent for longer is lost. */
     peerTimeoutMs: count.default(10_000),
-    /** How long a wait for a peer spins before it parks. Default: 50, or 0 where workers outnumber cores. */
+    /** How long a wait for a peer spins before it parks. Default: 100 with bound threads, else 50, or 0 where threads outnumber cores. */
     spinUs: z.int().nonnegative().optional(),
     /** When an expert worker starts. Default: 'layer' where the workers' threads outnumber the cores, else 'lockstep'. */
     gather: gatherPolicy.optional(),

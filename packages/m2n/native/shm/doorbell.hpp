@@ -13,7 +13,7 @@ struct DoorbellWait {
   std::int32_t seen;  // Value of `count` before the caller last looked at its work.
   std::int64_t spin_microseconds;
   // A spin lets other threads have the core, and only this thread's own time counts.
-  bool spin_yields;
+  bool spin_yields = false;
   std::int64_t timeout_microseconds;  // Spinning included.
 };
 

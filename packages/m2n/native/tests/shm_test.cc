@@ -74,6 +74,12 @@ const Test times_out{"a wait without a ring ends at its timeout", [](Random&) {
                        WaitForRing(
                            &bell.count, &bell.parked,
                            {.seen = 0, .spin_microseconds = 10, .timeout_microseconds = 1000});
+                       // Spins to the end, and gives way to everyone meanwhile.
+                       WaitForRing(&bell.count, &bell.parked,
+                                   {.seen = 0,
+                                    .spin_microseconds = 60'000'000,
+                                    .spin_yields = true,
+                                    .timeout_microseconds = 1000});
                        Require(bell.Count() == 0 && bell.parked == 0, "the wait left a mark");
                      }};
 
