@@ -1,6 +1,7 @@
 // What a user's ESM program may rely on: every package imports, importing loads no native code, and a model answers,
 // the same colocated and on worker processes.
 import assert from 'node:assert/strict';
+import * as bench from '@megascale/bench';
 import * as core from '@megascale/core';
 import * as engine from '@megascale/engine';
 import * as kernelsCpu from '@megascale/kernels-cpu';
@@ -8,7 +9,7 @@ import * as m2n from '@megascale/m2n';
 import * as scheduler from '@megascale/scheduler';
 import * as server from '@megascale/server';
 
-const packages = { core, engine, kernelsCpu, m2n, scheduler, server };
+const packages = { bench, core, engine, kernelsCpu, m2n, scheduler, server };
 for (const [name, exported] of Object.entries(packages)) {
   assert.ok(Object.keys(exported).length > 0, `${name} exports nothing`);
 }

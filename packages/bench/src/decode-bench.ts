@@ -38,6 +38,7 @@ export async function benchDecode(request: BenchRequest): Promise<BenchReport> {
     ),
   };
   const bytesPerStep = spreadOver(rounds, ({ main }) => main.bytes / main.window.steps).median;
+  const flopsPerStep = spreadOver(rounds, ({ main }) => main.flops / main.window.steps).median;
   const document = {
     benchmark: 'decode',
     ...setting(request, run),
@@ -52,6 +53,7 @@ export async function benchDecode(request: BenchRequest): Promise<BenchReport> {
     instructionPeakGigaflopsPerSecond: spread.instructionPeakGigaflopsPerSecond.median,
     instruction: run.instruction,
     bytesPerStep,
+    flopsPerStep,
     spread,
   };
   const { info } = run.model.llm;

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import type { BenchRequest, BenchSuite, LoadBenchRequest } from '../src/bench-suite.js';
+import { finishedCli } from './cli-fixture.js';
+
+function recordingSuite() {
+  const requests: (BenchRequest | LoadBenchRequest)[] = [];
+  const report = { document: { figure: 1 }, text: 'a table\n', trace: { traceEvents: [] } };
+  const answer = (request: BenchRequest | LoadBenchRequest) => {
+    requests.push(request);
+    return Promise.resolve(report);
+  };
+  const suite: BenchSuite = { decode: answer, prefill: answer, load: answer };
+  return { requests, loadBench: () => Promise.resolve(suite) };
+}
+
+describe('bench', () => {
+  it('passes its flags on and prints a table or one JSON document', async () => {
+    const { requests, loadBench } = recordingSuite();
+    const words = ['bench', 'decode', 'm', '--batch', '4', '--threads', '2', '--colocated'];
+    expect(await finishedCli(words, { loadBench })).toMatchObject({ code: 0, stdout: 'a table\n' });
+    const json = await finishedCli([...words, '--json', '--profile'], { loadBench });
+    expect(json).toMatchObject({ code: 0, stdout: '{"figure":1}\n' });
+    expect(requests[0]).toMatchObject({
+      directory: 'm',
+      options: { colocated: true, threads: 2 },
+      batch: 4,
+      promptTokens: 16,
+      outputTokens: 32,
+      runs: 5,
+      profile: false,
+      boundBytes: 2 ** 31,
+    });
+    expect(requests[1]).toMatchObject({ profile: true });
+  });
+
+  it('compares with a colocated run of as many threads', async () => {
+    const { requests, loadBench } = recordingSuite();
+    const pools = ['--attention-workers', '2', '--expert-workers', '1', '--threads', '3'];
+    await finishedCli(['bench', 'prefill', 'm', ...pools, '--against-colocated'], { loadBench });
+    expect(requests[0]).toMatchObject({
+      against: { directory: 'm', options: { colocated: true, attentionWorkers: 1, threads: 9 } },
+    });
+    const twice = ['bench', 'decode', 'm', '--colocated', '--against-colocated'];
+    expect(await finishedCli(twice, { loadBench })).toMatchObject({ code: 2 });
+  });
+
+  it('compares with a second model on the same deployment', async () => {
+    const { requests, loadBench } = recordingSuite();
+    await finishedCli(['bench', 'decode', 'm', '--against', 'n', '--colocated'], { loadBench });
+    expect(requests[0]).toMatchObject({
+      against: { directory: 'n', options: { colocated: true } },
+    });
+  });
+
+  it('says which package is missing, and refuses what makes no sense', async () => {
+    const missing = await finishedCli(['bench', 'load', 'm']);
+    expect(missing).toMatchObject({ code: 1 });
+    expect(missing.stderr).toContain('npm install @megascale/bench');
+    const { loadBench } = recordingSuite();
+    for (const words of [
+      ['decode', 'm', '--batch', '0'],
+      ['decode', 'm', '--output-tokens', '3'],
+      ['prefill', 'm', '--trace', '/nowhere/at/all.json'],
+      ['prefill'],
+    ]) {
+      expect(await finishedCli(['bench', ...words], { loadBench })).toMatchObject({ code: 2 });
+    }
+  });
+});
