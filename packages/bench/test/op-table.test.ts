@@ -28,9 +28,11 @@ describe('opTable', () => {
   it('gives each op its larger share, of the bandwidth or of the peak', () => {
     // 300 bytes in 40 µs are 7.5 MB/s; 1000 FLOPs in 20 µs are 50 MFLOP/s.
     expect(row('linear')).toMatchObject({ calls: 1, bytes: 300, flops: 100, timeUs: 40 });
-    expect(row('linear')).toMatchObject({ shareOfBound: 0.75, boundBy: 'bandwidth' });
+    expect(row('linear')?.boundBy).toBe('bandwidth');
+    expect(row('linear')?.shareOfBound).toBeCloseTo(0.75);
     expect(row('lmHead')).toMatchObject({ calls: 0.5, timeUs: 20, flops: 1000 });
-    expect(row('lmHead')).toMatchObject({ shareOfBound: 0.5, boundBy: 'peak' });
+    expect(row('lmHead')?.boundBy).toBe('peak');
+    expect(row('lmHead')?.shareOfBound).toBeCloseTo(0.5);
   });
 
   it('names what is no op', () => {
