@@ -106,12 +106,19 @@ void SiluMultiply(const ElementwiseParams& e) {
   }
 }
 
+// The experts' weights have driven residual and answers out of the near caches, and a row is too
+// short for the hardware to see a stream: so the next row is fetched beside this one.
 template <class V>
 void Combine(const CombineParams& c) {
+  const std::size_t answers_width = c.top_k * c.width;
   for (std::size_t row = 0; row < c.rows; ++row) {
     float* residual = c.residual + row * c.width;
-    const bf16* answers = c.answers + row * c.top_k * c.width;
+    const bf16* answers = c.answers + row * answers_width;
     for (std::size_t i = 0; i < c.width; i += 16) {
+      V::Prefetch(residual + c.width + i);
+      for (std::size_t k = 0; k < c.top_k; ++k) {
+        V::Prefetch(answers + answers_width + k * c.width + i);
+      }
       const std::size_t count = LanesLeft(i, c.width);
       typename V::F sum = V::Zero();
       for (std::size_t k = 0; k < c.top_k; ++k) {
