@@ -35,6 +35,7 @@ const { values: flags } = parseArgs({
 
 const variants = [
   { name: 'bf16' },
+  { name: 'bf16, int8 keys and values', kvDType: 'int8' },
   { name: 'int8', options: { format: 'int8' } },
   { name: 'int8, groups of 64', options: { format: 'int8', groupSize: 64 } },
   { name: 'int4, groups of 32', options: { format: 'int4' } },
@@ -70,13 +71,13 @@ function readDocuments() {
   return lines.slice(0, count).map((line) => tokenizer.encode(`${line}${endOfEntry}`));
 }
 
-async function openVariant(backend, { name, options }, dir) {
+async function openVariant(backend, { name, options, kvDType = 'bf16' }, dir) {
   const size = options === undefined ? {} : await quantiseCheckpoint(modelDir, dir, options);
   const { config, weights } = openCheckpoint(options === undefined ? modelDir : dir);
   const model = buildModelGraph(config);
   const kvPageCount = tokensMax / kvPageSize;
   const sizes = { kvPageCount, kvPageSize, microBatchCount: 1, tokensPerMicroBatchMax: tokensMax };
-  const colocated = await openColocated({ backend, model, weights, ...sizes });
+  const colocated = await openColocated({ backend, model, weights, kvDType, ...sizes });
   const { bytesAfter, relativeError = 0 } = size;
   return { name, colocated, bytes: bytesAfter ?? bytesOf(weights), relativeError };
 }
