@@ -77,9 +77,8 @@ describe('bench decode', () => {
   it('counts the bytes and FLOPs of the cost model, colocated and in two pools', async () => {
     const batch = 3;
     const promptTokens = 5;
-    const outputTokens = 8;
     const graph = buildModelGraph(openCheckpoint(model).config);
-    // Decode step j reads positions 0 … promptTokens + j − 1; the first of 7 only starts the clock.
+    // Decode step j sees promptTokens + j keys; 8 output tokens are 7 steps, and the first only starts the clock.
     const costs = [2, 3, 4, 5, 6, 7].map((step) =>
       costOfModel(
         graph,
