@@ -24,10 +24,14 @@ export function addDeploymentFlags(command: Command): Command {
   return command
     .option('--attention-workers <M>', 'attention workers (default: 1)', count)
     .option('--expert-workers <N>', 'expert workers (default: 1)', count)
-    .option('--micro-batches <m>', 'micro-batches in flight (default: 2)', count)
+    .option('--micro-batches <m>', 'micro-batches in flight (default: 2, colocated 1)', count)
     .option('--transport <name>', 'what carries rows between the pools (default: shm)')
     .option('--backend <name>', 'what computes: cpu, reference (default: cpu)')
-    .option('--threads <count>', 'compute threads per worker (default: cores / workers)', count)
+    .option(
+      '--threads <count>',
+      'compute threads per worker (default: cores / workers of the pool)',
+      count,
+    )
     .option('--isa <name>', 'force one kernel variant, see doctor (default: the best)')
     .option('--colocated', 'both halves of each layer in one worker, no transport')
     .option('--kv-pages <count>', 'KV pages per attention worker (default: 1 GiB of them)', count)
