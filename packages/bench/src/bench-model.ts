@@ -38,8 +38,7 @@ export function totalThreads({ options }: { readonly options: LlmOptions }): num
   const { attentionWorkers = 1, expertWorkers = 1, colocated = false } = options;
   const workers = attentionWorkers + (colocated ? 0 : expertWorkers);
   const cores = availableParallelism();
-  const threads = options.threads ?? Math.max(1, Math.floor(cores / workers));
-  return Math.min(cores, threads * workers);
+  return options.threads === undefined ? cores : Math.min(cores, options.threads * workers);
 }
 
 /** A loaded model, and how to run one batch on it. */

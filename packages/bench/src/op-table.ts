@@ -130,18 +130,16 @@ type Spent = Pick<StepRecord, 'computeUs' | 'waitUs' | 'dispatchUs' | 'samplingU
   readonly drivingUs: number;
 };
 
-/** Differences of a worker's running sums between the steps that end at the window's ends. */
+/** Of the steps that end within the window. */
 function spentBetween(steps: readonly StepRecord[], window: ProfiledTime): Spent {
   const inside = steps.filter(({ endUs }) => endUs > window.startUs && endUs <= window.endUs);
-  const last = inside.at(-1);
-  const before = steps.findLast(({ endUs }) => endUs <= window.startUs);
-  const since = (key: 'computeUs' | 'waitUs' | 'dispatchUs' | 'samplingUs'): number =>
-    (last?.[key] ?? 0) - (before?.[key] ?? steps[0]?.[key] ?? 0);
-  const computeUs = since('computeUs');
-  const waitUs = since('waitUs');
-  const dispatchUs = since('dispatchUs');
-  const samplingUs = since('samplingUs');
-  const totalUs = inside.reduce((sum, { startUs, endUs }) => sum + endUs - startUs, 0);
+  const of = (pick: (step: StepRecord) => number): number =>
+    inside.reduce((sum, step) => sum + pick(step), 0);
+  const computeUs = of((step) => step.computeUs);
+  const waitUs = of((step) => step.waitUs);
+  const dispatchUs = of((step) => step.dispatchUs);
+  const samplingUs = of((step) => step.samplingUs);
+  const totalUs = of(({ startUs, endUs }) => endUs - startUs);
   const drivingUs = totalUs - computeUs - waitUs - dispatchUs - samplingUs;
   return { computeUs, waitUs, dispatchUs, samplingUs, drivingUs };
 }

@@ -7,8 +7,8 @@ const window = { startUs: 100, endUs: 300, steps: 2 };
 const attention = worker('attention', {
   steps: [
     step({ startUs: 0, endUs: 100, computeUs: 50 }),
-    step({ startUs: 105, endUs: 200, computeUs: 120, waitUs: 10, dispatchUs: 3, samplingUs: 2 }),
-    step({ startUs: 210, endUs: 300, computeUs: 180, waitUs: 30, dispatchUs: 5, samplingUs: 4 }),
+    step({ startUs: 105, endUs: 200, computeUs: 70, waitUs: 10, dispatchUs: 3, samplingUs: 2 }),
+    step({ startUs: 210, endUs: 300, computeUs: 60, waitUs: 20, dispatchUs: 2, samplingUs: 2 }),
   ],
   records: [
     record({ startUs: 110, endUs: 150, weightBytes: 300, flops: 100 }),

@@ -160,7 +160,7 @@ export interface StepRecord {
   readonly outputTokens: number;
   /** Tokens computed: equal to `outputTokens` when every sequence decodes. */
   readonly tokens: number;
-  /** As in `StepTime`, summed since the worker's start. */
+  /** As in `StepTime`, of this step. */
   readonly computeUs: number;
   readonly waitUs: number;
   readonly dispatchUs: number;

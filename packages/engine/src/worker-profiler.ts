@@ -1,7 +1,7 @@
 import type { StageProfiler } from '@megascale/core';
 import type { StepRecord } from './language-model.js';
 import type { CoordinatorMessage } from './messages.js';
-import type { StepClock } from './step-driver.js';
+import { emptyStepClock, type StepClock } from './step-driver.js';
 import type { ThreadInbox } from './thread-inbox.js';
 
 export interface ProfiledStage {
@@ -16,6 +16,8 @@ export class WorkerProfiler {
   readonly #inbox: ThreadInbox;
   #stepsMax = 0;
   #steps: StepRecord[] = [];
+  /** The sums after the step before. */
+  readonly #before = emptyStepClock();
 
   constructor(stages: readonly ProfiledStage[], inbox: ThreadInbox) {
     this.#stages = stages;
@@ -50,8 +52,16 @@ export class WorkerProfiler {
     step: Pick<StepRecord, 'startUs' | 'endUs' | 'outputTokens' | 'tokens'>,
     time: StepClock,
   ) {
-    if (this.#steps.length >= this.#stepsMax) return;
-    const { computeUs, waitUs, dispatchUs, samplingUs } = time;
-    this.#steps.push({ ...step, computeUs, waitUs, dispatchUs, samplingUs });
+    const before = this.#before;
+    if (this.#steps.length < this.#stepsMax) {
+      this.#steps.push({
+        ...step,
+        computeUs: time.computeUs - before.computeUs,
+        waitUs: time.waitUs - before.waitUs,
+        dispatchUs: time.dispatchUs - before.dispatchUs,
+        samplingUs: time.samplingUs - before.samplingUs,
+      });
+    }
+    Object.assign(before, time);
   }
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import type { BenchRequest, BenchSuite, LoadBenchRequest } from '../src/bench-suite.js';
 import { finishedCli } from './cli-fixture.js';
@@ -38,7 +39,14 @@ describe('bench', () => {
     const pools = ['--attention-workers', '2', '--expert-workers', '1', '--threads', '3'];
     await finishedCli(['bench', 'prefill', 'm', ...pools, '--against-colocated'], { loadBench });
     expect(requests[0]).toMatchObject({
-      against: { directory: 'm', options: { colocated: true, attentionWorkers: 1, threads: 9 } },
+      against: {
+        directory: 'm',
+        options: {
+          colocated: true,
+          attentionWorkers: 1,
+          threads: Math.min(availableParallelism(), 9),
+        },
+      },
     });
     const twice = ['bench', 'decode', 'm', '--colocated', '--against-colocated'];
     expect(await finishedCli(twice, { loadBench })).toMatchObject({ code: 2 });

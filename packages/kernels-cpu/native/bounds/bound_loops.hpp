@@ -16,7 +16,7 @@ struct BoundLoops {
   // ahead. `bytes` is a multiple of 64 · streams. Returns a value that depends on every byte.
   std::uint64_t (*read)(const std::uint8_t* data, std::size_t bytes, int streams);
   // `rounds` times the fastest multiply-add of this instruction set on registers alone, in as many
-  // independent chains as hide its latency.
+  // independent chains as hide its latency. `rounds` ≥ 1.
   void (*multiply_add)(std::size_t rounds);
   double flops_per_round;
   const char* instruction;

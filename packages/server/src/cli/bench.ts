@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { ConfigError } from '@megascale/core';
 import { Command } from 'commander';
 import type { BenchReport, BenchRequest, BenchTarget } from '../bench-suite.js';
@@ -187,7 +188,10 @@ function againstOf(directory: string, flags: RunFlags): BenchTarget | undefined 
   }
   const { attentionWorkers = 1, expertWorkers = 1, threads } = flags;
   const { backend, isa } = flags;
-  const all = threads === undefined ? undefined : threads * (attentionWorkers + expertWorkers);
+  const all =
+    threads === undefined
+      ? undefined
+      : Math.min(availableParallelism(), threads * (attentionWorkers + expertWorkers));
   return {
     directory,
     options: presentFields({ colocated: true, attentionWorkers: 1, threads: all, backend, isa }),
