@@ -61,7 +61,7 @@ export async function benchDecode(request: BenchRequest): Promise<BenchReport> {
     `decode ${info.name}: batch ${String(request.batch)}, ${String(request.promptTokens)} prompt and ${String(outputTokens)} output tokens, ${String(request.runs)} runs`,
     headline(info, run.threads),
     '',
-    `${''.padEnd(28)}${'median'.padStart(10)}        (min … max)`,
+    `${''.padEnd(28)}${'median'.padStart(10)}         (min … max)`,
     spreadLine('tokens per second', spread.tokensPerSecond, 1),
     spreadLine('TPOT p50', spread.tpotMs, 3, ' ms'),
     `${'TPOT p99, all runs'.padEnd(28)}${tpotMs.p99.toFixed(3).padStart(10)} ms`,

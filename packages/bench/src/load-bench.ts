@@ -56,7 +56,7 @@ export async function benchLoad(request: LoadBenchRequest): Promise<BenchReport>
   const lines = [
     `load ${directory}: ${(weightBytes / 1e9).toFixed(3)} GB of weights, ${String(threads)} threads in all, ${String(runs)} runs`,
     '',
-    `${''.padEnd(28)}${'median'.padStart(10)}        (min … max)`,
+    `${''.padEnd(28)}${'median'.padStart(10)}         (min … max)`,
     spreadLine('load', spread.loadSeconds, 3, ' s'),
     spreadLine('copy to fresh memory', spread.copySeconds, 3, ' s'),
     spreadLine('copy to touched memory', spread.copyTouchedSeconds, 3, ' s'),

@@ -52,7 +52,7 @@ export async function benchPrefill(request: BenchRequest): Promise<BenchReport> 
     `prefill ${info.name}: batch ${String(batch)}, ${String(promptTokens)} prompt tokens each, ${String(steps)} step${steps === 1 ? '' : 's'}, ${String(request.runs)} runs`,
     headline(info, run.threads),
     '',
-    `${''.padEnd(28)}${'median'.padStart(10)}        (min … max)`,
+    `${''.padEnd(28)}${'median'.padStart(10)}         (min … max)`,
     spreadLine('prompt tokens per second', spread.prefillTokensPerSecond, 1),
     spreadLine('TTFT', spread.ttftMs, 2, ' ms'),
     spreadLine('S-MFU', spread.smfu, 3),

@@ -89,14 +89,14 @@ export function headline({ topology, backend, isa }: ModelInfo, threads: number)
       ? `colocated on ${String(topology.attentionWorkers)}`
       : `${String(topology.attentionWorkers)} × ${String(topology.expertWorkers)} over ${topology.transport}`;
   const batches = topology.microBatches === 1 ? 'micro-batch' : 'micro-batches';
-  return `${where}, ${String(topology.microBatches)} ${batches}, ${String(threads)} threads in all, ${backend} (${isa})`;
+  return `${where}, ${String(topology.microBatches)} ${batches}, ${String(threads)} thread${threads === 1 ? '' : 's'} in all, ${backend} (${isa})`;
 }
 
 /** 'S-MBU        0.812  (0.790 … 0.820)' */
 export function spreadLine(name: string, spread: Spread, digits: number, unit = ''): string {
   const text = (value: number): string => value.toFixed(digits);
   const { min, median, max } = spread;
-  return `${name.padEnd(28)}${text(median).padStart(10)}${unit.padEnd(8)}(${text(min)} … ${text(max)})`;
+  return `${name.padEnd(28)}${text(median).padStart(10)}${unit.padEnd(9)}(${text(min)} … ${text(max)})`;
 }
 
 function againstLines(rounds: Rounds): string[] {
