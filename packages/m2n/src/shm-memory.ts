@@ -32,8 +32,8 @@ export const shmMemory: SharedMemory = {
   },
 
   waitForRing(words, { seen, spinUs, timeoutUs, spinYields }) {
-    const { waitForRing } = binding();
-    waitForRing(words, doorbellCount, doorbellParked, seen, spinUs, timeoutUs, spinYields);
+    const native = binding();
+    native.waitForRing(words, doorbellCount, doorbellParked, seen, spinUs, timeoutUs, spinYields);
   },
 
   wake(words) {

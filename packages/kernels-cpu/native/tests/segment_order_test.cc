@@ -26,7 +26,8 @@ MatrixSource Source(const std::vector<bf16>& values, std::size_t rows, std::size
   return source;
 }
 
-// Gate-up and down of some experts, all of the same weights, on random rows, with room for both results.
+// Gate-up and down of some experts, all of the same weights, on random rows, with room for both
+// results.
 struct Experts {
   std::vector<bf16> gate_up, down, in, inner, out;
   std::vector<std::size_t> rows;
