@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { LLM, type LlmOptions, type WorkerProfile } from '@megascale/engine';
 
@@ -70,6 +71,8 @@ export class BenchModel {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const options = { maxTokens: outputTokens, ignoreEos: true, temperature: 0 };
+    // Every sequence listens to it; a hundred of them are no leak.
+    if (signal !== undefined) setMaxListeners(0, signal);
     await Promise.all(
       prompts.map(async (prompt) => {
         const pieces = this.llm.generate(

@@ -98,7 +98,7 @@ describe('bench decode', () => {
 
   it('prints figures within their bounds, with a trace and a profile that explains all', async () => {
     const trace = join(folder, 'trace.json');
-    const words = ['--batch', '4', '--output-tokens', '6', '--profile', '--trace', trace];
+    const words = ['--batch', '12', '--output-tokens', '6', '--profile', '--trace', trace];
     const document = await bench('decode', builtIn, ...words, ...quick, '--against-colocated');
     expect(document.smbu).toBeGreaterThan(0);
     expect(document.smfu).toBeGreaterThan(0);
