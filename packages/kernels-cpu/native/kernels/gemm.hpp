@@ -23,6 +23,7 @@
 //   Row, BroadcastRow(element)
 //   MultiplyAdd(row, weights, sums)
 //   kRows, PanelsFor(rows)             the register block
+//   kFewRows                           ≥ kRows, of a block that walks all of k
 //   Zero() Load(at) Store(at, sums) Prefetch(at)
 namespace megascale {
 
@@ -55,7 +56,7 @@ struct RegisterBlock {
 template <class P, int Rows, int Panels>
 inline void MultiplyBlock(const RegisterBlock<P>& b) {
   typename P::F sums[Rows][Panels];
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
@@ -73,7 +74,7 @@ inline void MultiplyBlock(const RegisterBlock<P>& b) {
         for (int p = 0; p < Panels; ++p) {
           weights[p] = P::template LoadWeights<Step>(w + p * b.panel_stride);
         }
-#pragma GCC unroll 6
+#pragma GCC unroll 12
         for (int r = 0; r < Rows; ++r) {
           const typename P::Row x = P::BroadcastRow(a + r * b.a_stride + Step);
 #pragma GCC unroll 4
@@ -89,7 +90,7 @@ inline void MultiplyBlock(const RegisterBlock<P>& b) {
       a += P::kSteps;
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
@@ -144,10 +145,20 @@ void MultiplyFewRows(const MultiplyParams& m, RegisterBlock<P> b) {
   const std::size_t pairs = m.inner / 2;
   const std::size_t inside = pairs > kAheadPairs ? pairs - kAheadPairs : 0;
   b.first = true;
-  b.spans[0] = {inside, reinterpret_cast<const char*>(m.panels) + kAheadPairs * kPairBytes,
-                m.panel_bytes, kPairBytes};
-  b.spans[1] = {pairs - inside, next.panels, next.stride, kPairBytes};
-  MultiplyRows<P, P::kRows>(b, m.rows, m.panel_count);
+  const auto panels = static_cast<std::size_t>(P::PanelsFor(static_cast<int>(m.rows)));
+  for (std::size_t p = 0; p < m.panel_count; p += panels) {
+    const std::size_t left = m.panel_count - p;
+    const char* const here = reinterpret_cast<const char*>(m.panels + p * m.panel_bytes);
+    b.w = reinterpret_cast<const bf16*>(here);
+    b.c = m.c + p * kPanelColumns;
+    b.spans[0] = {inside, here + kAheadPairs * kPairBytes, m.panel_bytes, kPairBytes};
+    b.spans[1] = {pairs - inside, next.panels, next.stride, kPairBytes};
+    if (left > panels) {
+      b.spans[1].ahead = here + panels * m.panel_bytes;
+      b.spans[1].ahead_stride = m.panel_bytes;
+    }
+    MultiplyRows<P, P::kFewRows>(b, m.rows, left < panels ? left : panels);
+  }
 }
 
 template <class P>
@@ -188,7 +199,7 @@ void Multiply(const MultiplyParams& m) {
       .c = m.c,
       .first = true,
       .spans = {}};
-  if (m.rows <= P::kRows) {
+  if (m.rows <= P::kFewRows) {
     MultiplyFewRows<P>(m, b);
   } else {
     MultiplyManyRows<P>(m, b);
@@ -202,6 +213,7 @@ struct FloatProducts : V {
   using Weights = typename V::F;
   using Row = typename V::F;
   static constexpr int kSteps = 2;
+  static constexpr int kFewRows = V::kRows;
 
   template <int Step>
   static Weights LoadWeights(const bf16* pair) {

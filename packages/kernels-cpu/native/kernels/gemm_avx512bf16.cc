@@ -13,8 +13,8 @@ struct PairProducts {
   using Weights = __m512i;
   using Row = __m512i;
   static constexpr int kSteps = 1;
-  static constexpr int kRows = 6;
-  static constexpr int PanelsFor(int) { return 4; }
+  static constexpr int kRows = 6, kFewRows = 12;
+  static constexpr int PanelsFor(int rows) { return rows <= kRows ? 4 : 2; }
 
   template <int>
   static Weights LoadWeights(const bf16* pair) {
