@@ -3,7 +3,7 @@
 // bound take turns, because the clock and the neighbours of a machine change from second to second.
 //
 //   g++ -O3 -std=c++20 -march=native -ffp-contract=off -Inative bench/attention_bench.cc \
-//       native/program/attention_*r*n*.cc native/program/micro_batch.cc native/runtime/*.cc \
+//       native/program/{attention_plan,attention_runner,micro_batch}.cc native/runtime/*.cc \
 //       -o /tmp/attention -pthread && /tmp/attention [threads]
 #include <algorithm>
 #include <chrono>
