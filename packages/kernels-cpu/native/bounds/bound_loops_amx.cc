@@ -1,26 +1,18 @@
 #include "bounds/bound_loops.hpp"
+#include "kernels/tile_configuration.hpp"
 
 // NOT YET RUN ON A MACHINE WITH AMX: these instructions are only assembled.
 namespace megascale {
 namespace {
 
-struct TileConfiguration {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
 // TDPBF16PS: 16 × 16 sums of 32 products each, into four tiles in turn.
 constexpr double kFlopsPerTile = 16 * 16 * 32 * 2.0;
 
 void MultiplyAdd(std::size_t rounds) {
-  static const TileConfiguration configuration;
   asm volatile(
       "ldtilecfg %0\n\ttilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3\n\t"
       "tilezero %%tmm4\n\ttilezero %%tmm5\n\ttilezero %%tmm6\n\ttilezero %%tmm7" ::"m"(
-          configuration)
+          kTileConfiguration)
       : "memory");
   for (std::size_t round = 0; round < rounds; ++round) {
     asm volatile(

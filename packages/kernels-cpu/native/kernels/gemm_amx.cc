@@ -1,7 +1,6 @@
-#include <cstdint>
-
 #include "kernels/gemm_quantised_tiles.hpp"
 #include "kernels/gemm_tiles.hpp"
+#include "kernels/tile_configuration.hpp"
 #include "kernels/tile_unit.hpp"
 
 // The tile unit of the hardware. NOT YET RUN ON A MACHINE WITH AMX: the code around it
@@ -10,23 +9,11 @@
 namespace megascale {
 namespace {
 
-struct TileConfiguration {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-static_assert(sizeof(TileConfiguration) == 64);
-
 // Instructions are written out because GCC 12's intrinsics name too little memory: _tile_loadconfig
 // reads 8 bytes of its 64, _tile_loadd has no memory clobber, and the compiler then drops or moves
 // the stores before them. Every statement here has the clobber.
 struct AmxTileUnit {
-  static void Configure() {
-    static const TileConfiguration configuration;
-    asm volatile("ldtilecfg %0" ::"m"(configuration) : "memory");
-  }
+  static void Configure() { asm volatile("ldtilecfg %0" ::"m"(kTileConfiguration) : "memory"); }
   static void Release() { asm volatile("tilerelease" ::: "memory"); }
   template <int Tile>
   static void Zero() {
