@@ -195,18 +195,12 @@ Napi::Value AttentionStageHandle::OpRecords(const Napi::CallbackInfo& info) {
 }
 
 void AttentionStageHandle::Record(const Napi::CallbackInfo& info) {
-  Guarded(info.Env(), [&] {
-    const std::int64_t capacity = ReadWhole(info[0], "capacity");
-    Stage().profile().Record(capacity > 0 ? static_cast<std::size_t>(capacity) : 0);
-  });
+  Guarded(info.Env(), [&] { StartRecording(Stage().profile(), info[0]); });
 }
 
 Napi::Value AttentionStageHandle::MemoryBytes(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
-    Napi::Array sizes = Napi::Array::New(info.Env(), 2);
-    sizes.Set(0u, Napi::Number::New(info.Env(), static_cast<double>(Stage().weight_bytes())));
-    sizes.Set(1u, Napi::Number::New(info.Env(), static_cast<double>(Stage().kv_bytes())));
-    return sizes;
+    return MemoryBytesArray(info.Env(), Stage().weight_bytes(), Stage().kv_bytes());
   });
 }
 

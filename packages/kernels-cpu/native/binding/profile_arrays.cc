@@ -1,5 +1,7 @@
 #include "binding/profile_arrays.hpp"
 
+#include "binding/arguments.hpp"
+
 namespace megascale {
 
 Napi::Value OpTotalsArray(Napi::Env env, const OpProfile& profile) {
@@ -33,6 +35,18 @@ Napi::Value OpRecordsArray(Napi::Env env, const OpProfile& profile) {
   result.Set(0u, array);
   result.Set(1u, Napi::Number::New(env, static_cast<double>(profile.records_lost())));
   return result;
+}
+
+void StartRecording(OpProfile& profile, const Napi::Value& capacity) {
+  const std::int64_t count = ReadWhole(capacity, "capacity");
+  profile.Record(count > 0 ? static_cast<std::size_t>(count) : 0);
+}
+
+Napi::Value MemoryBytesArray(Napi::Env env, std::size_t weight_bytes, std::size_t kv_bytes) {
+  Napi::Array sizes = Napi::Array::New(env, 2);
+  sizes.Set(0u, Napi::Number::New(env, static_cast<double>(weight_bytes)));
+  sizes.Set(1u, Napi::Number::New(env, static_cast<double>(kv_bytes)));
+  return sizes;
 }
 
 }  // namespace megascale

@@ -14,4 +14,10 @@ Napi::Value OpTotalsArray(Napi::Env env, const OpProfile& profile);
 // the steady clock, weight bytes, KV bytes, FLOPs; and how many found no room.
 Napi::Value OpRecordsArray(Napi::Env env, const OpProfile& profile);
 
+// Keeps the next `capacity` ops, a whole number; none where it is not above 0.
+void StartRecording(OpProfile& profile, const Napi::Value& capacity);
+
+// [weight bytes, KV bytes] of a stage.
+Napi::Value MemoryBytesArray(Napi::Env env, std::size_t weight_bytes, std::size_t kv_bytes);
+
 }  // namespace megascale
