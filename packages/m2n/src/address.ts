@@ -3,6 +3,9 @@ import type { PortShape } from './port-shape.js';
 import type { Location } from './shared-memory.js';
 import { addressCharactersMax, protocolVersion } from './wire-format.js';
 
+/** Two 32-bit words that a segment's header repeats. */
+export type Nonce = readonly [number, number];
+
 export type Role = 'attention' | 'expert';
 
 /** Where a worker's segment can be reached. Travels as JSON through the rendezvous. */
@@ -14,7 +17,7 @@ export interface Address {
   readonly role: Role;
   readonly rank: number;
   /** [2] 32-bit words that the segment repeats: proof that the right memory was mapped. */
-  readonly nonce: readonly [number, number];
+  readonly nonce: Nonce;
   readonly shape: PortShape;
   readonly location: Location;
 }

@@ -16,7 +16,7 @@ import type { PortShape } from './port-shape.js';
 import { RouteCounter } from './route-counter.js';
 import type { AttentionSegmentLayout } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
-import { attentionSlots, slotExpertIds } from './slot-views.js';
+import { attentionSlots, slotExpertIds, slotExpertRanks } from './slot-views.js';
 import { StepCursor } from './step-cursor.js';
 import { TicketTable } from './ticket.js';
 import { segmentState, segmentWord } from './wire-format.js';
@@ -58,7 +58,10 @@ export class SharedAttentionPort implements AttentionPort {
     this.gathersLayers = options.gather.type === 'layer';
     this.slots = attentionSlots(buffer, layout);
     this.tickets = new TicketTable(shape.slotCount, shape.expertWorkerCount);
-    this.routes = new RouteCounter(options.placement, shape, slotExpertIds(buffer, layout));
+    this.routes = new RouteCounter(options.placement, shape, {
+      expertIds: slotExpertIds(buffer, layout),
+      expertRanks: slotExpertRanks(buffer, layout),
+    });
     this.cursor = new StepCursor(shape.layerCount, shape.slotCount);
     this.links = new ExpertLinks({
       name: this.name,
@@ -138,6 +141,7 @@ export class SharedAttentionPort implements AttentionPort {
     this.closed = true;
     Atomics.store(this.parts.words, segmentWord.state, segmentState.closed);
     this.links.ringAll();
+    this.parts.memory.close?.();
   }
 
   private mustBeOpen(): void {

@@ -7,7 +7,7 @@ import type { Peer } from './peer.js';
 import type { PairWords } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
 import type { Ticket } from './ticket.js';
-import { ringFrames, segmentWord } from './wire-format.js';
+import { replyWord, replyWords, ringFrames, segmentWord } from './wire-format.js';
 
 /** Readers of a ring do not ring when they make room; how often to look. */
 const roomPollUs = 200;
@@ -93,7 +93,7 @@ export class ExpertLinks {
       const end = this.endOf(peer);
       // It may have answered just before its end.
       if (end !== undefined && this.missingExpert(ticket) === missing) {
-        this.fail(peerClosed(this.waitOf(ticket, peer, end)));
+        this.fail(this.endError(ticket, peer, end));
       }
       this.checkTime(ticket, peer, untilUs);
       this.sleep(seen, untilUs);
@@ -109,8 +109,9 @@ export class ExpertLinks {
     const { pairs, words } = this.options;
     for (let expert = 0; expert < pairs.length; expert++) {
       if (ticket.owed[expert] === 0) continue;
-      const reply = (pairs[expert]?.replies ?? 0) + ticket.microBatch;
-      if (Atomics.load(words, reply) !== ticket.sequences[expert]) return expert;
+      const reply = (pairs[expert]?.replies ?? 0) + ticket.microBatch * replyWords;
+      const answered = Atomics.load(words, reply + replyWord.sequence);
+      if (answered !== ticket.sequences[expert]) return expert;
       ticket.owed[expert] = 0;
     }
     return -1;
@@ -128,7 +129,7 @@ export class ExpertLinks {
       const end = this.endOf(peer);
       if (end !== undefined) {
         if (peer.isClosed && frame.rowCount === 0) return false;
-        this.fail(peerClosed(this.waitOf(frame, peer, end)));
+        this.fail(this.endError(frame, peer, end));
       }
       this.checkTime(frame, peer, untilUs);
       this.sleep(this.wait.seen(), this.wait.nowUs + roomPollUs);
@@ -153,7 +154,13 @@ export class ExpertLinks {
 
   private endOf(peer: Peer): string | undefined {
     if (peer.isClosed) return 'it closed its port';
+    if (peer.isLost) return 'it cannot be reached any more';
     return this.wait.lifeCheckIsDue() && !peer.isAlive ? 'its thread has ended' : undefined;
+  }
+
+  private endError(position: Omit<Position, 'step'>, peer: Peer, end: string): Error {
+    const wait = this.waitOf(position, peer, end);
+    return peer.isLost ? peer.loss(wait) : peerClosed(wait);
   }
 
   private waitOf(position: Omit<Position, 'step'>, peer: Peer, note: string | undefined) {

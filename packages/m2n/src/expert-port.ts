@@ -19,7 +19,7 @@ import type { PortShape } from './port-shape.js';
 import type { AttentionSegmentLayout, PairWords } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
 import { expertSlots, slotExpertIds } from './slot-views.js';
-import { segmentState, segmentWord } from './wire-format.js';
+import { replyWord, replyWords, segmentState, segmentWord } from './wire-format.js';
 
 export interface ExpertPortParts {
   readonly rank: ExpertRank;
@@ -100,7 +100,8 @@ export class SharedExpertPort implements ExpertPort {
       const served = gather.served[index];
       const peer = served === undefined ? undefined : this.parts.attention[served.attentionRank];
       if (served === undefined || peer === undefined) continue;
-      Atomics.store(peer.words, this.pair.replies + served.microBatch, served.sequence);
+      const reply = this.pair.replies + served.microBatch * replyWords;
+      Atomics.store(peer.words, reply + replyWord.sequence, served.sequence);
       // One ring for all its micro-batches, which stand side by side.
       const after = index + 1 < servedCount ? gather.served[index + 1] : undefined;
       if (after?.attentionRank !== served.attentionRank) peer.ring();
@@ -113,6 +114,7 @@ export class SharedExpertPort implements ExpertPort {
     this.state = 'closed';
     Atomics.store(this.parts.words, segmentWord.state, segmentState.closed);
     for (const peer of this.parts.attention) peer.ring();
+    this.parts.memory.close?.();
   }
 
   /** The rows of the frames served now, in the order of attention ranks and micro-batches. */

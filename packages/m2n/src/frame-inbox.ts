@@ -78,6 +78,8 @@ export class FrameInbox {
       if (sender.peer.isClosed) {
         this.open[sender.rank] = 0;
         this.options.gather.close(sender.rank);
+      } else if (sender.peer.isLost) {
+        throw sender.peer.loss(this.waitFor(sender.rank, this.wait.waitedMs * 1000));
       } else {
         this.read(sender, nowUs);
       }

@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TransportError, type TransportOptions } from '@megascale/core';
-import { formatAddress, parseAddress, type Address, type Role } from './address.js';
+import { formatAddress, parseAddress, type Address, type Nonce, type Role } from './address.js';
 import { frameInvalid, peerClosed, peerTimeout, stopped } from './peer-errors.js';
 import { Peer } from './peer.js';
 import { shapeHash, type PortShape } from './port-shape.js';
@@ -17,6 +16,7 @@ export interface JoinOptions {
   readonly memory: SharedMemory;
   readonly options: TransportOptions;
   readonly shape: PortShape;
+  readonly nonce: Nonce;
   readonly self: { readonly role: Role; readonly rank: number; readonly byteLength: number };
   readonly peers: { readonly role: Role; readonly byteLength: number };
 }
@@ -38,12 +38,11 @@ export interface Joined {
  * 'ERR_FRAME_INVALID'
  */
 export async function joinPeers(join: JoinOptions): Promise<Joined> {
-  const { memory, shape, self } = join;
+  const { memory, shape, self, nonce } = join;
   const owned = memory.create(self.byteLength);
   const words = wordsOf(owned.buffer);
   try {
-    const nonce = [randomWord(), randomWord()] as const;
-    writeHeader(words, join, nonce);
+    writeHeader(words, join);
     const { role, rank } = self;
     const { location } = owned;
     const transport = memory.name;
@@ -55,17 +54,14 @@ export async function joinPeers(join: JoinOptions): Promise<Joined> {
     return { buffer: owned.buffer, words, peers };
   } catch (error) {
     Atomics.store(words, segmentWord.state, segmentState.closed);
+    memory.close?.();
     throw error;
   } finally {
     owned.unlist();
   }
 }
 
-function writeHeader(
-  words: Int32Array,
-  { shape, self }: JoinOptions,
-  nonce: readonly [number, number],
-): void {
+function writeHeader(words: Int32Array, { shape, self, nonce }: JoinOptions): void {
   words[segmentWord.magic] = segmentMagic[self.role];
   words[segmentWord.version] = protocolVersion;
   words[segmentWord.nonceLow] = nonce[0];
@@ -102,7 +98,7 @@ async function mapPeers(join: JoinOptions, addresses: readonly Address[]): Promi
   return Promise.all(
     addresses.map(async (address) => {
       const name = `${address.role} rank ${address.rank}`;
-      const opened = await unlessStopped(memory.open(address.location, peers.byteLength), {
+      const opened = await unlessStopped(memory.open(address.location, peers.byteLength, address), {
         waiter: nameOf(join),
         stopReason: options.stopReason,
         limit: { peer: name, timeoutMs: options.peerTimeoutMs },
@@ -147,6 +143,7 @@ async function untilMapped(join: JoinOptions, words: Int32Array, peers: readonly
     const reason = stopReason();
     if (reason !== undefined) throw stopped(waiter, reason);
     if (peer.isClosed) throw peerClosed({ waiter, peer: peer.name, waitedMs });
+    if (peer.isLost) throw peer.loss({ waiter, waitedMs });
     if (waitedMs >= peerTimeoutMs) {
       const note = peer.isAlive ? 'it has not opened its port' : 'its thread has ended';
       throw peerTimeout({ waiter, peer: peer.name, waitedMs, note });
@@ -213,8 +210,4 @@ function unreachable(name: string, cause: unknown): unknown {
 
 function wordsOf(buffer: ArrayBufferLike): Int32Array {
   return new Int32Array(buffer, 0, Math.floor(buffer.byteLength / Int32Array.BYTES_PER_ELEMENT));
-}
-
-function randomWord(): number {
-  return randomBytes(4).readInt32LE();
 }

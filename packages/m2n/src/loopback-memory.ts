@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { BroadcastChannel } from 'node:worker_threads';
-import type { Location, OwnedMemory, PeerMemory, SharedMemory } from './shared-memory.js';
+import type {
+  DoorbellWait,
+  Location,
+  OwnedMemory,
+  PeerMemory,
+  SharedMemory,
+} from './shared-memory.js';
 import { segmentWord } from './wire-format.js';
 
 const channelPrefix = 'megascale-m2n-';
@@ -11,10 +17,10 @@ interface SegmentMessage {
 }
 
 /** Threads of one process over `SharedArrayBuffer` and `Atomics.wait`: no native code. */
-export const loopbackMemory: SharedMemory = {
+export const loopbackMemory = {
   name: 'loopback',
 
-  create(byteLength): OwnedMemory {
+  create(byteLength: number): OwnedMemory {
     const buffer = new SharedArrayBuffer(byteLength);
     const name = `${channelPrefix}${randomUUID()}`;
     const channel = new BroadcastChannel(name);
@@ -53,17 +59,17 @@ export const loopbackMemory: SharedMemory = {
     });
   },
 
-  waitForRing(words, { seen, timeoutUs }) {
+  waitForRing(words: Int32Array, { seen, timeoutUs }: DoorbellWait) {
     const { doorbellCount, doorbellParked } = segmentWord;
     Atomics.store(words, doorbellParked, 1);
     Atomics.wait(words, doorbellCount, seen, timeoutUs / 1000);
     Atomics.store(words, doorbellParked, 0);
   },
 
-  wake(words) {
+  wake(words: Int32Array) {
     Atomics.notify(words, segmentWord.doorbellCount);
   },
-};
+} satisfies SharedMemory;
 
 function dataOf(event: unknown): unknown {
   return (event as { readonly data: unknown }).data;

@@ -6,6 +6,8 @@ import { sharedMemoryTransport } from './transport.js';
  * Between threads of one process. Needs nothing but Node: for tests, and the oracle of the
  * contract.
  */
-export const loopback: TransportFactory = sharedMemoryTransport(loopbackMemory, () =>
-  Promise.resolve({ available: true }),
+export const loopback: TransportFactory = sharedMemoryTransport(
+  'loopback',
+  () => loopbackMemory,
+  () => Promise.resolve({ available: true }),
 );

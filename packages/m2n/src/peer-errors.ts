@@ -1,5 +1,6 @@
 import { TransportError } from '@megascale/core';
 import type { Position } from './frame.js';
+import type { PeerLoss } from './shared-memory.js';
 
 /** 'attention rank 0 at layer 3, micro-batch 1' */
 export function at(who: string, position: Omit<Position, 'step'>): string {
@@ -25,8 +26,15 @@ export function peerTimeout({ waiter, peer, waitedMs, note }: Wait): TransportEr
   });
 }
 
-export function peerClosed({ waiter, peer, waitedMs, note }: Wait): TransportError {
-  return new TransportError('ERR_PEER_CLOSED', {
+export function peerClosed(wait: Wait): TransportError {
+  return peerLost(wait, 'ERR_PEER_CLOSED');
+}
+
+export function peerLost(
+  { waiter, peer, waitedMs, note }: Wait,
+  code: PeerLoss['code'],
+): TransportError {
+  return new TransportError(code, {
     message:
       `${waiter} waited ${Math.round(waitedMs)} ms for ${peer}, but ${note ?? 'it closed its port'}. ` +
       `Start that worker again, or place its experts on another one.`,

@@ -1,3 +1,5 @@
+import type { TransportError } from '@megascale/core';
+import { peerLost, type Wait } from './peer-errors.js';
 import type { PeerMemory, SharedMemory } from './shared-memory.js';
 import { segmentState, segmentWord } from './wire-format.js';
 
@@ -21,6 +23,20 @@ export class Peer {
 
   get isClosed(): boolean {
     return Atomics.load(this.words, segmentWord.state) === segmentState.closed;
+  }
+
+  /** A network cannot reach the owner any more, or refuses what it sends. */
+  get isLost(): boolean {
+    return Atomics.load(this.words, segmentWord.state) === segmentState.lost;
+  }
+
+  /** The error of a wait for a lost peer. */
+  loss(wait: Omit<Wait, 'peer'>): TransportError {
+    const { code, why } = this.source.lostBecause?.() ?? {
+      code: 'ERR_PEER_CLOSED' as const,
+      why: 'it cannot be reached any more',
+    };
+    return peerLost({ ...wait, peer: this.name, note: why }, code);
   }
 
   /** Costs a system call. */

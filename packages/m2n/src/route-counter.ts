@@ -2,7 +2,7 @@ import type { MicroBatchIndex, TransportOptions } from '@megascale/core';
 import { frameInvalid } from './peer-errors.js';
 import type { PortShape } from './port-shape.js';
 
-/** Counts how many rows of a slot go to each expert rank. */
+/** Decides which expert rank takes each row of a slot, writes it there, and counts. */
 export class RouteCounter {
   /** [expertCount] the expert rank that gets an expert's rows: the first of its placement. */
   private readonly rankOfExpert: Int32Array;
@@ -12,8 +12,11 @@ export class RouteCounter {
   constructor(
     placement: TransportOptions['placement'],
     private readonly shape: PortShape,
-    /** [slotCount] of [tokensPerSlotMax, topK] */
-    private readonly expertIds: readonly Int32Array[],
+    /** [slotCount] of [tokensPerSlotMax, topK] each */
+    private readonly slots: {
+      readonly expertIds: readonly Int32Array[];
+      readonly expertRanks: readonly Int32Array[];
+    },
   ) {
     this.rankOfExpert = Int32Array.from(placement, (ranks) => ranks[0] ?? -1);
     this.rowCounts = new Int32Array(shape.expertWorkerCount);
@@ -26,14 +29,18 @@ export class RouteCounter {
    */
   count(microBatch: MicroBatchIndex, tokens: number): Int32Array {
     const { rankOfExpert, rowCounts } = this;
-    const ids = this.expertIds[microBatch];
+    const ids = this.slots.expertIds[microBatch];
+    const ranks = this.slots.expertRanks[microBatch];
+    if (ids === undefined || ranks === undefined) return rowCounts;
     const end = tokens * this.shape.topK;
     rowCounts.fill(0);
     for (let index = 0; index < end; index++) {
-      const id = ids?.[index] ?? -1;
+      const id = ids[index] ?? -1;
+      ranks[index] = -1;
       if (id === -1) continue;
       const rank = rankOfExpert[id];
       if (rank === undefined) throw this.unknownExpert(id, microBatch, index);
+      ranks[index] = rank;
       rowCounts[rank] = (rowCounts[rank] ?? 0) + 1;
     }
     return rowCounts;

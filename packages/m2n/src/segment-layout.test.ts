@@ -3,6 +3,7 @@ import { attentionSegmentLayout } from './segment-layout.js';
 import {
   cacheLineWords,
   frameWords,
+  replyWords,
   ringFrames,
   segmentWord,
   slotAlignmentBytes,
@@ -27,13 +28,19 @@ describe('the layout of an attention segment', () => {
     { start: pair.ringHead, length: 1 },
     { start: pair.ringTail, length: 1 },
     { start: pair.ringFrames, length: ringFrames * frameWords },
-    { start: pair.replies, length: 17 },
+    { start: pair.replies, length: 17 * replyWords },
   ]);
   const parts = [
     { start: 0, length: (segmentWord.peerMapped + 19) * 4 },
     ...words.map(({ start, length }) => ({ start: start * 4, length: length * 4 })),
     ...layout.slots
-      .flatMap(({ hidden, expertIds, weights, answers }) => [hidden, expertIds, weights, answers])
+      .flatMap(({ hidden, expertIds, expertRanks, weights, answers }) => [
+        hidden,
+        expertIds,
+        expertRanks,
+        weights,
+        answers,
+      ])
       .map(({ byteOffset, byteLength }) => ({ start: byteOffset, length: byteLength })),
   ];
 
@@ -59,6 +66,7 @@ describe('the layout of an attention segment', () => {
     expect(layout.slots[0]).toMatchObject({
       hidden: { byteLength: 7 * 5 * 2 },
       expertIds: { byteLength: 7 * 3 * 4 },
+      expertRanks: { byteLength: 7 * 3 * 4 },
       weights: { byteLength: 7 * 3 * 4 },
       answers: { byteLength: 7 * 3 * 5 * 2 },
     });

@@ -2,6 +2,7 @@ import type { PortShape } from './port-shape.js';
 import {
   cacheLineWords,
   frameWords,
+  replyWords,
   ringFrames,
   segmentWord,
   slotAlignmentBytes,
@@ -17,6 +18,8 @@ export interface Span {
 export interface SlotSpans {
   readonly hidden: Span;
   readonly expertIds: Span;
+  /** [tokens, topK] i32: the expert rank that takes each row, -1 where there is no expert. Written by dispatch. */
+  readonly expertRanks: Span;
   readonly weights: Span;
   readonly answers: Span;
 }
@@ -29,7 +32,7 @@ export interface PairWords {
   readonly ringTail: number;
   /** [ringFrames × frameWords] */
   readonly ringFrames: number;
-  /** [slotCount] sequence number of the frame last answered, by the expert rank. */
+  /** [slotCount × replyWords] what was last answered, by the expert rank. */
   readonly replies: number;
 }
 
@@ -56,7 +59,7 @@ export function attentionSegmentLayout(shape: PortShape): AttentionSegmentLayout
     ringHead: take(1),
     ringTail: take(1),
     ringFrames: take(ringFrames * frameWords),
-    replies: take(shape.slotCount),
+    replies: take(shape.slotCount * replyWords),
   }));
 
   let byteOffset = word * Int32Array.BYTES_PER_ELEMENT;
@@ -69,6 +72,7 @@ export function attentionSegmentLayout(shape: PortShape): AttentionSegmentLayout
   const slots = Array.from({ length: shape.slotCount }, () => ({
     hidden: span(tokensPerSlotMax * hiddenSize * elementBytes),
     expertIds: span(tokensPerSlotMax * topK * Int32Array.BYTES_PER_ELEMENT),
+    expertRanks: span(tokensPerSlotMax * topK * Int32Array.BYTES_PER_ELEMENT),
     weights: span(tokensPerSlotMax * topK * Float32Array.BYTES_PER_ELEMENT),
     answers: span(tokensPerSlotMax * topK * hiddenSize * elementBytes),
   }));

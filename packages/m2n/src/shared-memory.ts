@@ -1,3 +1,8 @@
+import type { TransportOptions } from '@megascale/core';
+import type { Nonce, Role } from './address.js';
+import type { PortShape } from './port-shape.js';
+import type { AttentionSegmentLayout } from './segment-layout.js';
+
 /**
  * A thread's place in the world, enough to reach its memory and to see its end. Plain data, travels
  * as JSON.
@@ -17,6 +22,22 @@ export interface PeerMemory {
   readonly buffer: ArrayBufferLike;
   /** False once the peer's thread is known to have ended. Allocates nothing. */
   isAlive(): boolean;
+  /** Networks: why the peer's segment is in state 'lost'. */
+  lostBecause?(): PeerLoss;
+}
+
+/** How a network lost a peer. */
+export interface PeerLoss {
+  readonly code: 'ERR_PEER_CLOSED' | 'ERR_FRAME_INVALID' | 'ERR_PROTOCOL_VERSION';
+  /** 'its connection broke: …', without a full stop. */
+  readonly why: string;
+}
+
+/** Of the peer whose memory is opened, checked. */
+export interface PeerAddress {
+  readonly role: Role;
+  readonly rank: number;
+  readonly nonce: Nonce;
 }
 
 /** What a wait on a doorbell needs; the object is reused. */
@@ -31,8 +52,8 @@ export interface DoorbellWait {
 }
 
 /**
- * How workers come to share memory and wake each other: all that differs between `loopback` and
- * `shm`. A wait may return early for no reason; a ring is never lost (see native/shm/doorbell.hpp).
+ * How workers come to share memory and wake each other: all that differs between transports. Over `loopback` and `shm` the memory
+ * is one; a network keeps copies of it alike, and `wake` of a peer's words means: send what has changed. A wait may return early for no reason; a ring is never lost (see native/shm/doorbell.hpp).
  */
 export interface SharedMemory {
   /** Name of the transport. */
@@ -41,9 +62,26 @@ export interface SharedMemory {
   /**
    * Rejects when the memory cannot be reached or has another size. `location` comes from outside.
    */
-  open(location: Location, byteLength: number): Promise<PeerMemory>;
+  open(location: Location, byteLength: number, peer: PeerAddress): Promise<PeerMemory>;
   /** Sleeps until the doorbell of this segment rings, at most `wait.timeoutUs`. */
   waitForRing(words: Int32Array, wait: DoorbellWait): void;
   /** Wakes the owner of this segment, after its doorbell's count was raised. */
   wake(words: Int32Array): void;
+  /**
+   * The port is closed; called once, after its segment says so and every peer was rung. What networks still have to say goes out in
+   * the background.
+   */
+  close?(): void;
+}
+
+/** What one port's memory may know when it is made. */
+export interface PortContext {
+  readonly role: Role;
+  readonly rank: number;
+  readonly options: TransportOptions;
+  readonly shape: PortShape;
+  /** What the own segment's header will hold: fresh for each port. */
+  readonly nonce: Nonce;
+  /** Of every attention segment. */
+  readonly layout: AttentionSegmentLayout;
 }

@@ -1,14 +1,20 @@
 import { binding } from './binding.js';
-import type { Location, OwnedMemory, PeerMemory, SharedMemory } from './shared-memory.js';
+import type {
+  DoorbellWait,
+  Location,
+  OwnedMemory,
+  PeerMemory,
+  SharedMemory,
+} from './shared-memory.js';
 import { segmentWord } from './wire-format.js';
 
 const { doorbellCount, doorbellParked } = segmentWord;
 
 /** Processes or threads of one Linux machine over nameless shared memory and futexes. */
-export const shmMemory: SharedMemory = {
+export const shmMemory = {
   name: 'shm',
 
-  create(byteLength): OwnedMemory {
+  create(byteLength: number): OwnedMemory {
     const { buffer, fd } = binding().createSegment(byteLength);
     let listed = true;
     return {
@@ -22,7 +28,7 @@ export const shmMemory: SharedMemory = {
   },
 
   // Async, so that what the native code throws becomes a rejection.
-  async open(location, byteLength): Promise<PeerMemory> {
+  async open(location: Location, byteLength: number): Promise<PeerMemory> {
     const processId = integerAt(location, 'processId', 1);
     const threadId = integerAt(location, 'threadId', 1);
     const startTicks = integerAt(location, 'startTicks', 0);
@@ -31,15 +37,15 @@ export const shmMemory: SharedMemory = {
     return { buffer, isAlive: () => native.isAlive(processId, threadId, startTicks) };
   },
 
-  waitForRing(words, { seen, spinUs, timeoutUs, spinYields }) {
+  waitForRing(words: Int32Array, { seen, spinUs, timeoutUs, spinYields }: DoorbellWait) {
     const native = binding();
     native.waitForRing(words, doorbellCount, doorbellParked, seen, spinUs, timeoutUs, spinYields);
   },
 
-  wake(words) {
+  wake(words: Int32Array) {
     binding().wake(words, doorbellCount);
   },
-};
+} satisfies SharedMemory;
 
 function integerAt(location: Location, field: string, min: number): number {
   const value = location[field];

@@ -4,8 +4,10 @@ import { shmMemory } from './shm-memory.js';
 import { sharedMemoryTransport } from './transport.js';
 
 /** Between processes (or threads) of one Linux machine. */
-export const shm: TransportFactory = sharedMemoryTransport(shmMemory, () =>
-  Promise.resolve(probe()),
+export const shm: TransportFactory = sharedMemoryTransport(
+  'shm',
+  () => shmMemory,
+  () => Promise.resolve(probe()),
 );
 
 function probe(): Awaited<ReturnType<TransportFactory['probe']>> {

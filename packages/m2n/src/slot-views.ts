@@ -30,10 +30,19 @@ export function slotExpertIds(
   buffer: ArrayBufferLike,
   layout: AttentionSegmentLayout,
 ): readonly Int32Array[] {
-  return layout.slots.map(
-    ({ expertIds: { byteOffset, byteLength } }) =>
-      new Int32Array(buffer, byteOffset, byteLength / Int32Array.BYTES_PER_ELEMENT),
-  );
+  return layout.slots.map(({ expertIds }) => integers(buffer, expertIds));
+}
+
+/** [slotCount] of [tokensPerSlotMax, topK] */
+export function slotExpertRanks(
+  buffer: ArrayBufferLike,
+  layout: AttentionSegmentLayout,
+): readonly Int32Array[] {
+  return layout.slots.map(({ expertRanks }) => integers(buffer, expertRanks));
+}
+
+function integers(buffer: ArrayBufferLike, { byteOffset, byteLength }: Span): Int32Array {
+  return new Int32Array(buffer, byteOffset, byteLength / Int32Array.BYTES_PER_ELEMENT);
 }
 
 function region(buffer: ArrayBufferLike, { byteOffset, byteLength }: Span): Region {

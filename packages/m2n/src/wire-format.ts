@@ -2,7 +2,7 @@
  * What lies where in shared memory. Every number here is part of the protocol: change one and
  * `protocolVersion` must grow. Offsets are in 32-bit words unless their name says bytes.
  */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** First word of a segment: 'M2NA' and 'M2NE'. */
 export const segmentMagic = { attention: 0x4d324e41, expert: 0x4d324e45 } as const;
@@ -35,7 +35,8 @@ export const segmentWord = {
   peerMapped: 64,
 } as const;
 
-export const segmentState = { opening: 0, open: 1, closed: 2 } as const;
+/** 'lost' is never written by the owner: a network's I/O thread writes it into its copy once the owner cannot be reached. */
+export const segmentState = { opening: 0, open: 1, closed: 2, lost: 3 } as const;
 
 /** Words of one frame; a frame fills one cache line. */
 export const frameWord = {
@@ -54,7 +55,21 @@ export const frameWord = {
   nextStepHigh: 9,
   nextLayer: 10,
   nextMicroBatch: 11,
+  /** When it was sent, in µs of the machine's monotonic clock; only over an emulated link, else 0. */
+  sentUsLow: 12,
+  sentUsHigh: 13,
 } as const;
+
+/** Words of one entry of `PairWords.replies`. */
+export const replyWord = {
+  /** Sequence number of the frame last answered. Stored last. */
+  sequence: 0,
+  /** Like a frame's `sentUs`. */
+  sentUsLow: 2,
+  sentUsHigh: 3,
+} as const;
+
+export const replyWords = 4;
 
 /** A frame's first word: 16 bits of magic, 8 of version, 8 of kind. */
 export const frameKind = {

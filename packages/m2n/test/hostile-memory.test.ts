@@ -27,14 +27,15 @@ describe('memory written by something else than a port', () => {
   beforeEach(async () => {
     const buffers: ArrayBufferLike[] = [];
     const spied = sharedMemoryTransport(
-      {
+      'loopback',
+      () => ({
         ...loopbackMemory,
-        create: (byteLength) => {
+        create: (byteLength: number) => {
           const owned = loopbackMemory.create(byteLength);
           buffers.push(owned.buffer);
           return owned;
         },
-      },
+      }),
       () => Promise.resolve({ available: true }),
     );
     const ports = await openPorts(spied, smallOptions);

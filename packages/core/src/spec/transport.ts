@@ -22,7 +22,7 @@ export interface TransportFactory {
 export interface TransportOptions {
   readonly attentionWorkerCount: number; // M
   readonly expertWorkerCount: number; // N
-  /** placement[expertId] = the expert ranks that hold it, at least one. A row goes to the first. */
+  /** placement[expertId] = the expert ranks that hold it, at least one; which of them takes a row is a pure function of the micro-batch. */
   readonly placement: readonly (readonly ExpertRank[])[];
   readonly layerCount: number;
   readonly hiddenSize: number;
@@ -40,6 +40,17 @@ export interface TransportOptions {
   /** A spin lets other threads have the core, and only its own time counts. For workers that take turns on the same cores. */
   readonly spinYields?: boolean;
   readonly gather: GatherPolicy;
+  /**
+   * Who sums a token's answers. 'attention' (default): experts answer one row per (token, expert), so that results do not depend on
+   * the placement. 'expert': one row per (token, expert rank), weighted and summed there: fewer bytes, and law 1 holds for one placement only.
+   */
+  readonly combine?: 'attention' | 'expert';
+  /** How this worker's transport memory is made. */
+  readonly memory?: MemoryHints;
+  /** For transports that reach other hosts. */
+  readonly network?: NetworkOptions;
+  /** Lets the link look slower than it is, for benchmarks and tests on one machine. */
+  readonly emulatedLink?: EmulatedLink;
   readonly rendezvous: Rendezvous;
   readonly clock: Clock;
   /** Asked at least every 50 ms during a wait; a value ends the wait with 'ERR_PEER_CLOSED' and this text. */
@@ -56,6 +67,42 @@ export type GatherPolicy =
   | { readonly type: 'lockstep' }
   | { readonly type: 'layer' }
   | { readonly type: 'window'; readonly windowUs: number };
+
+/** Wishes: memory that cannot be had so is made as usual. */
+export interface MemoryHints {
+  /** Pages of 2 MiB or more, from the system's reserve. */
+  readonly hugePages?: boolean;
+  /** The memory node whose cores read and write the slots most. */
+  readonly numaNode?: number;
+}
+
+export interface NetworkOptions {
+  /** IPv4 or IPv6 address that this worker listens on and that its peers connect to. Default: 127.0.0.1. */
+  readonly host?: string;
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** At least 16 bytes, the same on every worker: peers prove that they know it, and every frame is authenticated with keys made of it. */
+  readonly preSharedKey?: string;
+  /** How long the kernel polls the device for a socket's next packet. Default 0: it does not. */
+  readonly busyPollUs?: number;
+  /** The IP header's traffic class (DSCP × 4) of data, where the network gives classes different queues. */
+  readonly trafficClass?: number;
+  /** Congestion control algorithm of TCP, or what a fabric's provider calls it. */
+  readonly congestionControl?: string;
+  /** Fabrics: the libfabric provider. Default: the best present of 'verbs', 'efa', 'tcp;ofi_rxm', 'shm'. */
+  readonly provider?: string;
+}
+
+/** Every message takes `latencyUs` plus up to `jitterUs`, and one direction of a pair of ranks carries `gigabitsPerSecond`. */
+export interface EmulatedLink {
+  /** One way. */
+  readonly latencyUs: number;
+  readonly jitterUs?: number;
+  /** Default: unlimited. */
+  readonly gigabitsPerSecond?: number;
+  /** Of the jitter. */
+  readonly seed?: number;
+}
 
 /** How workers that cannot name each other yet trade addresses. One call per port, during open. */
 export interface Rendezvous {
