@@ -17,9 +17,10 @@ export function wireFormatHeader(): string {
     );
   return [
     '#pragma once\n',
+    '// clang-format off',
     '// Written by src/wire-format-header.ts from src/wire-format.ts, where every number is explained. Do not edit.\n',
     '#include <cstdint>\n',
-    '// clang-format off\nnamespace megascale::m2n {\n',
+    'namespace megascale::m2n {\n',
     ...lines,
     '}  // namespace megascale::m2n\n// clang-format on\n',
   ].join('\n');

@@ -1,10 +1,10 @@
 #pragma once
 
+// clang-format off
 // Written by src/wire-format-header.ts from src/wire-format.ts, where every number is explained. Do not edit.
 
 #include <cstdint>
 
-// clang-format off
 namespace megascale::m2n {
 
 inline constexpr std::int64_t kAddressCharactersMax = 4096;
