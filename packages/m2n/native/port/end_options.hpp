@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "protocol/segment_layout.hpp"
+
+namespace megascale::m2n {
+
+// What one end of the protocol must know. The same on every rank but for `rank`.
+struct EndOptions {
+  PortShape shape;
+  std::int32_t rank = 0;
+  std::vector<std::int32_t> rank_of_expert =
+      {};  // [expert_count] the expert rank that takes its rows.
+  // 32 bits that all segments of a deployment hold, whatever fixes them. Beside ends in TypeScript:
+  // `shapeHash` of src/port-shape.ts.
+  std::int32_t layout_hash = 0;
+  std::int64_t spin_us = 50;  // Of a wait, before it sleeps.
+  bool spin_yields = false;   // See DoorbellWait.
+  std::int64_t timeout_us = 5'000'000;
+};
+
+}  // namespace megascale::m2n
