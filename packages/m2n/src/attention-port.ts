@@ -58,15 +58,19 @@ export class SharedAttentionPort implements AttentionPort {
     this.gathersLayers = options.gather.type === 'layer';
     this.slots = attentionSlots(buffer, layout);
     this.tickets = new TicketTable(shape.slotCount, shape.expertWorkerCount);
+    const expertRanks = slotExpertRanks(buffer, layout);
     this.routes = new RouteCounter(options.placement, shape, {
       expertIds: slotExpertIds(buffer, layout),
-      expertRanks: slotExpertRanks(buffer, layout),
+      expertRanks,
     });
     this.cursor = new StepCursor(shape.layerCount, shape.slotCount);
     this.links = new ExpertLinks({
       name: this.name,
+      attentionRank: rank,
       memory,
+      shape,
       words,
+      expertRanks,
       pairs: layout.pairs,
       experts,
       transport: options,

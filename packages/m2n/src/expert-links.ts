@@ -1,9 +1,13 @@
 import type { TransportOptions } from '@megascale/core';
+import { AnswersUnderWay } from './emulated-link-answers.js';
+import { StampedFrameWriter } from './emulated-link-frames.js';
+import { PunctualWait } from './emulated-link-wait.js';
 import type { Frame, Position } from './frame.js';
 import { FrameWriter, loadLong } from './frame-ring.js';
 import { at, foreignFrameRemedy, frameInvalid, peerClosed, peerTimeout } from './peer-errors.js';
 import { PeerWait } from './peer-wait.js';
 import type { Peer } from './peer.js';
+import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
 import type { Ticket } from './ticket.js';
@@ -15,9 +19,13 @@ const roomPollUs = 200;
 export interface ExpertLinksOptions {
   /** 'attention rank 0' */
   readonly name: string;
+  readonly attentionRank: number;
   readonly memory: SharedMemory;
+  readonly shape: PortShape;
   /** Own segment. */
   readonly words: Int32Array;
+  /** [slotCount] of [tokensPerSlotMax, topK], own. */
+  readonly expertRanks: readonly Int32Array[];
   /** [expert ranks] */
   readonly pairs: readonly PairWords[];
   readonly experts: readonly Peer[];
@@ -33,12 +41,19 @@ export class ExpertLinks {
   private readonly timeoutUs: number;
   /** [expert ranks] 1 while that rank has got rows and no ring since. */
   private readonly unread: Uint8Array;
+  /** Over an emulated link. */
+  private readonly underWay: AnswersUnderWay | undefined;
 
   constructor(private readonly options: ExpertLinksOptions) {
     const { name, memory, words, pairs, transport } = options;
     const { spinUs, spinYields = false, clock, stopReason, peerTimeoutMs } = transport;
-    this.writers = pairs.map((pair) => new FrameWriter(words, pair));
-    this.wait = new PeerWait({ name, memory, words, spinUs, spinYields, clock, stopReason });
+    const isEmulated = transport.emulatedLink !== undefined;
+    this.underWay = isEmulated ? new AnswersUnderWay(options) : undefined;
+    this.writers = pairs.map((pair) =>
+      isEmulated ? new StampedFrameWriter(words, pair, clock) : new FrameWriter(words, pair),
+    );
+    const Wait = isEmulated ? PunctualWait : PeerWait;
+    this.wait = new Wait({ name, memory, words, spinUs, spinYields, clock, stopReason });
     this.timeoutUs = peerTimeoutMs * 1000;
     this.unread = new Uint8Array(pairs.length);
   }
@@ -63,6 +78,7 @@ export class ExpertLinks {
     const room = writer.room();
     if (room <= 0 && !this.waitForRoom(frame, writer, peer)) return;
     writer.write(frame);
+    this.underWay?.sent(frame, expert);
     if (frame.rowCount > 0) this.unread[expert] = 1;
     const isWorthWaking = !moreFollows && this.hasNews(frame, expert);
     if (isWorthWaking || room < ringFrames / 2) {
@@ -92,11 +108,12 @@ export class ExpertLinks {
       if (peer === undefined) return;
       const end = this.endOf(peer);
       // It may have answered just before its end.
-      if (end !== undefined && this.missingExpert(ticket) === missing) {
+      const arrivesUs = this.underWay?.arrivalUs(missing, ticket.microBatch) ?? Infinity;
+      if (end !== undefined && arrivesUs === Infinity && this.missingExpert(ticket) === missing) {
         this.fail(this.endError(ticket, peer, end));
       }
       this.checkTime(ticket, peer, untilUs);
-      this.sleep(seen, untilUs);
+      this.sleep(seen, Math.min(untilUs, arrivesUs));
     }
   }
 
@@ -112,9 +129,14 @@ export class ExpertLinks {
       const reply = (pairs[expert]?.replies ?? 0) + ticket.microBatch * replyWords;
       const answered = Atomics.load(words, reply + replyWord.sequence);
       if (answered !== ticket.sequences[expert]) return expert;
+      if (this.underWay !== undefined && this.isUnderWay(expert, ticket.microBatch)) return expert;
       ticket.owed[expert] = 0;
     }
     return -1;
+  }
+
+  private isUnderWay(expert: number, microBatch: number): boolean {
+    return (this.underWay?.arrivalUs(expert, microBatch) ?? 0) > this.wait.nowUs;
   }
 
   /** False when the frame need not be sent: it brings nothing, and the expert rank is closed. */

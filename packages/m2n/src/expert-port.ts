@@ -10,15 +10,16 @@ import {
   type RowSource,
   type TransportOptions,
 } from '@megascale/core';
+import { DelayedFrameReader } from './emulated-link-frames.js';
 import { FrameInbox } from './frame-inbox.js';
-import { FrameReader } from './frame-ring.js';
+import { FrameReader, storeLong } from './frame-ring.js';
 import { Gather } from './gather.js';
 import { at, foreignFrameRemedy, frameInvalid, portClosed, slotBusy } from './peer-errors.js';
 import type { Peer } from './peer.js';
 import type { PortShape } from './port-shape.js';
 import type { AttentionSegmentLayout, PairWords } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
-import { expertSlots, slotExpertIds } from './slot-views.js';
+import { expertSlots, slotExpertIds, slotExpertRanks } from './slot-views.js';
 import { replyWord, replyWords, segmentState, segmentWord } from './wire-format.js';
 
 export interface ExpertPortParts {
@@ -49,14 +50,14 @@ export class SharedExpertPort implements ExpertPort {
   private readonly expertIds: readonly Int32Array[];
   /** [attention ranks × slotCount] what is merged now; reused. */
   private readonly sources: readonly RowSource[];
+  /** Over an emulated link. */
+  private readonly stampsAnswers: boolean;
   private state: 'ready' | 'computing' | 'closed' = 'ready';
   private failure: Error | undefined;
 
   constructor(private readonly parts: ExpertPortParts) {
     const { rank, options, shape, layout, words, attention, memory } = parts;
-    const pair = layout.pairs[rank];
-    if (pair === undefined) throw new RangeError(`There is no expert rank ${rank}.`);
-    this.pair = pair;
+    this.pair = pairOf(layout, rank);
     this.name = `expert rank ${rank}`;
     this.slots = attention.flatMap(({ buffer }) => expertSlots(buffer, layout));
     this.expertIds = attention.flatMap(({ buffer }) => slotExpertIds(buffer, layout));
@@ -66,11 +67,12 @@ export class SharedExpertPort implements ExpertPort {
       expertIds: new Int32Array(0),
     }));
     this.rows = rowListOf(rank, options, shape);
+    this.stampsAnswers = options.emulatedLink !== undefined;
     this.gather = new Gather({ ...shape, policy: options.gather });
     const senders = attention.map((peer, index) => ({
       rank: index,
       peer,
-      reader: new FrameReader(peer.words, pair, shape),
+      reader: frameReader(parts, index, peer),
     }));
     const { gather, name } = this;
     this.inbox = new FrameInbox({ name, memory, words, senders, gather, transport: options });
@@ -101,6 +103,7 @@ export class SharedExpertPort implements ExpertPort {
       const peer = served === undefined ? undefined : this.parts.attention[served.attentionRank];
       if (served === undefined || peer === undefined) continue;
       const reply = this.pair.replies + served.microBatch * replyWords;
+      if (this.stampsAnswers) this.stamp(peer, reply);
       Atomics.store(peer.words, reply + replyWord.sequence, served.sequence);
       // One ring for all its micro-batches, which stand side by side.
       const after = index + 1 < servedCount ? gather.served[index + 1] : undefined;
@@ -115,6 +118,11 @@ export class SharedExpertPort implements ExpertPort {
     Atomics.store(this.parts.words, segmentWord.state, segmentState.closed);
     for (const peer of this.parts.attention) peer.ring();
     this.parts.memory.close?.();
+  }
+
+  private stamp(peer: Peer, reply: number): void {
+    const sentUs = Math.ceil(this.parts.options.clock.nowUs());
+    storeLong(peer.words, reply + replyWord.sentUsLow, sentUs);
   }
 
   /** The rows of the frames served now, in the order of attention ranks and micro-batches. */
@@ -163,6 +171,27 @@ export class SharedExpertPort implements ExpertPort {
     if (this.state === state) return;
     throw slotBusy(`${this.name} is ${this.state}`, 'Call receive and reply in turns.');
   }
+}
+
+function frameReader(parts: ExpertPortParts, attentionRank: number, peer: Peer): FrameReader {
+  const { rank, options, shape, layout } = parts;
+  const pair = pairOf(layout, rank);
+  if (options.emulatedLink === undefined) return new FrameReader(peer.words, pair, shape);
+  return new DelayedFrameReader({
+    words: peer.words,
+    pair,
+    shape,
+    attentionRank,
+    expertRank: rank,
+    expertRanks: slotExpertRanks(peer.buffer, layout),
+    transport: options,
+  });
+}
+
+function pairOf(layout: AttentionSegmentLayout, rank: ExpertRank): PairWords {
+  const pair = layout.pairs[rank];
+  if (pair === undefined) throw new RangeError(`There is no expert rank ${rank}.`);
+  return pair;
 }
 
 function rowListOf(rank: ExpertRank, options: TransportOptions, shape: PortShape): RowList {

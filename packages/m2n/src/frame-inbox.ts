@@ -1,4 +1,5 @@
 import type { TransportOptions } from '@megascale/core';
+import { PunctualWait } from './emulated-link-wait.js';
 import { createFrame } from './frame.js';
 import { storeLong, type FrameReader } from './frame-ring.js';
 import type { Gather } from './gather.js';
@@ -43,7 +44,8 @@ export class FrameInbox {
   constructor(private readonly options: FrameInboxOptions) {
     const { name, memory, words, transport } = options;
     const { clock, spinUs, spinYields = false, stopReason, peerTimeoutMs } = transport;
-    this.wait = new PeerWait({ name, memory, words, clock, spinUs, spinYields, stopReason });
+    const Wait = transport.emulatedLink === undefined ? PeerWait : PunctualWait;
+    this.wait = new Wait({ name, memory, words, clock, spinUs, spinYields, stopReason });
     this.timeoutUs = peerTimeoutMs * 1000;
     this.open = new Uint8Array(options.senders.length).fill(1);
   }
@@ -66,7 +68,7 @@ export class FrameInbox {
       this.publish();
       if (decision === 'serve') return true;
       if (decision === 'ended') return false;
-      const untilUs = Math.min(gather.waitsUntilUs, this.deadline(nowUs));
+      const untilUs = Math.min(gather.waitsUntilUs, this.deadline(nowUs), this.nextArrivalUs());
       if (this.wait.lifeCheckIsDue()) this.checkLives();
       this.wait.sleep(seen, untilUs);
     }
@@ -84,6 +86,12 @@ export class FrameInbox {
         this.read(sender, nowUs);
       }
     }
+  }
+
+  private nextArrivalUs(): number {
+    let untilUs = Infinity;
+    for (const { reader } of this.options.senders) untilUs = Math.min(untilUs, reader.arrivesUs);
+    return untilUs;
   }
 
   private read(sender: Sender, nowUs: number): void {

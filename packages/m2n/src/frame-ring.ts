@@ -13,7 +13,7 @@ export class FrameWriter {
   private written = 0;
 
   constructor(
-    private readonly words: Int32Array,
+    protected readonly words: Int32Array,
     private readonly pair: PairWords,
   ) {}
 
@@ -30,8 +30,15 @@ export class FrameWriter {
     const sequence = (this.written + 1) | 0;
     const start = this.pair.ringFrames + (this.written & (ringFrames - 1)) * frameWords;
     frame.sequence = sequence;
+    this.encode(frame, start);
+    this.written = sequence;
+    Atomics.store(words, this.pair.ringHead, sequence);
+  }
+
+  protected encode(frame: Frame, start: number): void {
+    const { words } = this;
     Atomics.store(words, start + frameWord.kind, frameKind[frame.type]);
-    Atomics.store(words, start + frameWord.sequence, sequence);
+    Atomics.store(words, start + frameWord.sequence, frame.sequence);
     storeLong(words, start + frameWord.stepLow, frame.step);
     Atomics.store(words, start + frameWord.layer, frame.layer);
     Atomics.store(words, start + frameWord.microBatch, frame.microBatch);
@@ -40,18 +47,18 @@ export class FrameWriter {
     storeLong(words, start + frameWord.nextStepLow, frame.next.step);
     Atomics.store(words, start + frameWord.nextLayer, frame.next.layer);
     Atomics.store(words, start + frameWord.nextMicroBatch, frame.next.microBatch);
-    this.written = sequence;
-    Atomics.store(words, this.pair.ringHead, sequence);
   }
 }
 
 export type ReadResult = 'frame' | 'empty' | 'invalid';
 
 export class FrameReader {
+  /** When a frame will be there that is on its way: known over emulated links alone. */
+  arrivesUs = Infinity;
   private readCount = 0;
 
   constructor(
-    private readonly words: Int32Array,
+    protected readonly words: Int32Array,
     private readonly pair: PairWords,
     private readonly shape: PortShape,
   ) {}
@@ -69,6 +76,15 @@ export class FrameReader {
     const kind = Atomics.load(words, start + frameWord.kind);
     if (kind !== frameKind.rows && kind !== frameKind.park) return 'invalid';
     frame.type = kind === frameKind.rows ? 'rows' : 'park';
+    this.decode(frame, start);
+    this.readCount = (this.readCount + 1) | 0;
+    if (frame.sequence !== this.readCount || !this.isValid(frame)) return 'invalid';
+    Atomics.store(words, this.pair.ringTail, this.readCount);
+    return 'frame';
+  }
+
+  protected decode(frame: Frame, start: number): void {
+    const { words } = this;
     frame.sequence = Atomics.load(words, start + frameWord.sequence);
     frame.step = loadLong(words, start + frameWord.stepLow);
     frame.layer = Atomics.load(words, start + frameWord.layer);
@@ -78,10 +94,6 @@ export class FrameReader {
     frame.next.step = loadLong(words, start + frameWord.nextStepLow);
     frame.next.layer = Atomics.load(words, start + frameWord.nextLayer);
     frame.next.microBatch = Atomics.load(words, start + frameWord.nextMicroBatch);
-    this.readCount = (this.readCount + 1) | 0;
-    if (frame.sequence !== this.readCount || !this.isValid(frame)) return 'invalid';
-    Atomics.store(words, this.pair.ringTail, this.readCount);
-    return 'frame';
   }
 
   private isValid(frame: Frame): boolean {

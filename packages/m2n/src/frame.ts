@@ -44,6 +44,15 @@ export function compareLayers(a: Position, b: Position): number {
   return a.step - b.step || a.layer - b.layer;
 }
 
+export function copyFrame(from: Frame, to: Frame): void {
+  to.type = from.type;
+  to.sequence = from.sequence;
+  to.tokens = from.tokens;
+  to.rowCount = from.rowCount;
+  copyPosition(from, to);
+  copyPosition(from.next, to.next);
+}
+
 export function copyPosition(from: Position, to: Position): void {
   to.step = from.step;
   to.layer = from.layer;

@@ -1,4 +1,5 @@
 import { bytesPerElement, ConfigError, type DType, type TransportOptions } from '@megascale/core';
+import { checkEmulatedLink } from './emulated-link.js';
 import * as limits from './wire-format.js';
 
 /** The numbers every port of one deployment must agree on; they fix the layout of all segments. */
@@ -31,6 +32,7 @@ export function portShape(options: TransportOptions): PortShape {
     check(`placement[${id}].length`, ranks.length, 1, limits.workersMax);
     for (const rank of ranks) check(`placement[${id}]`, rank, 0, options.expertWorkerCount - 1);
   }
+  if (options.emulatedLink !== undefined) checkEmulatedLink(options.emulatedLink);
   return {
     attentionWorkerCount: options.attentionWorkerCount,
     expertWorkerCount: options.expertWorkerCount,

@@ -3,6 +3,7 @@ import {
   expertRank,
   systemClock,
   type AttentionPort,
+  type Clock,
   type ExpertPort,
   type Rendezvous,
   type TransportFactory,
@@ -35,12 +36,16 @@ export const smallOptions: PortOptions = {
 };
 
 /** Ports of all ranks in this thread: nothing blocks as long as every call finds its work done. */
-export async function openPorts(factory: TransportFactory, plain: PortOptions): Promise<OpenPorts> {
+export async function openPorts(
+  factory: TransportFactory,
+  plain: PortOptions,
+  clock: Clock = systemClock,
+): Promise<OpenPorts> {
   const { attentionWorkerCount, expertWorkerCount } = plain;
   const meet = meetingPoint(attentionWorkerCount, expertWorkerCount);
   const optionsAt = (index: number): TransportOptions => ({
     ...plain,
-    clock: systemClock,
+    clock,
     stopReason: () => undefined,
     allocate: (byteLength) => ({ memory: 'host', byteLength, bytes: new Uint8Array(byteLength) }),
     rendezvous: meet(index),

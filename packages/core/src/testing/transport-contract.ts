@@ -4,6 +4,7 @@ import type { RunTeam } from './transport-case.js';
 import { peerTests } from './transport-peer-tests.js';
 import { lockstepTests, rowTests } from './transport-row-tests.js';
 import { slotTests } from './transport-slot-tests.js';
+import type { PlainTransportOptions } from './transport-script.js';
 import { TransportTeam, type Participant } from './transport-team.js';
 
 export { runTransportParticipant } from './transport-participant.js';
@@ -19,6 +20,8 @@ export interface TransportContractOptions {
    * `participantThreads` or `participantProcesses` of a file that calls `runTransportParticipant`.
    */
   readonly start: () => Participant;
+  /** Options that every port has besides. */
+  readonly options?: Partial<PlainTransportOptions>;
   readonly skip?: ContractSkips;
   /** Why the transport cannot be tested on this machine, if so. */
   readonly absent?: () => Promise<string | undefined>;
@@ -35,7 +38,8 @@ export function transportContract(options: TransportContractOptions): void {
     const team = new TransportTeam(start);
     afterAll(() => team.close());
     const test = contractTest(skip, absent);
-    const run: RunTeam = (plan) => team.run({ transport, ...plan });
+    const run: RunTeam = (plan) =>
+      team.run({ transport, ...plan, options: { ...plan.options, ...options.options } });
 
     describe('rows', () => {
       rowTests(test, run);
