@@ -1,6 +1,8 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { deserializeError, TransportError } from '@megascale/core';
 import { deferred } from './deferred.js';
+import { hostOf } from './hosts.js';
 import {
   protocolVersion,
   workerMessage,
@@ -139,10 +141,11 @@ class WorkerProcess implements WorkerHandle {
     this.role = role;
     this.rank = rank;
     // Workers own no terminal: their output joins this process's errors, so that stdout stays the program's.
-    this.#child = fork(options.workerFile, [], {
+    const host = hostOf(options.config.hosts, role, rank);
+    const words = [...(host?.launch ?? []), process.execPath, fileURLToPath(options.workerFile)];
+    this.#child = spawn(words[0] ?? process.execPath, words.slice(1), {
       stdio: ['ignore', 2, 2, 'ipc'],
       serialization: 'advanced',
-      execArgv: [],
     });
     const reachable = deferred<string>();
     const ready = deferred<Ready>();

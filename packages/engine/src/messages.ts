@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hostSchema, networkSchema } from './hosts.js';
 import { gatherPolicy } from './options.js';
 
 /**
@@ -48,6 +49,8 @@ const engineConfig = z.object({
   spinUs: index,
   bindThreads: z.boolean(),
   gather: gatherPolicy,
+  hosts: z.array(hostSchema).readonly(),
+  network: networkSchema,
 });
 
 export const workerRole = z.enum(['attention', 'expert']);

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { ConfigError, type GatherPolicy, type KvDType, type ModelSizes } from '@megascale/core';
 import { z } from 'zod';
+import { checkHosts, hostSchema, networkSchema, type Host, type Network } from './hosts.js';
 
 const count = z.int().positive();
 
@@ -58,6 +59,10 @@ export const llmOptionsSchema = z
     spinUs: z.int().nonnegative().optional(),
     /** When an expert worker starts. Default: 'layer' where the workers' threads outnumber the cores, else 'lockstep'. */
     gather: gatherPolicy.optional(),
+    /** Where the workers run. Default: all of them here. */
+    hosts: z.array(hostSchema).max(1024).default([]),
+    /** For transports that reach other hosts. */
+    network: networkSchema.default({}),
     /** Restarts of the workers after a loss, before the engine gives up. */
     restartsMax: z.int().nonnegative().default(3),
   })
@@ -93,6 +98,8 @@ export interface EngineConfig {
   /** Compute threads are bound to cores, and a wait gives way to the other threads there. */
   readonly bindThreads: boolean;
   readonly gather: GatherPolicy;
+  readonly hosts: readonly Host[];
+  readonly network: Network;
 }
 
 /** @throws ConfigError 'ERR_CONFIG_FIELD' naming the option, what was found and what is allowed. */
@@ -110,6 +117,7 @@ export function parseOptions(options: LlmOptions): ParsedOptions {
 /** Fills in what depends on the model and on the machine. */
 export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): EngineConfig {
   const microBatches = options.microBatches ?? (options.colocated ? 1 : 2);
+  checkHosts(options.hosts, options, options.transport);
   const { kvPages, contextTokensMax } = resolveMemory(options, sizes);
   const tokensPerStepMax = Math.max(options.tokensPerStepMax, microBatches);
   return {
@@ -131,6 +139,8 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     prefillChunkTokens: options.prefillChunkTokens,
     waitingMax: options.waitingMax,
     peerTimeoutMs: options.peerTimeoutMs,
+    hosts: options.hosts,
+    network: options.network,
     ...shareCores(options, availableParallelism()),
   };
 }
@@ -139,10 +149,38 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
  * How the workers share this machine's cores. On one machine both pools draw on the same cores and the same memory, so overlapping
  * them gains nothing: they take turns, a layer's experts serve all its micro-batches at once, and each pool has all cores.
  */
-export function shareCores(
+export function shareCores(options: ParsedOptions, cores: number): CoreShares {
+  return options.hosts.length > 1
+    ? shareCoresOfHosts(options, cores)
+    : shareCoresOfOne(options, cores);
+}
+
+type CoreShares = Pick<
+  EngineConfig,
+  'attentionThreads' | 'expertThreads' | 'spinUs' | 'bindThreads' | 'gather'
+>;
+
+/** Every host is taken to have as many cores as this one, and divides them by its workers: the pools work at the same time. */
+function shareCoresOfHosts(options: ParsedOptions, cores: number): CoreShares {
+  const threadsOf = (role: 'attention' | 'expert'): number => {
+    const workers = options.hosts
+      .filter((host) => host[role].length > 0)
+      .map(({ attention, expert }) => attention.length + expert.length);
+    return options.threads ?? Math.max(1, Math.floor(cores / Math.max(1, ...workers)));
+  };
+  return {
+    attentionThreads: threadsOf('attention'),
+    expertThreads: threadsOf('expert'),
+    spinUs: options.spinUs ?? 50,
+    bindThreads: options.bindThreads ?? false,
+    gather: options.gather ?? { type: 'lockstep' },
+  };
+}
+
+function shareCoresOfOne(
   { attentionWorkers, expertWorkers, ...options }: ParsedOptions,
   cores: number,
-): Pick<EngineConfig, 'attentionThreads' | 'expertThreads' | 'spinUs' | 'bindThreads' | 'gather'> {
+): CoreShares {
   const expertProcesses = options.colocated ? 0 : expertWorkers;
   const takeTurns = (options.gather?.type ?? 'layer') === 'layer';
   const threadsOf = (workers: number): number =>

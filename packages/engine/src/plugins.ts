@@ -17,6 +17,8 @@ const knownBackends: Readonly<Record<string, string>> = {
 };
 const knownTransports: Readonly<Record<string, string>> = {
   shm: '@megascale/m2n',
+  tcp: '@megascale/m2n',
+  fabric: '@megascale/m2n',
 };
 const knownPolicies: Readonly<Record<string, string>> = {
   'first-come': '@megascale/scheduler',

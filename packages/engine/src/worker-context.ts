@@ -3,9 +3,11 @@ import {
   type Backend,
   type BackendOptions,
   type ModelSizes,
+  type NetworkOptions,
   type Region,
   type TransportOptions,
 } from '@megascale/core';
+import { hostOf } from './hosts.js';
 import type { WorkerStart } from './messages.js';
 import { evenPlacement } from './placement.js';
 import type { ThreadControl } from './thread-control.js';
@@ -35,7 +37,8 @@ export function transportOptions(
   model: { readonly sizes: ModelSizes; readonly routedLayerCount: number },
   backend: Backend,
 ): TransportOptions {
-  const { config } = start;
+  const { config, role, rank } = start;
+  const host = hostOf(config.hosts, role, rank);
   return {
     attentionWorkerCount: config.attentionWorkers,
     expertWorkerCount: config.expertWorkers,
@@ -50,6 +53,11 @@ export function transportOptions(
     spinUs: config.spinUs,
     spinYields: config.bindThreads,
     gather: config.gather,
+    network: {
+      // Absent fields are absent: the schema made none.
+      ...(config.network as NetworkOptions),
+      ...(host === undefined ? {} : { host: host.address }),
+    },
     clock: systemClock,
     stopReason: control.stopReason,
     allocate: (byteLength: number): Region => backend.allocate(byteLength),

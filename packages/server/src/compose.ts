@@ -39,6 +39,9 @@ export interface Deployment {
   readonly kvDType?: KvDType | undefined;
   readonly prefillChunkTokens?: number | undefined;
   readonly tokensPerStepMax?: number | undefined;
+  readonly gather?: LlmOptions['gather'];
+  readonly hosts?: LlmOptions['hosts'];
+  readonly network?: LlmOptions['network'];
 }
 
 export type LoadModel = (

@@ -10,11 +10,14 @@ export interface Environment {
   readonly logLevel?: LogLevel;
   /** MEGASCALE_API_KEY: a flag would show the key to every user of the machine. */
   readonly apiKey?: string;
+  /** MEGASCALE_PRE_SHARED_KEY: what workers of different hosts prove to each other. */
+  readonly preSharedKey?: string;
 }
 
 const schema = z.object({
   MEGASCALE_LOG: z.enum(logLevels).optional(),
   MEGASCALE_API_KEY: z.string().min(1).optional(),
+  MEGASCALE_PRE_SHARED_KEY: z.string().min(1).optional(),
 });
 
 /**
@@ -27,10 +30,15 @@ export function readEnvironment(
 ): Environment {
   const parsed = schema.safeParse(variables);
   if (!parsed.success) throw badVariable(String(parsed.error.issues[0]?.path[0]));
-  const { MEGASCALE_LOG: logLevel, MEGASCALE_API_KEY: apiKey } = parsed.data;
+  const {
+    MEGASCALE_LOG: logLevel,
+    MEGASCALE_API_KEY: apiKey,
+    MEGASCALE_PRE_SHARED_KEY: preSharedKey,
+  } = parsed.data;
   return {
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(apiKey === undefined ? {} : { apiKey }),
+    ...(preSharedKey === undefined ? {} : { preSharedKey }),
   };
 }
 

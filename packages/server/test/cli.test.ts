@@ -120,7 +120,7 @@ describe('generate', () => {
 
     const flags =
       '--attention-workers 2 --expert-workers 4 --micro-batches 3 --transport shm --backend cpu ' +
-      '--threads 2 --isa scalar --kv-pages 64 --kv-dtype int8 --prefill-chunk 32 --batch-tokens 128 --prompt x ' +
+      '--threads 2 --isa scalar --kv-pages 64 --kv-dtype int8 --prefill-chunk 32 --batch-tokens 128 --gather window=50 --prompt x ' +
       '--max-tokens 9 --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --seed -3 ' +
       '--stop b --stop c --ignore-eos';
     const full = await finishedCli(generate(...flags.split(' ')));
@@ -137,6 +137,7 @@ describe('generate', () => {
       kvDType: 'int8',
       prefillChunkTokens: 32,
       tokensPerStepMax: 128,
+      gather: { type: 'window', windowUs: 50 },
     });
     expect(full.model.calls[0]?.options).toMatchObject({
       maxTokens: 9,

@@ -1,5 +1,8 @@
 import { Option, type Command } from 'commander';
 import type { Deployment } from '../compose.js';
+import { readEnvironment, type Environment } from '../config.js';
+import { gatherFlag } from './gather-flag.js';
+import { hostsDeployment, hostsFile, type HostsFile } from './hosts-file.js';
 import { wholeNumber } from './number-flags.js';
 
 /** Values of the flags `addDeploymentFlags` adds, as commander names them. */
@@ -16,6 +19,8 @@ export interface DeploymentFlags {
   readonly kvDtype?: 'bf16' | 'int8';
   readonly prefillChunk?: number;
   readonly batchTokens?: number;
+  readonly gather?: Deployment['gather'];
+  readonly hosts?: HostsFile;
 }
 
 /** How the model is to run: the same flags for every command that runs one. */
@@ -25,7 +30,20 @@ export function addDeploymentFlags(command: Command): Command {
     .option('--attention-workers <M>', 'attention workers (default: 1)', count)
     .option('--expert-workers <N>', 'expert workers (default: 1)', count)
     .option('--micro-batches <m>', 'micro-batches in flight (default: 2, colocated 1)', count)
-    .option('--transport <name>', 'what carries rows between the pools (default: shm)')
+    .option(
+      '--transport <name>',
+      'what carries rows between the pools: shm, tcp, fabric (default: shm)',
+    )
+    .option(
+      '--hosts <file>',
+      'which workers run on which host, and the network between, as JSON',
+      hostsFile,
+    )
+    .option(
+      '--gather <policy>',
+      'when an expert worker starts: lockstep, layer, window=<µs> (default: see docs)',
+      gatherFlag,
+    )
     .option('--backend <name>', 'what computes: cpu, reference (default: cpu)')
     .option(
       '--threads <count>',
@@ -53,7 +71,10 @@ export function addDeploymentFlags(command: Command): Command {
     );
 }
 
-export function deploymentOf(flags: DeploymentFlags): Deployment {
+export function deploymentOf(
+  flags: DeploymentFlags,
+  { preSharedKey }: Environment = readEnvironment(),
+): Deployment {
   const { prefillChunk, batchTokens } = flags;
   return {
     attentionWorkers: flags.attentionWorkers,
@@ -68,5 +89,7 @@ export function deploymentOf(flags: DeploymentFlags): Deployment {
     kvDType: flags.kvDtype,
     prefillChunkTokens: prefillChunk,
     tokensPerStepMax: batchTokens,
+    gather: flags.gather,
+    ...hostsDeployment(flags.hosts, preSharedKey),
   };
 }

@@ -90,11 +90,12 @@ Examples:
 
 async function generate(directory: string, flags: GenerateFlags, world: CliWorld): Promise<void> {
   const lines = promptLines(flags);
-  const level = flags.logLevel ?? world.readEnvironment().logLevel ?? 'warn';
+  const environment = world.readEnvironment();
+  const level = flags.logLevel ?? environment.logLevel ?? 'warn';
   const logger = createLogger(level, world);
   const signals = new ShutdownSignals(world);
   try {
-    const model = await world.loadModel(directory, deploymentOf(flags), (event) => {
+    const model = await world.loadModel(directory, deploymentOf(flags, environment), (event) => {
       logger.info(event, event.type);
     });
     try {

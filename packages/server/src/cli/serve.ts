@@ -62,7 +62,7 @@ async function serve(directory: string, flags: ServeFlags, world: CliWorld): Pro
     // A model takes a while to load; a taken port is known at once.
     await checkAddress(flags);
     if (world.stderr.isTTY === true) world.stderr.write(`Loading ${directory} …\n`);
-    const deployment = { ...deploymentOf(flags), name: flags.name };
+    const deployment = { ...deploymentOf(flags, environment), name: flags.name };
     const model = await world.loadModel(directory, deployment, logEvents(logger));
     const app = composeHttpServer({
       model,

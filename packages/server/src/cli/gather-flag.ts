@@ -1,0 +1,15 @@
+import type { LlmOptions } from '@megascale/engine';
+import { InvalidArgumentError } from 'commander';
+import { wholeNumber } from './number-flags.js';
+
+type Gather = NonNullable<LlmOptions['gather']>;
+
+/** Commander's parser of `--gather`: 'lockstep', 'layer' or 'window=200'. */
+export function gatherFlag(text: string): Gather {
+  if (text === 'lockstep' || text === 'layer') return { type: text };
+  const [name, windowUs] = text.split('=');
+  if (name === 'window' && windowUs !== undefined) {
+    return { type: 'window', windowUs: wholeNumber(0)(windowUs) };
+  }
+  throw new InvalidArgumentError('Expected lockstep, layer or window=<µs>.');
+}
