@@ -20,6 +20,7 @@ export * from './families/mixtral.js';
 export * from './families/qwen3-moe.js';
 export * from './families/registry.js';
 export * from './routing/local-experts.js';
+export * from './routing/replica-balancer.js';
 export * from './routing/row-list.js';
 export * from './sampling/sampling-options.js';
 export * from './reference/check-expert-input.js';

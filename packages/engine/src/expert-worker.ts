@@ -6,9 +6,13 @@ import {
   partition,
   residentExperts,
 } from '@megascale/core';
-import { evenPlacement } from './placement.js';
 import { loadBackend, loadTransport } from './plugins.js';
-import { backendOptions, transportOptions, type WorkerContext } from './worker-context.js';
+import {
+  backendOptions,
+  placementOf,
+  transportOptions,
+  type WorkerContext,
+} from './worker-context.js';
 import { WorkerProfiler } from './worker-profiler.js';
 
 /**
@@ -21,10 +25,7 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
   const rank = expertRank(start.rank);
   const checkpoint = openCheckpoint(start.modelDirectory);
   const program = partition(buildModelGraph(checkpoint.config)).expert;
-  const experts = residentExperts(
-    evenPlacement(program.sizes.expertCount, config.expertWorkers),
-    rank,
-  );
+  const experts = residentExperts(placementOf(config, program.sizes), rank);
 
   const factory = await loadBackend(config.backend);
   const backend = await factory.create(backendOptions(context));

@@ -29,6 +29,7 @@ const engineConfig = z.object({
   colocated: z.boolean(),
   attentionWorkers: index,
   expertWorkers: index,
+  expertReplicas: index,
   microBatches: index,
   backend: z.string(),
   transport: z.string(),

@@ -22,6 +22,8 @@ export const llmOptionsSchema = z
     attentionWorkers: count.max(64).default(1),
     /** N, 1–256; at most the number of experts. */
     expertWorkers: count.max(256).default(1),
+    /** Workers that hold each expert, at most N: memory for balance. Default 1. */
+    expertReplicas: count.max(256).default(1),
     /** m, 1–8: micro-batches in flight. Default: 2; colocated 1, where nothing overlaps. */
     microBatches: count.max(8).optional(),
     backend: z.string().default('cpu'),
@@ -76,6 +78,7 @@ export interface EngineConfig {
   readonly colocated: boolean;
   readonly attentionWorkers: number;
   readonly expertWorkers: number;
+  readonly expertReplicas: number;
   readonly microBatches: number;
   readonly backend: string;
   readonly transport: string;
@@ -124,6 +127,7 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     colocated: options.colocated,
     attentionWorkers: options.attentionWorkers,
     expertWorkers: options.expertWorkers,
+    expertReplicas: options.expertReplicas,
     microBatches,
     backend: options.backend,
     transport: options.transport,

@@ -3,26 +3,44 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { evenPlacement } from './placement.js';
 
+const sizes = fc
+  .record({
+    experts: fc.integer({ min: 1, max: 64 }),
+    ranks: fc.integer({ min: 1, max: 64 }),
+    replicas: fc.integer({ min: 1, max: 4 }),
+  })
+  .filter(({ experts, ranks, replicas }) => ranks <= experts && replicas <= ranks);
+
 describe('evenPlacement', () => {
-  it('gives every expert to one rank, and no rank more than one expert more than another', () => {
-    const sizes = fc
-      .tuple(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 64 }))
-      .filter(([experts, ranks]) => ranks <= experts);
+  it('gives every expert to so many different ranks, and no rank more than that many experts more than another', () => {
     fc.assert(
-      fc.property(sizes, ([experts, ranks]) => {
-        const placement = evenPlacement(experts, ranks);
+      fc.property(sizes, ({ experts, ranks, replicas }) => {
+        const placement = evenPlacement(experts, ranks, replicas);
         const counts = Array.from(
           { length: ranks },
           (_, rank) => residentExperts(placement, expertRank(rank)).length,
         );
-        expect(placement.every((holders) => holders.length === 1)).toBe(true);
-        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(experts);
-        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+        expect(placement.every((holders) => new Set(holders).size === replicas)).toBe(true);
+        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(experts * replicas);
+        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(replicas);
+      }),
+    );
+  });
+
+  it('keeps the first holder of every expert, however many there are', () => {
+    fc.assert(
+      fc.property(sizes, ({ experts, ranks, replicas }) => {
+        const firsts = evenPlacement(experts, ranks, replicas).map(([first]) => [first]);
+        expect(firsts).toEqual(evenPlacement(experts, ranks));
       }),
     );
   });
 
   it('refuses ranks that would hold nothing', () => {
     expect(() => evenPlacement(8, 9)).toThrow(/9 expert workers for 8 experts/);
+  });
+
+  it('refuses more replicas than ranks', () => {
+    expect(() => evenPlacement(8, 2, 3)).toThrow(/3 replicas of every expert on 2 expert workers/);
   });
 });

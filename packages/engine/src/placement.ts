@@ -1,18 +1,32 @@
 import { ConfigError, expertRank, type Placement } from '@megascale/core';
 
 /**
- * Gives each expert to one rank, in equal contiguous runs: rank r holds the experts e with ⌊e·N/E⌋ = r.
+ * Gives each expert to `replicas` neighbouring ranks, the first in equal contiguous runs: expert e belongs to rank r = ⌊e·N/E⌋ and the
+ * ranks after it, around the end. Every rank then holds `replicas` runs.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when there are more ranks than experts.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when there are more ranks than experts, or more replicas than ranks.
  */
-export function evenPlacement(expertCount: number, expertWorkerCount: number): Placement {
+export function evenPlacement(
+  expertCount: number,
+  expertWorkerCount: number,
+  replicas = 1,
+): Placement {
   if (expertWorkerCount > expertCount) {
     throw new ConfigError('ERR_CONFIG_FIELD', {
       message: `${String(expertWorkerCount)} expert workers for ${String(expertCount)} experts: at least one would hold none. Use at most ${String(expertCount)}.`,
       details: { expertCount, expertWorkerCount },
     });
   }
-  return Array.from({ length: expertCount }, (_, expert) => [
-    expertRank(Math.floor((expert * expertWorkerCount) / expertCount)),
-  ]);
+  if (replicas > expertWorkerCount) {
+    throw new ConfigError('ERR_CONFIG_FIELD', {
+      message: `${String(replicas)} replicas of every expert on ${String(expertWorkerCount)} expert workers: a worker would hold an expert twice. Use at most as many replicas as expert workers.`,
+      details: { path: 'expertReplicas', replicas, expertWorkerCount },
+    });
+  }
+  return Array.from({ length: expertCount }, (_, expert) => {
+    const first = Math.floor((expert * expertWorkerCount) / expertCount);
+    return Array.from({ length: replicas }, (__, replica) =>
+      expertRank((first + replica) % expertWorkerCount),
+    );
+  });
 }

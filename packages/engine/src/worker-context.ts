@@ -4,6 +4,7 @@ import {
   type BackendOptions,
   type ModelSizes,
   type NetworkOptions,
+  type Placement,
   type Region,
   type TransportOptions,
 } from '@megascale/core';
@@ -31,6 +32,14 @@ export function backendOptions({ start: { config, role, rank } }: WorkerContext)
   };
 }
 
+/** Which expert worker holds what: the same on every worker. */
+export function placementOf(
+  { expertWorkers, expertReplicas }: WorkerStart['config'],
+  { expertCount }: ModelSizes,
+): Placement {
+  return evenPlacement(expertCount, expertWorkers, expertReplicas);
+}
+
 /** The transport's options for this worker: the same on every worker but for what is passed in. */
 export function transportOptions(
   { start, control, inbox }: WorkerContext,
@@ -42,7 +51,7 @@ export function transportOptions(
   return {
     attentionWorkerCount: config.attentionWorkers,
     expertWorkerCount: config.expertWorkers,
-    placement: evenPlacement(model.sizes.expertCount, config.expertWorkers),
+    placement: placementOf(config, model.sizes),
     layerCount: model.routedLayerCount,
     hiddenSize: model.sizes.hiddenSize,
     topK: model.sizes.topK,

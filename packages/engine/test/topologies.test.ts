@@ -102,6 +102,15 @@ describe.each([
     60_000,
   );
 
+  it.each([2, 3])(
+    'gives the same tokens with two replicas of every expert on %i expert workers',
+    async (expertWorkers) => {
+      const topology = { attentionWorkers: 2, expertWorkers, expertReplicas: 2, microBatches: 3 };
+      expect(await tokensOf(directory, topology, requests)).toEqual(expected);
+    },
+    60_000,
+  );
+
   it('gives the same tokens for any chunk, batch and page count', async () => {
     const topology = fc.record({
       colocated: fc.boolean(),

@@ -48,6 +48,7 @@ export class SharedExpertPort implements ExpertPort {
   private readonly rows: RowList;
   /** [attention ranks × slotCount], in the order of `slots`. */
   private readonly expertIds: readonly Int32Array[];
+  private readonly expertRanks: readonly Int32Array[];
   /** [attention ranks × slotCount] what is merged now; reused. */
   private readonly sources: readonly RowSource[];
   /** Over an emulated link. */
@@ -61,10 +62,12 @@ export class SharedExpertPort implements ExpertPort {
     this.name = `expert rank ${rank}`;
     this.slots = attention.flatMap(({ buffer }) => expertSlots(buffer, layout));
     this.expertIds = attention.flatMap(({ buffer }) => slotExpertIds(buffer, layout));
+    this.expertRanks = attention.flatMap(({ buffer }) => slotExpertRanks(buffer, layout));
     this.sources = this.slots.map(() => ({
       slotIndex: 0,
       tokens: 0,
       expertIds: new Int32Array(0),
+      expertRanks: new Int32Array(0),
     }));
     this.rows = rowListOf(rank, options, shape);
     this.stampsAnswers = options.emulatedLink !== undefined;
@@ -136,6 +139,8 @@ export class SharedExpertPort implements ExpertPort {
       source.slotIndex = frame.attentionRank * this.parts.shape.slotCount + frame.microBatch;
       source.tokens = frame.tokens;
       source.expertIds = this.expertIds[source.slotIndex] ?? source.expertIds;
+      const expertRanks = this.expertRanks[source.slotIndex];
+      if (expertRanks !== undefined) source.expertRanks = expertRanks;
       announced += frame.rowCount;
     }
     const layer = layerIndex(served[0]?.layer ?? 0);
@@ -201,6 +206,7 @@ function rowListOf(rank: ExpertRank, options: TransportOptions, shape: PortShape
     localExperts: localExpertTable(options.placement, rank),
     localExpertCount,
     topK,
+    rank,
     rowsMax: attentionWorkerCount * slotCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
   });
 }

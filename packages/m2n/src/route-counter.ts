@@ -1,11 +1,10 @@
-import type { MicroBatchIndex, TransportOptions } from '@megascale/core';
+import { ReplicaBalancer, type MicroBatchIndex, type TransportOptions } from '@megascale/core';
 import { frameInvalid } from './peer-errors.js';
 import type { PortShape } from './port-shape.js';
 
 /** Decides which expert rank takes each row of a slot, writes it there, and counts. */
 export class RouteCounter {
-  /** [expertCount] the expert rank that gets an expert's rows: the first of its placement. */
-  private readonly rankOfExpert: Int32Array;
+  private readonly balancer: ReplicaBalancer;
   /** [expert ranks] */
   private readonly rowCounts: Int32Array;
 
@@ -18,7 +17,7 @@ export class RouteCounter {
       readonly expertRanks: readonly Int32Array[];
     },
   ) {
-    this.rankOfExpert = Int32Array.from(placement, (ranks) => ranks[0] ?? -1);
+    this.balancer = new ReplicaBalancer(placement, shape.expertWorkerCount);
     this.rowCounts = new Int32Array(shape.expertWorkerCount);
   }
 
@@ -28,11 +27,13 @@ export class RouteCounter {
    * @throws TransportError 'ERR_FRAME_INVALID' for an id outside -1 … expertCount - 1.
    */
   count(microBatch: MicroBatchIndex, tokens: number): Int32Array {
-    const { rankOfExpert, rowCounts } = this;
+    const { balancer, rowCounts } = this;
     const ids = this.slots.expertIds[microBatch];
     const ranks = this.slots.expertRanks[microBatch];
     if (ids === undefined || ranks === undefined) return rowCounts;
     const end = tokens * this.shape.topK;
+    balancer.balance(ids, end);
+    const { rankOfExpert } = balancer;
     rowCounts.fill(0);
     for (let index = 0; index < end; index++) {
       const id = ids[index] ?? -1;

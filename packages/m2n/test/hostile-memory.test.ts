@@ -91,6 +91,14 @@ describe('memory written by something else than a port', () => {
     expect(receive).toThrow('attention rank 0 at layer 0, micro-batch 0');
   });
 
+  it.each([1, -1, 1 << 30])('rows taken away for expert rank %d are ERR_FRAME_INVALID', (rank) => {
+    const [slot] = attentionSegmentLayout(shapeOf()).slots;
+    words[(slot?.expertRanks.byteOffset ?? 0) / 4] = rank;
+    const receive = () => expert.receive();
+    expect(receive).toThrow(expect.objectContaining({ code: 'ERR_FRAME_INVALID' }) as Error);
+    expect(receive).toThrow('2 rows were announced, 1 are there');
+  });
+
   it('frames read that were never sent are ERR_FRAME_INVALID', () => {
     Atomics.store(words, pair.ringTail, 7);
     expect(() => {
@@ -110,11 +118,13 @@ describe('memory written by something else than a port', () => {
 });
 
 function pairOf() {
-  const [pair] = attentionSegmentLayout(
-    portShape(smallOptions as Parameters<typeof portShape>[0]),
-  ).pairs;
+  const [pair] = attentionSegmentLayout(shapeOf()).pairs;
   if (pair === undefined) throw new Error('There is one expert rank.');
   return pair;
+}
+
+function shapeOf() {
+  return portShape(smallOptions as Parameters<typeof portShape>[0]);
 }
 
 /** [tokensPerSlotMax, topK] of the first slot. */

@@ -25,6 +25,8 @@ export interface Deployment {
   readonly attentionWorkers?: number | undefined;
   /** N */
   readonly expertWorkers?: number | undefined;
+  /** Expert workers that hold each expert. */
+  readonly expertReplicas?: number | undefined;
   /** m */
   readonly microBatches?: number | undefined;
   /** A backend's name, or a package that brings one. */

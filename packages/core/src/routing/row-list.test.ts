@@ -44,14 +44,11 @@ function rowsOf(list: RowList): Row[] {
 describe('localExpertTable', () => {
   const placement = placementOf([0], [1, 0], [0, 1], [1]);
 
-  it('sends the rows of an expert to the first rank of its placement', () => {
-    expect([...localExpertTable(placement, expertRank(0))]).toEqual([0, -1, 2, -1]);
-    expect([...localExpertTable(placement, expertRank(1))]).toEqual([-1, 0, -1, 2]);
-  });
-
-  it('counts replicas among the resident experts', () => {
+  it('numbers the resident experts of a rank, replicas included', () => {
     expect(residentExperts(placement, expertRank(0))).toEqual([0, 1, 2]);
     expect(residentExperts(placement, expertRank(1))).toEqual([1, 2, 3]);
+    expect([...localExpertTable(placement, expertRank(0))]).toEqual([0, 1, 2, -1]);
+    expect([...localExpertTable(placement, expertRank(1))]).toEqual([-1, 0, 1, 2]);
   });
 });
 
@@ -134,6 +131,39 @@ describe('RowList', () => {
   it('refuses more rows than it has room for', () => {
     expect(merge(0, 1)).not.toThrow();
     expect(merge(0, 1, 0)).toThrow(expect.objectContaining({ code: 'ERR_FRAME_INVALID' }) as Error);
+  });
+
+  describe('where a source says who takes what', () => {
+    const taken = (expertIds: number[], expertRanks: number[]) => {
+      const rows = new RowList({
+        localExperts: Int32Array.of(0, 1, -1),
+        localExpertCount: 2,
+        topK: 2,
+        rowsMax: 8,
+        rank: 1,
+      });
+      const source = {
+        slotIndex: 0,
+        tokens: expertIds.length / 2,
+        expertIds: Int32Array.from(expertIds),
+        expertRanks: Int32Array.from(expertRanks),
+      };
+      return () => rowsOf(rows.merge(layer, [source], 1)).map(({ answerRow }) => answerRow);
+    };
+
+    it('takes the rows given to its rank, by expert, and leaves replicas their own', () => {
+      expect(taken([0, 1, 1, 0, 2, -1], [1, 1, 0, 1, 0, -1])()).toEqual([0, 3, 1]);
+    });
+
+    it('refuses rows of experts it does not hold', () => {
+      expect(taken([0, 2], [0, 1])).toThrow('expert 2, which is not on expert rank 1');
+    });
+
+    it('refuses ids that no expert has, whoever they are given to', () => {
+      expect(taken([0, 3], [1, 0])).toThrow(
+        expect.objectContaining({ code: 'ERR_FRAME_INVALID' }) as Error,
+      );
+    });
   });
 
   it('refuses a source shorter than its token count', () => {

@@ -10,6 +10,8 @@ export interface RowSource {
   tokens: number;
   /** [≥ tokens, topK] expert ids; -1 = no expert. */
   expertIds: Int32Array;
+  /** [≥ tokens, topK] the expert rank that takes each row; without it, all rows of local experts are taken. */
+  expertRanks?: Int32Array;
 }
 
 export interface RowListOptions {
@@ -20,6 +22,8 @@ export interface RowListOptions {
   readonly topK: number;
   /** Rows the lists have room for. */
   readonly rowsMax: number;
+  /** The expert rank whose rows are taken, of sources that have `expertRanks`. */
+  readonly rank?: number;
 }
 
 /**
@@ -38,6 +42,7 @@ export class RowList implements ExpertInput {
   readonly answerRow: Int32Array;
   /** [localExpertCount] where the next row of each local expert goes. */
   private readonly nextRow: Int32Array;
+  private readonly rank: number;
 
   constructor(private readonly options: RowListOptions) {
     this.rowsPerExpert = new Int32Array(options.localExpertCount);
@@ -45,14 +50,16 @@ export class RowList implements ExpertInput {
     this.slotIndex = new Int32Array(options.rowsMax);
     this.hiddenRow = new Int32Array(options.rowsMax);
     this.answerRow = new Int32Array(options.rowsMax);
+    this.rank = options.rank ?? -1;
   }
 
   /**
    * Replaces the content by the rows of the first `sourceCount` sources that belong to local
-   * experts.
+   * experts, and to this rank where a source says who takes what.
    *
-   * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, or
-   * more rows than `rowsMax`; the list is then empty.
+   * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, a row
+   * given to this rank of an expert that is not resident here, or more rows than `rowsMax`; the list is
+   * then empty.
    */
   merge(layer: LayerIndex, sources: readonly RowSource[], sourceCount: number): this {
     this.layer = layer;
@@ -75,14 +82,21 @@ export class RowList implements ExpertInput {
 
   private count(source: RowSource): number {
     const { localExperts, topK } = this.options;
+    const { expertIds, expertRanks } = source;
     const end = source.tokens * topK;
     let rows = 0;
     for (let index = 0; index < end; index++) {
-      const id = source.expertIds[index] ?? -2;
+      const id = expertIds[index] ?? -2;
       if (id === -1) continue;
       const local = localExperts[id];
-      if (local === undefined) return this.refuse(`expert id ${id} of token ${index / topK}`);
-      if (local < 0) continue;
+      if (local === undefined) {
+        return this.refuse(`expert id ${id} of token ${Math.floor(index / topK)}`);
+      }
+      if (expertRanks !== undefined && expertRanks[index] !== this.rank) continue;
+      if (local < 0) {
+        if (expertRanks === undefined) continue;
+        return this.refuse(`expert ${id}, which is not on expert rank ${this.rank}`);
+      }
       this.rowsPerExpert[local] = (this.rowsPerExpert[local] ?? 0) + 1;
       rows++;
     }
@@ -99,10 +113,12 @@ export class RowList implements ExpertInput {
 
   private place(source: RowSource): void {
     const { localExperts, topK } = this.options;
+    const { expertIds, expertRanks } = source;
     for (let token = 0; token < source.tokens; token++) {
       for (let k = 0; k < topK; k++) {
         const answerRow = token * topK + k;
-        const local = localExperts[source.expertIds[answerRow] ?? -1] ?? -1;
+        if (expertRanks !== undefined && expertRanks[answerRow] !== this.rank) continue;
+        const local = localExperts[expertIds[answerRow] ?? -1] ?? -1;
         if (local < 0) continue;
         // A row outside the lists is dropped by the typed arrays: foreign ids may change while we
         // read.
@@ -120,8 +136,8 @@ export class RowList implements ExpertInput {
     const { localExperts, rowsMax } = this.options;
     throw new TransportError('ERR_FRAME_INVALID', {
       message:
-        `A slot asks for ${what}; valid are expert ids below ${localExperts.length} and at most ` +
-        `${rowsMax} rows. The attention worker wrote its routes wrongly, or runs another model.`,
+        `A slot asks for ${what}; valid are expert ids below ${localExperts.length}, resident here, and at ` +
+        `most ${rowsMax} rows. The attention worker wrote its routes wrongly, or runs another model.`,
       details: { expertCount: localExperts.length, rowsMax },
     });
   }

@@ -1,3 +1,4 @@
+import { ReplicaBalancer } from '../routing/replica-balancer.js';
 import type { AttentionPort, DispatchTicket } from '../spec/transport.js';
 import { layerIndex, microBatchIndex } from '../spec/units.js';
 import { SeededRandom } from './seeded-random.js';
@@ -22,6 +23,7 @@ export class AttentionActor {
   private readonly hidden: readonly Float32Array[];
   private readonly expertIds: readonly Int32Array[];
   private readonly answers: readonly Float32Array[];
+  private readonly balancer: ReplicaBalancer;
   private step = 0;
 
   constructor(
@@ -29,7 +31,9 @@ export class AttentionActor {
     private readonly plan: ParticipantPlan,
   ) {
     this.random = new SeededRandom(plan.seed);
-    this.rows = Array<number>(plan.options.expertWorkerCount).fill(0);
+    const { placement, expertWorkerCount } = plan.options;
+    this.rows = Array<number>(expertWorkerCount).fill(0);
+    this.balancer = new ReplicaBalancer(placement, expertWorkerCount);
     this.hidden = port.slots.map(({ hidden }) => floats(hidden.bytes));
     this.expertIds = port.slots.map(({ expertIds }) => integers(expertIds.bytes));
     this.answers = port.slots.map(({ answers }) => floats(answers.bytes));
@@ -112,8 +116,10 @@ export class AttentionActor {
     const ticket = this.port.dispatch(layerIndex(layer), microBatchIndex(microBatch), tokens);
     this.tickets.set(microBatch, ticket);
     this.inFlight.add(microBatch);
-    for (const id of this.expertIds[microBatch]?.subarray(0, tokens * topK) ?? []) {
-      const rank = this.plan.options.placement[id]?.[0];
+    const ids = this.expertIds[microBatch]?.subarray(0, tokens * topK) ?? new Int32Array(0);
+    this.balancer.balance(ids, ids.length);
+    for (const id of ids) {
+      const rank = this.balancer.rankOfExpert[id];
       if (rank !== undefined) this.rows[rank] = (this.rows[rank] ?? 0) + 1;
     }
   }

@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
 import { expertRank } from '../spec/units.js';
+import { SeededRandom } from './seeded-random.js';
 import {
   expectWell,
+  expertCount,
   optionsFor,
   patientMs,
   repeat,
@@ -75,12 +77,18 @@ export function rowTests(test: TransportTest, run: RunTeam): void {
     expect(report.expert[0]?.inputs).toBe(steps * options.layerCount);
   });
 
-  test('replicas get no rows, and the first of a placement gets them all', async () => {
-    const both = [0, 1].map(expertRank);
-    const placement = [both, both, both.toReversed(), both.toReversed(), both, both];
-    const options = optionsFor(2, 2, { placement });
-    const steps = { type: 'random-steps', count: 10, parkChance: 0, pauseMsMax: 0 } as const;
-    expectWell(await run({ options, attention: repeat(2, [steps]), expert: serving(2) }));
+  test('replicas share the rows: each expert of a micro-batch is served by one of its holders', async () => {
+    const random = new SeededRandom(7);
+    for (const n of [2, 3, 4]) {
+      const ranks = Array.from({ length: n }, (_, rank) => expertRank(rank));
+      const placement = Array.from({ length: expertCount }, () =>
+        random.shuffle(ranks).slice(0, random.integer(1, n)),
+      );
+      const options = optionsFor(2, n, { placement, slotCount: 3, topK: 3 });
+      const steps = { type: 'random-steps', count: 15, parkChance: 0.1, pauseMsMax: 1 } as const;
+      const report = await run({ options, attention: repeat(2, [steps]), expert: serving(n) });
+      expectWell(report, JSON.stringify(placement));
+    }
   });
 
   test('a wait that spins first brings the same rows', async () => {

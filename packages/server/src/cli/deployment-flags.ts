@@ -9,6 +9,7 @@ import { wholeNumber } from './number-flags.js';
 export interface DeploymentFlags {
   readonly attentionWorkers?: number;
   readonly expertWorkers?: number;
+  readonly expertReplicas?: number;
   readonly microBatches?: number;
   readonly transport?: string;
   readonly backend?: string;
@@ -29,6 +30,7 @@ export function addDeploymentFlags(command: Command): Command {
   return command
     .option('--attention-workers <M>', 'attention workers (default: 1)', count)
     .option('--expert-workers <N>', 'expert workers (default: 1)', count)
+    .option('--expert-replicas <count>', 'expert workers that hold each expert (default: 1)', count)
     .option('--micro-batches <m>', 'micro-batches in flight (default: 2, colocated 1)', count)
     .option(
       '--transport <name>',
@@ -79,6 +81,7 @@ export function deploymentOf(
   return {
     attentionWorkers: flags.attentionWorkers,
     expertWorkers: flags.expertWorkers,
+    expertReplicas: flags.expertReplicas,
     microBatches: flags.microBatches,
     transport: flags.transport,
     backend: flags.backend,
