@@ -87,7 +87,7 @@ export function headline({ topology, backend, isa }: ModelInfo, threads: number)
   const where =
     topology.type === 'colocated'
       ? `colocated on ${String(topology.attentionWorkers)}`
-      : `${String(topology.attentionWorkers)} × ${String(topology.expertWorkers)} over ${topology.transport}`;
+      : `${String(topology.attentionWorkers)} × ${String(topology.expertWorkers)} over ${topology.transport}${topology.emulatedLink === undefined ? '' : ', its link emulated'}`;
   const batches = topology.microBatches === 1 ? 'micro-batch' : 'micro-batches';
   return `${where}, ${String(topology.microBatches)} ${batches}, ${String(threads)} thread${threads === 1 ? '' : 's'} in all, ${backend} (${isa})`;
 }

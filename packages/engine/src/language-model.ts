@@ -1,4 +1,4 @@
-import type { OpRecord, SamplingOptions, StageProfile } from '@megascale/core';
+import type { EmulatedLink, OpRecord, SamplingOptions, StageProfile } from '@megascale/core';
 
 /** What a program (and the HTTP server) sees of a running model. `LLM` is the implementation. */
 export interface LanguageModel {
@@ -48,6 +48,7 @@ export type Topology =
       readonly expertWorkers: number; // N
       readonly microBatches: number; // m
       readonly transport: string;
+      readonly emulatedLink?: EmulatedLink;
     };
 
 export interface ChatMessage {

@@ -251,7 +251,8 @@ function describeModel(parts: {
   readonly backend: { readonly name: string; readonly isa: string };
 }): ModelInfo {
   const { graph, config, generation } = parts;
-  const { attentionWorkers, expertWorkers, microBatches, transport } = config;
+  const { attentionWorkers, expertWorkers, microBatches, transport, emulatedLink } = config;
+  const link = emulatedLink === undefined ? {} : { emulatedLink };
   return {
     name: parts.name,
     family: graph.family,
@@ -260,7 +261,14 @@ function describeModel(parts: {
     hasChatTemplate: parts.hasChatTemplate,
     topology: config.colocated
       ? { type: 'colocated', attentionWorkers, microBatches }
-      : { type: 'disaggregated', attentionWorkers, expertWorkers, microBatches, transport },
+      : {
+          type: 'disaggregated',
+          attentionWorkers,
+          expertWorkers,
+          microBatches,
+          transport,
+          ...link,
+        },
     backend: parts.backend.name,
     isa: parts.backend.isa,
     defaultSampling: generation.sampling,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { hostSchema, networkSchema } from './hosts.js';
-import { gatherPolicy } from './options.js';
+import { emulatedLink, gatherPolicy } from './options.js';
 
 /**
  * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
@@ -52,6 +52,7 @@ const engineConfig = z.object({
   gather: gatherPolicy,
   hosts: z.array(hostSchema).readonly(),
   network: networkSchema,
+  emulatedLink: emulatedLink.optional(),
 });
 
 export const workerRole = z.enum(['attention', 'expert']);

@@ -22,6 +22,9 @@ describe('parseOptions', () => {
     [{ kvPageSize: 24 }, 'kvPageSize'],
     [{ spinUs: -1 }, 'spinUs'],
     [{ gather: { type: 'sometimes' } }, 'gather'],
+    [{ emulatedLink: { latencyUs: -1 } }, 'emulatedLink.latencyUs'],
+    [{ emulatedLink: { latencyUs: 1, gbps: 25 } }, 'emulatedLink'],
+    [{ emulatedLink: { latencyUs: 1 }, colocated: true }, 'emulatedLink'],
   ])('refuses %j and names the option', (options, path) => {
     expect(() => parseOptions(options as never)).toThrow(
       expect.objectContaining({ code: 'ERR_CONFIG_FIELD' }),

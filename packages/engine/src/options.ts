@@ -1,5 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { ConfigError, type GatherPolicy, type KvDType, type ModelSizes } from '@megascale/core';
+import {
+  ConfigError,
+  type EmulatedLink,
+  type GatherPolicy,
+  type KvDType,
+  type ModelSizes,
+} from '@megascale/core';
 import { z } from 'zod';
 import { checkHosts, hostSchema, networkSchema, type Host, type Network } from './hosts.js';
 
@@ -10,6 +16,15 @@ export const gatherPolicy = z.union([
   z.object({ type: z.literal('layer') }),
   z.object({ type: z.literal('window'), windowUs: z.int().nonnegative() }),
 ]);
+
+export const emulatedLink = z
+  .object({
+    latencyUs: z.number().nonnegative().max(60_000_000),
+    jitterUs: z.number().nonnegative().max(60_000_000).exactOptional(),
+    gigabitsPerSecond: z.number().positive().exactOptional(),
+    seed: z.int().exactOptional(),
+  })
+  .strict();
 
 /** What `LLM.load` accepts. Everything has a default; see `resolveOptions` for those that depend on the model. */
 export const llmOptionsSchema = z
@@ -65,6 +80,8 @@ export const llmOptionsSchema = z
     hosts: z.array(hostSchema).max(1024).default([]),
     /** For transports that reach other hosts. */
     network: networkSchema.default({}),
+    /** Makes the link between the pools look slower than it is: for benchmarks and tests on one machine. */
+    emulatedLink: emulatedLink.optional(),
     /** Restarts of the workers after a loss, before the engine gives up. */
     restartsMax: z.int().nonnegative().default(3),
   })
@@ -103,17 +120,29 @@ export interface EngineConfig {
   readonly gather: GatherPolicy;
   readonly hosts: readonly Host[];
   readonly network: Network;
+  readonly emulatedLink: EmulatedLink | undefined;
 }
 
 /** @throws ConfigError 'ERR_CONFIG_FIELD' naming the option, what was found and what is allowed. */
 export function parseOptions(options: LlmOptions): ParsedOptions {
   const result = llmOptionsSchema.safeParse(options, { reportInput: true });
-  if (result.success) return result.data;
+  if (result.success) {
+    if (result.data.colocated && result.data.emulatedLink !== undefined) throw linkWithoutPools();
+    return result.data;
+  }
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';
   throw new ConfigError('ERR_CONFIG_FIELD', {
     message: `Option ${path || '(unknown)'}: ${issue?.message ?? 'invalid'}${issue?.input === undefined ? '' : ` (found ${JSON.stringify(issue.input)})`}.`,
     details: { path, issues: result.error.issues },
+  });
+}
+
+function linkWithoutPools(): ConfigError {
+  return new ConfigError('ERR_CONFIG_FIELD', {
+    message:
+      'Option emulatedLink: a colocated deployment has no link between its pools. Leave out one of the two.',
+    details: { path: 'emulatedLink' },
   });
 }
 
@@ -145,6 +174,7 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     peerTimeoutMs: options.peerTimeoutMs,
     hosts: options.hosts,
     network: options.network,
+    emulatedLink: options.emulatedLink,
     ...shareCores(options, availableParallelism()),
   };
 }

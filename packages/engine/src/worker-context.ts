@@ -67,6 +67,7 @@ export function transportOptions(
       ...(config.network as NetworkOptions),
       ...(host === undefined ? {} : { host: host.address }),
     },
+    ...(config.emulatedLink === undefined ? {} : { emulatedLink: config.emulatedLink }),
     clock: systemClock,
     stopReason: control.stopReason,
     allocate: (byteLength: number): Region => backend.allocate(byteLength),

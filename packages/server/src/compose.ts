@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { systemClock, type BackendProbe, type KvDType } from '@megascale/core';
+import { systemClock, type BackendProbe, type EmulatedLink, type KvDType } from '@megascale/core';
 import {
   backendNames,
   LLM,
@@ -33,6 +33,8 @@ export interface Deployment {
   readonly backend?: string | undefined;
   /** A transport's name, or a package that brings one. */
   readonly transport?: string | undefined;
+  /** A slower link between the pools than there is. */
+  readonly emulatedLink?: EmulatedLink | undefined;
   /** Compute threads of each worker. */
   readonly threads?: number | undefined;
   readonly isa?: string | undefined;

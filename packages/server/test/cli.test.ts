@@ -121,6 +121,7 @@ describe('generate', () => {
     const flags =
       '--attention-workers 2 --expert-workers 4 --micro-batches 3 --transport shm --backend cpu ' +
       '--threads 2 --isa scalar --kv-pages 64 --kv-dtype int8 --prefill-chunk 32 --batch-tokens 128 --gather window=50 --prompt x ' +
+      '--emulate-link latencyUs=100,gbps=25 ' +
       '--max-tokens 9 --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --seed -3 ' +
       '--stop b --stop c --ignore-eos';
     const full = await finishedCli(generate(...flags.split(' ')));
@@ -129,6 +130,7 @@ describe('generate', () => {
       expertWorkers: 4,
       microBatches: 3,
       transport: 'shm',
+      emulatedLink: { latencyUs: 100, gigabitsPerSecond: 25 },
       backend: 'cpu',
       threads: 2,
       isa: 'scalar',

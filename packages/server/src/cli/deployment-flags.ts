@@ -1,8 +1,10 @@
+import type { EmulatedLink } from '@megascale/core';
 import { Option, type Command } from 'commander';
 import type { Deployment } from '../compose.js';
 import { readEnvironment, type Environment } from '../config.js';
 import { gatherFlag } from './gather-flag.js';
 import { hostsDeployment, hostsFile, type HostsFile } from './hosts-file.js';
+import { emulatedLinkFlag } from './emulated-link-flag.js';
 import { wholeNumber } from './number-flags.js';
 
 /** Values of the flags `addDeploymentFlags` adds, as commander names them. */
@@ -12,6 +14,7 @@ export interface DeploymentFlags {
   readonly expertReplicas?: number;
   readonly microBatches?: number;
   readonly transport?: string;
+  readonly emulateLink?: EmulatedLink;
   readonly backend?: string;
   readonly threads?: number;
   readonly isa?: string;
@@ -45,6 +48,11 @@ export function addDeploymentFlags(command: Command): Command {
       '--gather <policy>',
       'when an expert worker starts: lockstep, layer, window=<µs> (default: see docs)',
       gatherFlag,
+    )
+    .option(
+      '--emulate-link <link>',
+      'let the transport look slower, for benchmarks: latencyUs=100,jitterUs=10,gbps=25',
+      emulatedLinkFlag,
     )
     .option('--backend <name>', 'what computes: cpu, reference (default: cpu)')
     .option(
@@ -84,6 +92,7 @@ export function deploymentOf(
     expertReplicas: flags.expertReplicas,
     microBatches: flags.microBatches,
     transport: flags.transport,
+    emulatedLink: flags.emulateLink,
     backend: flags.backend,
     threads: flags.threads,
     isa: flags.isa,

@@ -1,4 +1,5 @@
-import type { ModelInfo } from '@megascale/engine';
+import type { ModelInfo, Topology } from '@megascale/engine';
+import { emulatedLinkText } from './emulated-link-flag.js';
 
 /** 'dictionary: 2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)' without the name. */
 export function topologyText({ topology, backend, isa }: ModelInfo): string {
@@ -9,7 +10,14 @@ export function topologyText({ topology, backend, isa }: ModelInfo): string {
     return `colocated, ${attention}, ${batches}, ${computing}`;
   }
   const experts = counted(topology.expertWorkers, 'expert worker');
-  return `${attention} ⇄ ${experts} over ${topology.transport}, ${batches}, ${computing}`;
+  return `${attention} ⇄ ${experts} over ${linkText(topology)}, ${batches}, ${computing}`;
+}
+
+function linkText(topology: Extract<Topology, { readonly type: 'disaggregated' }>): string {
+  const { transport, emulatedLink } = topology;
+  return emulatedLink === undefined
+    ? transport
+    : `${transport} (emulated link ${emulatedLinkText(emulatedLink)})`;
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {
