@@ -35,7 +35,6 @@ const packageFile = (path) => fileURLToPath(new URL(`../${path}`, import.meta.ur
 const sizes = values.kib.split(',').map((kib) => Number(kib) * 1024);
 const rounds = Number(values.rounds);
 
-/** About as long for every size: 20,000 exchanges of small frames. */
 const exchangesOf = (bytes) => Math.max(40, Math.min(2000, Math.floor((1 << 28) / bytes)));
 
 const floor = buildFloor();
@@ -49,12 +48,13 @@ const contenders = [
 const rows = [];
 for (const bytes of sizes) {
   const taken = [];
-  for (const { name, start } of contenders) taken.push({ name, samples: [], ...(await start(bytes)) });
+  for (const { name, start } of contenders)
+    taken.push({ name, samples: [], ...(await start(bytes)) });
   for (let round = -1; round < rounds; round += 1) {
     for (const contender of taken) {
       const samples = await contender.run(exchangesOf(bytes));
       // The first round warms caches and compilers.
-      if (round >= 0) contender.samples.push(...samples);
+      if (round >= 0) contender.samples = contender.samples.concat(samples);
     }
   }
   for (const { name, samples, stop } of taken) {
@@ -74,7 +74,11 @@ function buildFloor() {
       .map((file) => packageFile(`native/${folder}/${file}`)),
   );
   const flags = ['-std=c++20', '-O3', '-pthread', '-I', packageFile('native'), '-o', program];
-  execFileSync(process.env.CXX ?? 'c++', [...flags, packageFile('bench/hand-over-floor.cc'), ...sources], { stdio: 'inherit' });
+  execFileSync(
+    process.env.CXX ?? 'c++',
+    [...flags, packageFile('bench/hand-over-floor.cc'), ...sources],
+    { stdio: 'inherit' },
+  );
   return program;
 }
 
@@ -86,10 +90,7 @@ function native(kind, bytes) {
         encoding: 'utf8',
         maxBuffer: 1 << 28,
       });
-      return output
-        .trim()
-        .split('\n')
-        .map((line) => line.split(' ').map(Number));
+      return output.trim().split(/\s/).map(Number);
     },
     stop: () => undefined,
   };
@@ -125,15 +126,15 @@ async function startPair(dist, bytes) {
   };
 }
 
-/** `samples`: [end to end, hand-over, round trip] in µs. */
+/** `samples`: [exchanges, 3] end to end, hand-over, round trip in µs. */
 function summary(samples) {
-  const column = (index) => samples.map((sample) => sample[index]).sort((a, b) => a - b);
+  const column = (index) => samples.filter((_, at) => at % 3 === index).sort((a, b) => a - b);
   const quantiles = (sorted) => {
     const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
     return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
   };
   return {
-    samples: samples.length,
+    samples: samples.length / 3,
     endToEndUs: quantiles(column(0)),
     handOverUs: quantiles(column(1)),
     roundTripUs: quantiles(column(2)),
@@ -143,7 +144,9 @@ function summary(samples) {
 function print(all) {
   const cell = ({ p50, p99, p999 }) =>
     [p50, p99, p999].map((us) => us.toFixed(2).padStart(9)).join('');
-  const heading = ['end to end', 'hand-over', 'round trip'].map((name) => `${name} p50, p99, p99.9`.padStart(28));
+  const heading = ['end to end', 'hand-over', 'round trip'].map((name) =>
+    `${name} p50, p99, p99.9`.padStart(28),
+  );
   console.log(`${'µs'.padEnd(12)}${heading.join('')}`);
   for (const { bytes, name, endToEndUs, handOverUs, roundTripUs } of all) {
     const figures = [endToEndUs, handOverUs, roundTripUs].map((us) => ` ${cell(us)}`).join('');

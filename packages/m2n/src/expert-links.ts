@@ -5,7 +5,7 @@ import { PunctualWait } from './emulated-link-wait.js';
 import type { Frame, Position } from './frame.js';
 import { FrameWriter, loadLong } from './frame-ring.js';
 import { at, foreignFrameRemedy, frameInvalid, peerClosed, peerTimeout } from './peer-errors.js';
-import { PeerWait } from './peer-wait.js';
+import { PeerWait, type Lookout } from './peer-wait.js';
 import type { Peer } from './peer.js';
 import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
@@ -33,7 +33,7 @@ export interface ExpertLinksOptions {
 }
 
 /** An attention rank's connections to all expert ranks. Errors thrown from here end the port. */
-export class ExpertLinks {
+export class ExpertLinks implements Lookout {
   /** What ended the port. */
   failure: unknown;
   private readonly writers: readonly FrameWriter[];
@@ -41,6 +41,9 @@ export class ExpertLinks {
   private readonly timeoutUs: number;
   /** [expert ranks] 1 while that rank has got rows and no ring since. */
   private readonly unread: Uint8Array;
+  /** The word that a wait is for, and what stood there when it was last looked at. */
+  private watchedWord = 0;
+  private watchedValue = 0;
   /** Over an emulated link. */
   private readonly underWay: AnswersUnderWay | undefined;
 
@@ -53,7 +56,9 @@ export class ExpertLinks {
       isEmulated ? new StampedFrameWriter(words, pair, clock) : new FrameWriter(words, pair),
     );
     const Wait = isEmulated ? PunctualWait : PeerWait;
-    this.wait = new Wait({ name, memory, words, spinUs, spinYields, clock, stopReason });
+    // Over an emulated link an answer that is there is no news until its time comes.
+    const lookout = isEmulated ? undefined : this;
+    this.wait = new Wait({ name, memory, words, lookout, spinUs, spinYields, clock, stopReason });
     this.timeoutUs = peerTimeoutMs * 1000;
     this.unread = new Uint8Array(pairs.length);
   }
@@ -76,12 +81,11 @@ export class ExpertLinks {
     const peer = this.options.experts[expert];
     if (writer === undefined || peer === undefined) return;
     const room = writer.room();
-    if (room <= 0 && !this.waitForRoom(frame, writer, peer)) return;
+    if (room <= 0 && !this.waitForRoom(frame, expert, peer)) return;
     writer.write(frame);
     this.underWay?.sent(frame, expert);
     if (frame.rowCount > 0) this.unread[expert] = 1;
-    const isWorthWaking = !moreFollows && this.hasNews(frame, expert);
-    if (isWorthWaking || room < ringFrames / 2) {
+    if ((!moreFollows && this.isWorthWaking(frame, expert)) || room < ringFrames / 2) {
       this.unread[expert] = 0;
       peer.ring();
     }
@@ -91,7 +95,7 @@ export class ExpertLinks {
    * Whether the expert rank can do something with what it was sent since it was last woken: it has rows, or others may wait for
    * this rank.
    */
-  private hasNews(frame: Frame, expert: number): boolean {
+  private isWorthWaking(frame: Frame, expert: number): boolean {
     const { attentionWorkerCount } = this.options.transport;
     return attentionWorkerCount > 1 || frame.type === 'park' || this.unread[expert] === 1;
   }
@@ -117,6 +121,15 @@ export class ExpertLinks {
     }
   }
 
+  private watch(word: number, value: number): void {
+    this.watchedWord = word;
+    this.watchedValue = value;
+  }
+
+  hasNews(): boolean {
+    return Atomics.load(this.options.words, this.watchedWord) !== this.watchedValue;
+  }
+
   ringAll(): void {
     for (const peer of this.options.experts) peer.ring();
   }
@@ -128,7 +141,10 @@ export class ExpertLinks {
       if (ticket.owed[expert] === 0) continue;
       const reply = (pairs[expert]?.replies ?? 0) + ticket.microBatch * replyWords;
       const answered = Atomics.load(words, reply + replyWord.sequence);
-      if (answered !== ticket.sequences[expert]) return expert;
+      if (answered !== ticket.sequences[expert]) {
+        this.watch(reply + replyWord.sequence, answered);
+        return expert;
+      }
       if (this.underWay !== undefined && this.isUnderWay(expert, ticket.microBatch)) return expert;
       ticket.owed[expert] = 0;
     }
@@ -140,11 +156,13 @@ export class ExpertLinks {
   }
 
   /** False when the frame need not be sent: it brings nothing, and the expert rank is closed. */
-  private waitForRoom(frame: Frame, writer: FrameWriter, peer: Peer): boolean {
+  private waitForRoom(frame: Frame, expert: number, peer: Peer): boolean {
     this.wait.begin();
     const untilUs = this.wait.nowUs + this.timeoutUs;
+    const tail = this.options.pairs[expert]?.ringTail ?? 0;
     for (;;) {
-      const room = writer.room();
+      this.watch(tail, Atomics.load(this.options.words, tail));
+      const room = this.writers[expert]?.room() ?? 0;
       if (room < 0)
         this.fail(frameInvalid(`${peer.name} read frames never sent`, foreignFrameRemedy));
       if (room > 0) return true;

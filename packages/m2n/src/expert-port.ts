@@ -112,6 +112,7 @@ export class SharedExpertPort implements ExpertPort {
       const after = index + 1 < servedCount ? gather.served[index + 1] : undefined;
       if (after?.attentionRank !== served.attentionRank) peer.ring();
     }
+    this.inbox.publish();
     this.state = 'ready';
   }
 

@@ -4,7 +4,7 @@ import { createFrame } from './frame.js';
 import { storeLong, type FrameReader } from './frame-ring.js';
 import type { Gather } from './gather.js';
 import { at, foreignFrameRemedy, frameInvalid, peerClosed, peerTimeout } from './peer-errors.js';
-import { PeerWait } from './peer-wait.js';
+import { PeerWait, type Lookout } from './peer-wait.js';
 import type { Peer } from './peer.js';
 import type { SharedMemory } from './shared-memory.js';
 import { segmentWord } from './wire-format.js';
@@ -29,11 +29,13 @@ export interface FrameInboxOptions {
 }
 
 /** Reads the frames of all attention ranks and waits until the gather has something to serve. */
-export class FrameInbox {
+export class FrameInbox implements Lookout {
   private readonly wait: PeerWait;
   private readonly timeoutUs: number;
   private readonly frame = createFrame();
   private readonly open: Uint8Array;
+  /** What is served depends on when frames came. */
+  private readonly readsClock: boolean;
   private publishedStep = 0;
   private publishedWaitsFor = 0;
   /** The wait for one attention rank, between two of its frames. */
@@ -44,8 +46,12 @@ export class FrameInbox {
   constructor(private readonly options: FrameInboxOptions) {
     const { name, memory, words, transport } = options;
     const { clock, spinUs, spinYields = false, stopReason, peerTimeoutMs } = transport;
-    const Wait = transport.emulatedLink === undefined ? PeerWait : PunctualWait;
-    this.wait = new Wait({ name, memory, words, clock, spinUs, spinYields, stopReason });
+    const isEmulated = transport.emulatedLink !== undefined;
+    const Wait = isEmulated ? PunctualWait : PeerWait;
+    // Over an emulated link a frame that is there is no news until its time comes.
+    const lookout = isEmulated ? undefined : this;
+    this.wait = new Wait({ name, memory, words, lookout, clock, spinUs, spinYields, stopReason });
+    this.readsClock = transport.gather.type === 'window';
     this.timeoutUs = peerTimeoutMs * 1000;
     this.open = new Uint8Array(options.senders.length).fill(1);
   }
@@ -62,16 +68,24 @@ export class FrameInbox {
     this.waitsForRank = -1;
     for (;;) {
       const seen = this.wait.seen();
-      const nowUs = this.wait.nowUs;
-      this.readAll(nowUs);
-      const decision = gather.decide(nowUs);
-      this.publish();
+      const arrivedUs = this.readsClock ? this.wait.nowUs : 0;
+      this.readAll(arrivedUs);
+      const decision = gather.decide(arrivedUs);
       if (decision === 'serve') return true;
       if (decision === 'ended') return false;
+      this.publish();
+      const nowUs = this.wait.nowUs;
       const untilUs = Math.min(gather.waitsUntilUs, this.deadline(nowUs), this.nextArrivalUs());
       if (this.wait.lifeCheckIsDue()) this.checkLives();
       this.wait.sleep(seen, untilUs);
     }
+  }
+
+  hasNews(): boolean {
+    for (const { rank, reader } of this.options.senders) {
+      if (this.open[rank] === 1 && reader.hasFrame()) return true;
+    }
+    return false;
   }
 
   private readAll(nowUs: number): void {
@@ -109,9 +123,9 @@ export class FrameInbox {
 
   /**
    * For attention ranks: the greatest step seen, and whom this rank waits for. Stored only when
-   * they change.
+   * they change, before a wait and after a reply: neither holds anybody up.
    */
-  private publish(): void {
+  publish(): void {
     const { words, gather } = this.options;
     if (gather.stepSeen !== this.publishedStep) {
       this.publishedStep = gather.stepSeen;

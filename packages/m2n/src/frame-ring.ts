@@ -3,11 +3,14 @@ import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
 import { frameKind, frameWord, frameWords, ringFrames } from './wire-format.js';
 
+/** The reader says how far it has read once in so many frames: every word that changes costs the other side a cache miss. */
+const framesPerTail = 16;
+
 /**
  * A single-producer, single-consumer ring of frames in an attention rank's segment. The words of a
  * frame are written first; the store of `ringHead` that follows makes them visible (release), and
- * the reader's load of `ringHead` pairs with it (acquire). All word accesses are `Atomics`, which
- * are at least that strong.
+ * the reader's load of `ringHead` pairs with it (acquire). Both are `Atomics`, which are at least
+ * that strong; the words of a frame between the two need not be.
  */
 export class FrameWriter {
   private written = 0;
@@ -17,7 +20,7 @@ export class FrameWriter {
     private readonly pair: PairWords,
   ) {}
 
-  /** Frames that fit now; negative when the reader's word cannot be true. */
+  /** Frames that fit for certain; negative when the reader's word cannot be true. */
   room(): number {
     const tail = Atomics.load(this.words, this.pair.ringTail);
     const unread = (this.written - tail) >>> 0;
@@ -37,16 +40,16 @@ export class FrameWriter {
 
   protected encode(frame: Frame, start: number): void {
     const { words } = this;
-    Atomics.store(words, start + frameWord.kind, frameKind[frame.type]);
-    Atomics.store(words, start + frameWord.sequence, frame.sequence);
-    storeLong(words, start + frameWord.stepLow, frame.step);
-    Atomics.store(words, start + frameWord.layer, frame.layer);
-    Atomics.store(words, start + frameWord.microBatch, frame.microBatch);
-    Atomics.store(words, start + frameWord.tokens, frame.tokens);
-    Atomics.store(words, start + frameWord.rowCount, frame.rowCount);
-    storeLong(words, start + frameWord.nextStepLow, frame.next.step);
-    Atomics.store(words, start + frameWord.nextLayer, frame.next.layer);
-    Atomics.store(words, start + frameWord.nextMicroBatch, frame.next.microBatch);
+    words[start + frameWord.kind] = frameKind[frame.type];
+    words[start + frameWord.sequence] = frame.sequence;
+    putLong(words, start + frameWord.stepLow, frame.step);
+    words[start + frameWord.layer] = frame.layer;
+    words[start + frameWord.microBatch] = frame.microBatch;
+    words[start + frameWord.tokens] = frame.tokens;
+    words[start + frameWord.rowCount] = frame.rowCount;
+    putLong(words, start + frameWord.nextStepLow, frame.next.step);
+    words[start + frameWord.nextLayer] = frame.next.layer;
+    words[start + frameWord.nextMicroBatch] = frame.next.microBatch;
   }
 }
 
@@ -63,6 +66,11 @@ export class FrameReader {
     private readonly shape: PortShape,
   ) {}
 
+  /** Whether `read` would find something. */
+  hasFrame(): boolean {
+    return Atomics.load(this.words, this.pair.ringHead) !== this.readCount;
+  }
+
   /**
    * Takes the next frame into `frame`. 'invalid': the memory holds what no writer of this version
    * writes.
@@ -73,27 +81,29 @@ export class FrameReader {
     if (unread === 0) return 'empty';
     if (unread > ringFrames) return 'invalid';
     const start = this.pair.ringFrames + (this.readCount & (ringFrames - 1)) * frameWords;
-    const kind = Atomics.load(words, start + frameWord.kind);
+    const kind = words[start + frameWord.kind] ?? 0;
     if (kind !== frameKind.rows && kind !== frameKind.park) return 'invalid';
     frame.type = kind === frameKind.rows ? 'rows' : 'park';
     this.decode(frame, start);
     this.readCount = (this.readCount + 1) | 0;
     if (frame.sequence !== this.readCount || !this.isValid(frame)) return 'invalid';
-    Atomics.store(words, this.pair.ringTail, this.readCount);
+    if (this.readCount % framesPerTail === 0) {
+      Atomics.store(words, this.pair.ringTail, this.readCount);
+    }
     return 'frame';
   }
 
   protected decode(frame: Frame, start: number): void {
     const { words } = this;
-    frame.sequence = Atomics.load(words, start + frameWord.sequence);
-    frame.step = loadLong(words, start + frameWord.stepLow);
-    frame.layer = Atomics.load(words, start + frameWord.layer);
-    frame.microBatch = Atomics.load(words, start + frameWord.microBatch);
-    frame.tokens = Atomics.load(words, start + frameWord.tokens);
-    frame.rowCount = Atomics.load(words, start + frameWord.rowCount);
-    frame.next.step = loadLong(words, start + frameWord.nextStepLow);
-    frame.next.layer = Atomics.load(words, start + frameWord.nextLayer);
-    frame.next.microBatch = Atomics.load(words, start + frameWord.nextMicroBatch);
+    frame.sequence = words[start + frameWord.sequence] ?? 0;
+    frame.step = getLong(words, start + frameWord.stepLow);
+    frame.layer = words[start + frameWord.layer] ?? 0;
+    frame.microBatch = words[start + frameWord.microBatch] ?? 0;
+    frame.tokens = words[start + frameWord.tokens] ?? 0;
+    frame.rowCount = words[start + frameWord.rowCount] ?? 0;
+    frame.next.step = getLong(words, start + frameWord.nextStepLow);
+    frame.next.layer = words[start + frameWord.nextLayer] ?? 0;
+    frame.next.microBatch = words[start + frameWord.nextMicroBatch] ?? 0;
   }
 
   private isValid(frame: Frame): boolean {
@@ -124,6 +134,16 @@ export function storeLong(words: Int32Array, index: number, value: number): void
 export function loadLong(words: Int32Array, index: number): number {
   const high = Atomics.load(words, index + 1) >>> 0;
   return high * 2 ** 32 + (Atomics.load(words, index) >>> 0);
+}
+
+/** As part of a frame: nobody looks before the head says so. */
+function putLong(words: Int32Array, index: number, value: number): void {
+  words[index] = value | 0;
+  words[index + 1] = Math.floor(value / 2 ** 32);
+}
+
+function getLong(words: Int32Array, index: number): number {
+  return ((words[index + 1] ?? 0) >>> 0) * 2 ** 32 + ((words[index] ?? 0) >>> 0);
 }
 
 function below(value: number, limit: number): boolean {

@@ -7,6 +7,16 @@ import { segmentWord } from './wire-format.js';
 const sliceUs = 20_000;
 /** Dead peers are looked for after this long without an answer, and then again at this distance. */
 const lifeCheckUs = 200_000;
+/** The first part of a spin reads words from here: a native call takes longer to come back than most answers to come. */
+const nearSpinUs = 100;
+/** Readings of the clock are dearer than looks at words. */
+const looksPerClockReading = 32;
+
+/** Whatever a wait is for. */
+export interface Lookout {
+  /** Whether a word has changed that the waiter looks at; cheap. It may be wrong in both directions: the doorbell is not. */
+  hasNews(): boolean;
+}
 
 export interface PeerWaitOptions {
   /** 'attention rank 0': for messages. */
@@ -14,6 +24,8 @@ export interface PeerWaitOptions {
   readonly memory: SharedMemory;
   /** Own segment, whose doorbell peers ring. */
   readonly words: Int32Array;
+  /** Without one, the doorbell alone is looked at. */
+  readonly lookout?: Lookout | undefined;
   readonly spinUs: number;
   readonly spinYields: boolean;
   readonly clock: Clock;
@@ -55,22 +67,41 @@ export class PeerWait {
   }
 
   /**
-   * Until the doorbell rings, `untilUs` comes, or a slice has passed.
+   * Until there are news, the doorbell rings, `untilUs` comes, or a slice has passed.
    *
    * @throws TransportError 'ERR_PEER_CLOSED' once `stopReason` gives one.
    */
   sleep(seen: number, untilUs: number): void {
-    const { memory, words, clock, stopReason, name } = this.options;
+    const { memory, words, clock, spinYields } = this.options;
     const nowUs = clock.nowUs();
+    this.askToStop(nowUs);
+    const leftUs = Math.max(0, untilUs - nowUs);
+    const spinUs = this.spinLeftUs(nowUs);
+    const nearUs = spinYields ? 0 : Math.min(spinUs, leftUs, nearSpinUs);
+    // Nothing but looking may stand between news and the caller: no clock, no native call.
+    if (nearUs > 0 && this.looksOut(seen, nowUs + nearUs)) return;
     this.ringWait.seen = seen;
-    this.ringWait.spinUs = this.spinLeftUs(nowUs);
-    this.ringWait.timeoutUs = Math.ceil(Math.min(sliceUs, Math.max(0, untilUs - nowUs)));
+    this.ringWait.spinUs = spinUs - nearUs;
+    this.ringWait.timeoutUs = Math.ceil(Math.min(sliceUs, leftUs - nearUs));
     memory.waitForRing(words, this.ringWait);
-    const wokenUs = clock.nowUs();
-    if (wokenUs - this.askedUs < sliceUs) return;
-    this.askedUs = wokenUs;
-    const reason = stopReason();
-    if (reason !== undefined) throw stopped(name, reason);
+  }
+
+  private looksOut(seen: number, untilUs: number): boolean {
+    const { words, lookout, clock } = this.options;
+    do {
+      for (let look = 0; look < looksPerClockReading; look++) {
+        if (lookout?.hasNews() === true) return true;
+        if (Atomics.load(words, segmentWord.doorbellCount) !== seen) return true;
+      }
+    } while (clock.nowUs() < untilUs);
+    return false;
+  }
+
+  private askToStop(nowUs: number): void {
+    if (nowUs - this.askedUs < sliceUs) return;
+    this.askedUs = nowUs;
+    const reason = this.options.stopReason();
+    if (reason !== undefined) throw stopped(this.options.name, reason);
   }
 
   /** A spin that yields ends by the time that it took itself, which only the system knows, or with the first slice. */
