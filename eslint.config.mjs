@@ -14,7 +14,7 @@ const arrows = {
 };
 
 const deepImport = {
-  regex: '^@megascale/(?!core/testing$)[^/]+/.+',
+  regex: '^@megascale/(?!(core|m2n)/testing$)[^/]+/.+',
   message: 'Import the package, not a file inside it.',
 };
 const foreignFile = {

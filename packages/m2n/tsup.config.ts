@@ -1,4 +1,6 @@
 import { defineConfig } from 'tsup';
 import { packageBuild } from '../../tsup.base.js';
 
-export default defineConfig(packageBuild);
+const entry = ['src/index.ts', 'src/testing/index.ts'];
+
+export default defineConfig({ ...packageBuild, entry, dts: { entry } });

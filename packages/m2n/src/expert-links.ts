@@ -1,9 +1,9 @@
 import type { TransportOptions } from '@megascale/core';
 import { AnswersUnderWay } from './emulated-link-answers.js';
-import { StampedFrameWriter } from './emulated-link-frames.js';
 import { PunctualWait } from './emulated-link-wait.js';
 import type { Frame, Position } from './frame.js';
-import { FrameWriter, loadLong } from './frame-ring.js';
+import { loadLong, type FrameWriter } from './frame-ring.js';
+import { frameWriterFor } from './frame-tap.js';
 import { at, foreignFrameRemedy, frameInvalid, peerClosed, peerTimeout } from './peer-errors.js';
 import { PeerWait, type Lookout } from './peer-wait.js';
 import type { Peer } from './peer.js';
@@ -52,9 +52,7 @@ export class ExpertLinks implements Lookout {
     const { spinUs, spinYields = false, clock, stopReason, peerTimeoutMs } = transport;
     const isEmulated = transport.emulatedLink !== undefined;
     this.underWay = isEmulated ? new AnswersUnderWay(options) : undefined;
-    this.writers = pairs.map((pair) =>
-      isEmulated ? new StampedFrameWriter(words, pair, clock) : new FrameWriter(words, pair),
-    );
+    this.writers = pairs.map((pair, expert) => frameWriterFor(words, pair, transport, expert));
     const Wait = isEmulated ? PunctualWait : PeerWait;
     // Over an emulated link an answer that is there is no news until its time comes.
     const lookout = isEmulated ? undefined : this;
