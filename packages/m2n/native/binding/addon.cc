@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "binding/protocol_binding.hpp"
 #include "binding/shm_binding.hpp"
 
 namespace {
@@ -10,6 +11,7 @@ Napi::Value Version(const Napi::CallbackInfo& info) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Function::New(env, Version, "version"));
+  megascale::m2n::DefineProtocol(env, exports);
   megascale::m2n::DefineShm(env, exports);
   return exports;
 }

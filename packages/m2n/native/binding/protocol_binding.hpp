@@ -1,0 +1,10 @@
+#pragma once
+
+#include <napi.h>
+
+namespace megascale::m2n {
+
+// What TypeScript and C++ each compute of the protocol, for a test that holds them equal.
+void DefineProtocol(Napi::Env env, Napi::Object exports);
+
+}  // namespace megascale::m2n
