@@ -8,6 +8,9 @@ export { BenchError } from './bench-error.js';
 export { chromeTrace, type ChromeTrace, type TraceEvent } from './chrome-trace.js';
 export { opTable, type MachineLimits, type OpRow, type ProfiledTime } from './op-table.js';
 export { percentile, spreadOf, type Spread } from './spread.js';
+export { measurePoint, type MeasureOptions } from './m2n/measure.js';
+export type { M2nFigures, Percentiles } from './m2n/m2n-figures.js';
+export type { Traffic } from './m2n/traffic.js';
 
 /** What `megascale bench` runs. */
 export const suite: BenchSuite = { decode: benchDecode, prefill: benchPrefill, load: benchLoad };
