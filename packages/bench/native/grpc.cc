@@ -131,13 +131,14 @@ class ServerEnd : public GrpcEnd, private Rows::Service {
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) throw std::runtime_error("gRPC cannot listen");
     std::unique_lock lock(mutex_);
-    all_here_.wait(lock, [&] { return here_ == setup.senders; });
+    changed_.wait(lock, [&] { return here_ == setup.senders; });
   }
 
   void Finish() override {
     {
-      std::unique_lock lock(mutex_);
-      all_here_.wait(lock, [&] { return here_ == 0; });
+      const std::lock_guard lock(mutex_);
+      is_finished_ = true;
+      changed_.notify_all();
     }
     server_->Shutdown();
     server_->Wait();
@@ -152,22 +153,23 @@ class ServerEnd : public GrpcEnd, private Rows::Service {
     Link& link = LinkOf(std::stoi(std::string(sender->second.data(), sender->second.size())));
     link.stream = stream;
     stream->SendInitialMetadata();
-    Count(1);
+    {
+      const std::lock_guard lock(mutex_);
+      ++here_;
+      changed_.notify_all();
+    }
     for (Frame frame; stream->Read(&frame);) link.mailbox.Put(std::move(frame));
-    Count(-1);
+    // The stream ends with this call, and the harness's thread may still be leaving its last Write.
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return is_finished_; });
     return grpc::Status::OK;
-  }
-
-  void Count(int change) {
-    const std::lock_guard lock(mutex_);
-    here_ += change;
-    all_here_.notify_all();
   }
 
   std::unique_ptr<grpc::Server> server_;
   std::mutex mutex_;
-  std::condition_variable all_here_;
+  std::condition_variable changed_;
   int here_ = 0;
+  bool is_finished_ = false;
 };
 
 }  // namespace
