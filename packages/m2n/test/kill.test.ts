@@ -1,0 +1,140 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expertRank } from '@megascale/core';
+import type { PlainTransportOptions } from '@megascale/core/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { plugin } from '../src/index.js';
+import { killStates, type KillState } from './kill-states.js';
+import { Participant, runKill } from './killed-pair.js';
+
+const options: PlainTransportOptions = {
+  attentionWorkerCount: 1,
+  expertWorkerCount: 1,
+  placement: [[expertRank(0)], [expertRank(0)]],
+  layerCount: 2,
+  hiddenSize: 8,
+  topK: 2,
+  dtype: 'f32',
+  tokensPerSlotMax: 5,
+  slotCount: 2,
+  peerTimeoutMs: 5000,
+  spinUs: 0,
+  gather: { type: 'lockstep' },
+};
+const stopAfterMs = 1500;
+/** Longer than any state takes; the states that nothing else ends are stopped sooner. */
+const patientMs = 20_000;
+
+/** What a process holds: descriptors, threads and mapped segments. */
+interface Holdings {
+  readonly descriptors: number;
+  readonly threads: number;
+  readonly segments: number;
+}
+
+function holdingsOf(processId: number): Holdings {
+  const process = `/proc/${processId}`;
+  const maps = readFileSync(`${process}/maps`, 'utf8').split('\n');
+  return {
+    descriptors: readdirSync(`${process}/fd`).length,
+    threads: readdirSync(`${process}/task`).length,
+    segments: maps.filter((line) => line.includes('memfd:')).length,
+  };
+}
+
+const networks = [
+  { transport: 'shm', provider: undefined },
+  { transport: 'tcp', provider: undefined },
+  { transport: 'fabric', provider: 'shm' },
+  { transport: 'fabric', provider: 'tcp;ofi_rxm' },
+] as const;
+
+for (const { transport, provider } of networks) {
+  const factory = plugin.transports?.find(({ name }) => name === transport);
+  const probe = await factory?.probe();
+  const title = provider === undefined ? transport : `${transport} (${provider})`;
+  const changes = provider === undefined ? {} : { network: { provider } };
+  const isThere = probe?.available === true && process.platform === 'linux';
+
+  describe.runIf(isThere)(`a worker killed over ${title}`, () => {
+    let survivor: Participant;
+    beforeEach(() => {
+      survivor = new Participant();
+    });
+    afterEach(() => {
+      survivor.kill();
+    });
+    const run = (kill: KillState, victim?: Participant) => {
+      const limitMs = kill.killedAt === 'start' ? stopAfterMs : patientMs;
+      return runKill(survivor, kill, {
+        transport,
+        options: { ...options, ...changes },
+        stopAfterMs: limitMs,
+        ...(victim === undefined ? {} : { victim }),
+      });
+    };
+
+    it.each(killStates)(
+      '$victim, $state: the survivor knows, and can go on with others',
+      async (kill) => {
+        const report = await run(kill);
+        expect(report, 'the survivor lives').toBeDefined();
+        expect(report?.trouble).toEqual([]);
+        expect(report?.error?.code, report?.error?.message).toBe(kill.code);
+        const last = report?.outcomes.at(-1)?.error;
+        if (last !== undefined) expect(last.message).toContain(`${kill.victim} rank 0`);
+        const again = await run(quiet(kill.victim));
+        expect(again?.error).toBeUndefined();
+      },
+    );
+
+    it('leaves nothing behind, however often and in whatever state', async () => {
+      const rounds = killStates.filter(({ killedAt }) => killedAt !== 'start');
+      for (const kill of rounds) await run(kill);
+      const before = await settled(survivor);
+      const names = readdirSync('/dev/shm');
+      let next = new Participant();
+      for (let round = 0; round < 50; round++) {
+        const kill = rounds[round % rounds.length];
+        const victim = next;
+        next = new Participant();
+        if (kill !== undefined) await run(kill, victim);
+      }
+      next.kill();
+      const after = await settled(survivor);
+      expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
+      expect(after.threads).toBeLessThanOrEqual(before.threads);
+      // Other tests may own some for a while.
+      await expect
+        .poll(() => readdirSync('/dev/shm').filter((name) => !names.includes(name)), {
+          timeout: 20_000,
+        })
+        .toEqual([]);
+      expect(after.segments).toBeLessThanOrEqual(before.segments);
+    }, 180_000);
+  });
+}
+
+/** All goes well until both have closed; then the new worker dies. */
+function quiet(victim: KillState['victim']): KillState {
+  const die = { type: 'die' } as const;
+  const step = { type: 'step', tokens: [3, 4] } as const;
+  return {
+    state: 'closed',
+    victim,
+    attention: [step, { type: 'close' }, ...(victim === 'attention' ? [die] : [])],
+    expert: [{ type: 'serve' }, ...(victim === 'expert' ? [die] : [])],
+  };
+}
+
+/** Once nothing changes any more: memory is given back by the collector. */
+async function settled({ processId }: Participant): Promise<Holdings> {
+  let last = holdingsOf(processId);
+  for (let same = 0; same < 10;) {
+    await delay(30);
+    const now = holdingsOf(processId);
+    same = JSON.stringify(now) === JSON.stringify(last) ? same + 1 : 0;
+    last = now;
+  }
+  return last;
+}

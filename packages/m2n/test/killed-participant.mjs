@@ -1,0 +1,6 @@
+// One worker of the kill tests: like participant.mjs, and while it is idle it collects what nobody refers to any more.
+import { runTransportParticipant } from '@megascale/core/testing';
+import { plugin } from '@megascale/m2n';
+
+setInterval(() => globalThis.gc?.(), 20).unref();
+await runTransportParticipant(plugin.transports ?? []);
