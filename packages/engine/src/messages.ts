@@ -50,6 +50,7 @@ const engineConfig = z.object({
   spinUs: index,
   bindThreads: z.boolean(),
   gather: gatherPolicy,
+  combine: z.enum(['attention', 'expert']),
   hosts: z.array(hostSchema).readonly(),
   network: networkSchema,
   emulatedLink: emulatedLink.optional(),

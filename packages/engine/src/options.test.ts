@@ -96,6 +96,15 @@ describe('resolveOptions', () => {
     expect(tokensPerMicroBatchMax * 3).toBeGreaterThanOrEqual(tokensPerStepMax);
   });
 
+  it.each([
+    [{ expertWorkers: 17 }, /17 expert workers for 16 experts/],
+    [{ expertWorkers: 2, expertReplicas: 3 }, /3 replicas of every expert on 2 expert workers/],
+    [{ expertWorkers: 2, expertReplicas: 2, combine: 'expert' }, /combine/],
+  ] as const)('refuses %j, colocated excepted', (options, message) => {
+    expect(() => resolve(options)).toThrow(message);
+    expect(() => resolve({ ...options, colocated: true })).not.toThrow();
+  });
+
   it('runs no more sequences than a step has tokens', () => {
     expect(resolve({ tokensPerStepMax: 8 }).runningMax).toBe(8);
   });

@@ -7,6 +7,7 @@ import {
   type ModelSizes,
 } from '@megascale/core';
 import { z } from 'zod';
+import { evenPlacement } from './placement.js';
 import { checkHosts, hostSchema, networkSchema, type Host, type Network } from './hosts.js';
 
 const count = z.int().positive();
@@ -76,6 +77,11 @@ export const llmOptionsSchema = z
     spinUs: z.int().nonnegative().optional(),
     /** When an expert worker starts. Default: 'layer' where the workers' threads outnumber the cores, else 'lockstep'. */
     gather: gatherPolicy.optional(),
+    /**
+     * Who sums a token's answers. 'expert' sends one row per (token, expert worker) instead of one per (token, expert); the last bits then
+     * depend on N. Default 'attention'.
+     */
+    combine: z.enum(['attention', 'expert']).default('attention'),
     /** Where the workers run. Default: all of them here. */
     hosts: z.array(hostSchema).max(1024).default([]),
     /** For transports that reach other hosts. */
@@ -118,6 +124,7 @@ export interface EngineConfig {
   /** Compute threads are bound to cores, and a wait gives way to the other threads there. */
   readonly bindThreads: boolean;
   readonly gather: GatherPolicy;
+  readonly combine: 'attention' | 'expert';
   readonly hosts: readonly Host[];
   readonly network: Network;
   readonly emulatedLink: EmulatedLink | undefined;
@@ -150,6 +157,7 @@ function linkWithoutPools(): ConfigError {
 export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): EngineConfig {
   const microBatches = options.microBatches ?? (options.colocated ? 1 : 2);
   checkHosts(options.hosts, options, options.transport);
+  if (!options.colocated) checkExperts(options, sizes);
   const { kvPages, contextTokensMax } = resolveMemory(options, sizes);
   const tokensPerStepMax = Math.max(options.tokensPerStepMax, microBatches);
   return {
@@ -172,6 +180,7 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     prefillChunkTokens: options.prefillChunkTokens,
     waitingMax: options.waitingMax,
     peerTimeoutMs: options.peerTimeoutMs,
+    combine: options.combine,
     hosts: options.hosts,
     network: options.network,
     emulatedLink: options.emulatedLink,
@@ -231,6 +240,18 @@ function shareCoresOfOne(
   const bindThreads = options.bindThreads ?? (takeTurns && fill);
   const spinUs = options.spinUs ?? (bindThreads ? 100 : outnumber ? 0 : 50);
   return { attentionThreads, expertThreads, spinUs, bindThreads, gather };
+}
+
+function checkExperts(
+  { expertWorkers, expertReplicas, combine }: ParsedOptions,
+  { expertCount }: ModelSizes,
+): void {
+  evenPlacement(expertCount, expertWorkers, expertReplicas);
+  if (combine === 'attention' || expertReplicas === 1) return;
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `Option combine: 'expert' with ${String(expertReplicas)} replicas of every expert. Which replicas share a sum would depend on the other rows of the micro-batch, and so would a request's tokens. Leave out one of the two.`,
+    details: { path: 'combine', expertReplicas },
+  });
 }
 
 function resolveMemory(

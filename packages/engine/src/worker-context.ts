@@ -62,6 +62,7 @@ export function transportOptions(
     spinUs: config.spinUs,
     spinYields: config.bindThreads,
     gather: config.gather,
+    combine: config.combine,
     network: {
       // Absent fields are absent: the schema made none.
       ...(config.network as NetworkOptions),

@@ -15,6 +15,7 @@ const shape: PortShape = {
   slotCount: 1,
   expertCount: 1,
   placementHash: -5,
+  combine: 'attention',
 };
 const address: Address = {
   transport: 'shm',

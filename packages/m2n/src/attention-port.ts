@@ -8,6 +8,7 @@ import {
   type MicroBatchIndex,
   type TransportOptions,
 } from '@megascale/core';
+import { PartialRows } from './combine-partial-rows.js';
 import { ExpertLinks } from './expert-links.js';
 import { compareLayers, createFrame } from './frame.js';
 import { at, frameInvalid, portClosed } from './peer-errors.js';
@@ -46,6 +47,8 @@ export class SharedAttentionPort implements AttentionPort {
   private readonly routes: RouteCounter;
   private readonly cursor: StepCursor;
   private readonly links: ExpertLinks;
+  /** Under `combine: 'expert'`. */
+  private readonly partialRows: PartialRows | undefined;
   private readonly frame = createFrame();
   /** Expert ranks start when a layer is whole: they need not be woken before. */
   private readonly gathersLayers: boolean;
@@ -63,6 +66,7 @@ export class SharedAttentionPort implements AttentionPort {
       expertIds: slotExpertIds(buffer, layout),
       expertRanks,
     });
+    if (shape.combine === 'expert') this.partialRows = PartialRows.of(buffer, layout, shape);
     this.cursor = new StepCursor(shape.layerCount, shape.slotCount);
     this.links = new ExpertLinks({
       name: this.name,
@@ -120,6 +124,7 @@ export class SharedAttentionPort implements AttentionPort {
     this.mustBeOpen();
     const own = this.tickets.inState(ticket, 'in-flight');
     this.links.waitForAnswers(own);
+    this.partialRows?.keepSums(own.microBatch, own.tokens);
     own.state = 'answered';
   }
 

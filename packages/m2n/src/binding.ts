@@ -1,8 +1,18 @@
 import { loadNative } from './load-native.js';
 
-/** native/binding/shm_binding.cc, function by function. Present on Linux only. */
+/** native/binding/*.cc, function by function. All but `version` and `sumPartialRows` are present on Linux only. */
 export interface Binding {
   readonly version: () => string;
+  /** See `PartialSummer`. Throws when an array is shorter than the counts say. */
+  sumPartialRows(
+    answers: Float32Array | Uint16Array,
+    weights: Float32Array,
+    expertRanks: Int32Array,
+    rank: number,
+    tokens: number,
+    topK: number,
+    hiddenSize: number,
+  ): void;
   /** Throws when the system has no memory or no descriptor left. */
   createSegment(byteLength: number): { readonly buffer: ArrayBuffer; readonly fd: number };
   /** Throws when the descriptor cannot be opened or is no sealed segment of this length. */

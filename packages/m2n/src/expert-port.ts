@@ -10,6 +10,7 @@ import {
   type RowSource,
   type TransportOptions,
 } from '@megascale/core';
+import { PartialSummer } from './combine-partial-sums.js';
 import { DelayedFrameReader } from './emulated-link-frames.js';
 import { FrameInbox } from './frame-inbox.js';
 import { FrameReader, storeLong } from './frame-ring.js';
@@ -51,6 +52,8 @@ export class SharedExpertPort implements ExpertPort {
   private readonly expertRanks: readonly Int32Array[];
   /** [attention ranks × slotCount] what is merged now; reused. */
   private readonly sources: readonly RowSource[];
+  /** Under `combine: 'expert'`. */
+  private readonly summer: PartialSummer | undefined;
   /** Over an emulated link. */
   private readonly stampsAnswers: boolean;
   private state: 'ready' | 'computing' | 'closed' = 'ready';
@@ -70,6 +73,10 @@ export class SharedExpertPort implements ExpertPort {
       expertRanks: new Int32Array(0),
     }));
     this.rows = rowListOf(rank, options, shape);
+    if (shape.combine === 'expert') {
+      const buffers = attention.map(({ buffer }) => buffer);
+      this.summer = new PartialSummer({ rank, shape, layout, buffers });
+    }
     this.stampsAnswers = options.emulatedLink !== undefined;
     this.gather = new Gather({ ...shape, policy: options.gather });
     const senders = attention.map((peer, index) => ({
@@ -105,6 +112,8 @@ export class SharedExpertPort implements ExpertPort {
       const served = gather.served[index];
       const peer = served === undefined ? undefined : this.parts.attention[served.attentionRank];
       if (served === undefined || peer === undefined) continue;
+      const { slotCount } = this.parts.shape;
+      this.summer?.sumSlot(served.attentionRank * slotCount + served.microBatch, served.tokens);
       const reply = this.pair.replies + served.microBatch * replyWords;
       if (this.stampsAnswers) this.stamp(peer, reply);
       Atomics.store(peer.words, reply + replyWord.sequence, served.sequence);

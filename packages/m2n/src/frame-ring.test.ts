@@ -18,6 +18,7 @@ const shape: PortShape = {
   slotCount: 4,
   expertCount: 2,
   placementHash: 0,
+  combine: 'attention',
 };
 
 function ring() {

@@ -16,6 +16,8 @@ export interface PortShape {
   readonly expertCount: number;
   /** Of the expert placement. */
   readonly placementHash: number;
+  /** Who sums a token's answers. */
+  readonly combine: 'attention' | 'expert';
 }
 
 /** @throws ConfigError 'ERR_CONFIG_FIELD' naming the option that is out of its limits. */
@@ -32,6 +34,7 @@ export function portShape(options: TransportOptions): PortShape {
     check(`placement[${id}].length`, ranks.length, 1, limits.workersMax);
     for (const rank of ranks) check(`placement[${id}]`, rank, 0, options.expertWorkerCount - 1);
   }
+  checkCombine(options);
   if (options.emulatedLink !== undefined) checkEmulatedLink(options.emulatedLink);
   return {
     attentionWorkerCount: options.attentionWorkerCount,
@@ -45,6 +48,7 @@ export function portShape(options: TransportOptions): PortShape {
     slotCount: options.slotCount,
     expertCount: options.placement.length,
     placementHash: hash(JSON.stringify(options.placement)),
+    combine: options.combine ?? 'attention',
   };
 }
 
@@ -60,6 +64,14 @@ function hash(text: string): number {
     value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
   }
   return value;
+}
+
+function checkCombine({ combine = 'attention', dtype }: TransportOptions): void {
+  if (combine === 'attention' || dtype === 'f32' || dtype === 'bf16') return;
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `TransportOptions.combine is 'expert', which sums rows of f32 or bf16, not of ${dtype}. Leave it out.`,
+    details: { field: 'combine', dtype },
+  });
 }
 
 function check(field: string, value: number, min: number, max: number): void {

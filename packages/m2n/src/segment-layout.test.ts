@@ -21,6 +21,7 @@ const layout = attentionSegmentLayout({
   slotCount: 17,
   expertCount: 20,
   placementHash: 0,
+  combine: 'attention',
 });
 
 describe('the layout of an attention segment', () => {

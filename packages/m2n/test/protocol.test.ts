@@ -34,6 +34,7 @@ const shapes: fc.Arbitrary<PortShape> = fc.record({
   slotCount: upTo(64),
   expertCount: upTo(1 << 16),
   placementHash: fc.integer(),
+  combine: fc.constantFrom('attention' as const, 'expert' as const),
 });
 
 /** Frames that this shape allows. */

@@ -44,6 +44,8 @@ export interface Deployment {
   readonly prefillChunkTokens?: number | undefined;
   readonly tokensPerStepMax?: number | undefined;
   readonly gather?: LlmOptions['gather'];
+  /** Who sums a token's answers. */
+  readonly combine?: LlmOptions['combine'];
   readonly hosts?: LlmOptions['hosts'];
   readonly network?: LlmOptions['network'];
 }

@@ -119,7 +119,7 @@ describe('generate', () => {
     expect(Object.keys(bare.model.calls[0]?.options ?? {})).toEqual(['signal']);
 
     const flags =
-      '--attention-workers 2 --expert-workers 4 --micro-batches 3 --transport shm --backend cpu ' +
+      '--attention-workers 2 --expert-workers 4 --expert-replicas 2 --combine expert --micro-batches 3 --transport shm --backend cpu ' +
       '--threads 2 --isa scalar --kv-pages 64 --kv-dtype int8 --prefill-chunk 32 --batch-tokens 128 --gather window=50 --prompt x ' +
       '--emulate-link latencyUs=100,gbps=25 ' +
       '--max-tokens 9 --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --seed -3 ' +
@@ -128,6 +128,8 @@ describe('generate', () => {
     expect(full.loaded?.deployment).toEqual({
       attentionWorkers: 2,
       expertWorkers: 4,
+      expertReplicas: 2,
+      combine: 'expert',
       microBatches: 3,
       transport: 'shm',
       emulatedLink: { latencyUs: 100, gigabitsPerSecond: 25 },

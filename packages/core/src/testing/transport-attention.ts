@@ -5,6 +5,12 @@ import { SeededRandom } from './seeded-random.js';
 import { blockFor, expertAnswer, floats, integers, rowValue, untouched } from './transport-rows.js';
 import type { AttentionAction, ParticipantPlan } from './transport-script.js';
 
+/** [tokens, topK] */
+interface SentRoutes {
+  readonly expertIds: Int32Array;
+  readonly weights: Float32Array;
+}
+
 const noExpertChance = 0.15;
 const emptyMicroBatchChance = 0.15;
 
@@ -22,7 +28,10 @@ export class AttentionActor {
   private readonly inFlight = new Set<number>();
   private readonly hidden: readonly Float32Array[];
   private readonly expertIds: readonly Int32Array[];
+  private readonly weights: readonly Float32Array[];
   private readonly answers: readonly Float32Array[];
+  /** The routes of each micro-batch as they were dispatched. */
+  private readonly sent = new Map<number, SentRoutes>();
   private readonly balancer: ReplicaBalancer;
   private step = 0;
 
@@ -36,6 +45,7 @@ export class AttentionActor {
     this.balancer = new ReplicaBalancer(placement, expertWorkerCount);
     this.hidden = port.slots.map(({ hidden }) => floats(hidden.bytes));
     this.expertIds = port.slots.map(({ expertIds }) => integers(expertIds.bytes));
+    this.weights = port.slots.map(({ weights }) => floats(weights.bytes));
     this.answers = port.slots.map(({ answers }) => floats(answers.bytes));
   }
 
@@ -118,6 +128,10 @@ export class AttentionActor {
     this.inFlight.add(microBatch);
     const ids = this.expertIds[microBatch]?.subarray(0, tokens * topK) ?? new Int32Array(0);
     this.balancer.balance(ids, ids.length);
+    this.sent.set(microBatch, {
+      expertIds: ids.slice(),
+      weights: this.weights[microBatch]?.slice(0, ids.length) ?? new Float32Array(0),
+    });
     for (const id of ids) {
       const rank = this.balancer.rankOfExpert[id];
       if (rank !== undefined) this.rows[rank] = (this.rows[rank] ?? 0) + 1;
@@ -134,6 +148,9 @@ export class AttentionActor {
     ids?.forEach((_, k) => {
       const none = experts === undefined && this.random.fraction() < noExpertChance;
       ids[k] = none ? -1 : (choice[k] ?? -1);
+      // Whole numbers, so that every sum of answers is exact, in any order.
+      const weights = this.weights[microBatch];
+      if (weights !== undefined) weights[token * topK + k] = this.random.integer(1, 3);
     });
     const rowStart = token * topK * hiddenSize;
     this.answers[microBatch]?.fill(untouched, rowStart, rowStart + topK * hiddenSize);
@@ -142,7 +159,11 @@ export class AttentionActor {
   private combine(microBatch: number): void {
     const ticket = this.ticket(microBatch);
     this.port.combine(ticket);
-    for (let token = 0; token < ticket.tokens; token++) this.checkToken(ticket, token);
+    const summed = this.plan.options.combine === 'expert';
+    for (let token = 0; token < ticket.tokens; token++) {
+      if (summed) this.checkSum(ticket, token);
+      else this.checkToken(ticket, token);
+    }
   }
 
   private checkToken(ticket: DispatchTicket, token: number): void {
@@ -162,6 +183,30 @@ export class AttentionActor {
         );
         return;
       }
+    }
+  }
+
+  /** What a backend's combine makes of the slot is what it would have made of all answers. */
+  private checkSum({ layer, microBatch }: DispatchTicket, token: number): void {
+    const { hiddenSize, topK } = this.plan.options;
+    const value = rowValue(this.origin(layer, microBatch, token));
+    const sent = this.sent.get(microBatch);
+    for (let index = 0; index < hiddenSize; index++) {
+      let expected = 0;
+      let found = 0;
+      for (let row = token * topK; row < (token + 1) * topK; row++) {
+        const id = sent?.expertIds[row] ?? -1;
+        const answer = expertAnswer(value + index, id, layer);
+        if (id >= 0) expected += (sent?.weights[row] ?? 0) * answer;
+        if ((this.expertIds[microBatch]?.[row] ?? -1) < 0) continue;
+        const weight = this.weights[microBatch]?.[row] ?? 0;
+        found += weight * (this.answers[microBatch]?.[row * hiddenSize + index] ?? 0);
+      }
+      if (found === expected) continue;
+      this.trouble.push(
+        `layer ${layer}, micro-batch ${microBatch}, token ${token}: the sum is ${found} instead of ${expected}`,
+      );
+      return;
     }
   }
 

@@ -104,7 +104,12 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
   });
 
   test('peers with other options refuse to open', async () => {
-    for (const expertOptions of [{ hiddenSize: 16 }, { slotCount: 3 }, { layerCount: 3 }]) {
+    for (const expertOptions of [
+      { hiddenSize: 16 },
+      { slotCount: 3 },
+      { layerCount: 3 },
+      { combine: 'expert' },
+    ] as const) {
       const report = await run({
         options: options(1, 1),
         attention: [[step]],

@@ -91,6 +91,25 @@ export function rowTests(test: TransportTest, run: RunTeam): void {
     }
   });
 
+  test('answers that expert ranks sum add up to the same, once per token and expert rank', async () => {
+    for (const n of [1, 2, 3]) {
+      const placement = Array.from({ length: expertCount }, (_, id) =>
+        [id % n, (id + 1) % n].slice(0, n).map(expertRank),
+      );
+      for (const replicated of [false, true]) {
+        const options = optionsFor(2, n, {
+          ...(replicated ? { placement } : {}),
+          topK: 3,
+          slotCount: 3,
+          combine: 'expert',
+        });
+        const steps = { type: 'random-steps', count: 15, parkChance: 0.1, pauseMsMax: 1 } as const;
+        const report = await run({ options, attention: repeat(2, [steps]), expert: serving(n) });
+        expectWell(report, `${n} expert ranks${replicated ? ', replicas' : ''}`);
+      }
+    }
+  });
+
   test('a wait that spins first brings the same rows', async () => {
     const steps = { type: 'random-steps', count: 20, parkChance: 0.1, pauseMsMax: 1 } as const;
     const options = optionsFor(2, 1, { spinUs: 100 });

@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "binding/combine_binding.hpp"
 #include "binding/protocol_binding.hpp"
 #include "binding/shm_binding.hpp"
 
@@ -11,6 +12,7 @@ Napi::Value Version(const Napi::CallbackInfo& info) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Function::New(env, Version, "version"));
+  megascale::m2n::DefineCombine(env, exports);
   megascale::m2n::DefineProtocol(env, exports);
   megascale::m2n::DefineShm(env, exports);
   return exports;

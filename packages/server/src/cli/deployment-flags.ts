@@ -24,6 +24,7 @@ export interface DeploymentFlags {
   readonly prefillChunk?: number;
   readonly batchTokens?: number;
   readonly gather?: Deployment['gather'];
+  readonly combine?: Deployment['combine'];
   readonly hosts?: HostsFile;
 }
 
@@ -53,6 +54,12 @@ export function addDeploymentFlags(command: Command): Command {
       '--emulate-link <link>',
       'let the transport look slower, for benchmarks: latencyUs=100,jitterUs=10,gbps=25',
       emulatedLinkFlag,
+    )
+    .addOption(
+      new Option('--combine <who>', "who sums a token's answers (default: attention)").choices([
+        'attention',
+        'expert',
+      ]),
     )
     .option('--backend <name>', 'what computes: cpu, reference (default: cpu)')
     .option(
@@ -102,6 +109,7 @@ export function deploymentOf(
     prefillChunkTokens: prefillChunk,
     tokensPerStepMax: batchTokens,
     gather: flags.gather,
+    combine: flags.combine,
     ...hostsDeployment(flags.hosts, preSharedKey),
   };
 }
