@@ -88,8 +88,9 @@ class SenderEnd : public End {
 
   const std::byte* TryReceive(int peer, int slot) override {
     if (written_[Index(slot)] != 0) return nullptr;
-    // Waits for the answers of all receivers, which are of one turn.
-    if (answered_[Index(slot)]++ == 0) end_.Combine(slot);
+    // The answers of all receivers are of one turn.
+    if (answered_[Index(slot)] == 0 && !end_.IsAnswered(slot)) return nullptr;
+    ++answered_[Index(slot)];
     return slots_[Index(slot)].answers + setup_.message_bytes * static_cast<std::size_t>(peer);
   }
 

@@ -80,6 +80,13 @@ void AttentionEnd::Combine(std::int32_t micro_batch) {
   }
 }
 
+bool AttentionEnd::IsAnswered(std::int32_t micro_batch) {
+  for (std::size_t expert = 0; expert < experts_.size(); ++expert) {
+    if (!HasAnswered(micro_batch, expert)) return false;
+  }
+  return true;
+}
+
 void AttentionEnd::Park() {
   Frame frame;
   frame.type = FrameType::kPark;

@@ -57,6 +57,8 @@ class AttentionEnd {
   // Returns when every answer of the slot's last dispatch is there. Throws PortError kPeerTimeout,
   // kPeerClosed.
   void Combine(std::int32_t micro_batch);
+  // Whether Combine would return at once.
+  bool IsAnswered(std::int32_t micro_batch);
   // No step follows for now: expert ranks do not wait for this one.
   void Park();
   // The greatest step that any expert rank has seen.
