@@ -1,9 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { plugin } from '@megascale/m2n';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // Workers are processes started from the build.
 import { LLM, loadTransport, type LlmOptions } from '../dist/index.js';
 import { NamespaceHosts, whyNoNamespaces } from './network-namespaces.js';
-import { dictionary, mixedRequests, runRequests } from './run-requests.js';
+import { collect, dictionary, mixedRequests, runRequests } from './run-requests.js';
 
 const reason = whyNoNamespaces();
 const requests = mixedRequests(12, 4096);
@@ -27,12 +28,13 @@ describe.skipIf(reason !== undefined)('three hosts', () => {
     network.remove();
   });
 
-  const hostOptions = (): LlmOptions => ({
+  const hostOptions = (family: 'ipv4' | 'ipv6' = 'ipv4'): LlmOptions => ({
     attentionWorkers: 1,
     expertWorkers: 2,
     threads: 1,
-    hosts: network.hosts.map(({ launch, ...host }, index) => ({
-      ...host,
+    hosts: network.hosts.map(({ name, launch, ...addresses }, index) => ({
+      name,
+      address: addresses[family],
       launch: [...launch],
       attention: index === 0 ? [0] : [],
       expert: index === 0 ? [] : [index - 1],
@@ -43,21 +45,64 @@ describe.skipIf(reason !== undefined)('three hosts', () => {
     ['tcp', { preSharedKey }],
     ['fabric', { provider: 'tcp;ofi_rxm' }],
   ])('over %s', (transport, options) => {
-    it.for(links)(
-      'give the same tokens over $delayMs ms and $megabitsPerSecond Mbit/s',
+    const common = { transport, network: options };
+    const cases = links.flatMap((link) =>
+      (['ipv4', 'ipv6'] as const).map((family) => ({ ...link, family })),
+    );
+    it.for(cases)(
+      'give the same tokens over $delayMs ms and $megabitsPerSecond Mbit/s, $family',
       { timeout: 120_000 },
-      async (link, { skip }) => {
+      async ({ family, ...link }, { skip }) => {
         const absent = await whyAbsent(transport);
         if (absent !== undefined) skip(absent);
         const delayed = network.shape(link);
         const tokens = await tokensOf({
-          ...hostOptions(),
-          transport,
-          network: options,
+          ...hostOptions(family),
+          ...common,
           // Where the kernel cannot delay packets, the receivers do.
           ...(delayed ? {} : { emulatedLink: { latencyUs: link.delayMs * 1000 } }),
         });
         expect(tokens).toEqual(expected);
+      },
+    );
+
+    it(
+      'give the same tokens with replicas of every expert',
+      { timeout: 120_000 },
+      async ({ skip }) => {
+        const absent = await whyAbsent(transport);
+        if (absent !== undefined) skip(absent);
+        const tokens = await tokensOf({ ...hostOptions(), ...common, expertReplicas: 2 });
+        expect(tokens).toEqual(expected);
+      },
+    );
+
+    it(
+      'give the same tokens in any company where the expert hosts sum',
+      { timeout: 120_000 },
+      async ({ skip }) => {
+        const absent = await whyAbsent(transport);
+        if (absent !== undefined) skip(absent);
+        const summed = { expertWorkers: 2, combine: 'expert' } as const;
+        const tokens = await tokensOf({ ...hostOptions(), ...common, ...summed });
+        expect(tokens).toEqual(await tokensOf(summed));
+      },
+    );
+
+    it.for(['attention', 'expert'] as const)(
+      'end what runs with an error when the worker of an %s host is killed, and serve again',
+      { timeout: 120_000 },
+      async (role, { skip }) => {
+        const absent = await whyAbsent(transport);
+        if (absent !== undefined) skip(absent);
+        const llm = await LLM.load(dictionary, { ...hostOptions(), ...common });
+        try {
+          await killWorker(llm, role);
+          const [again] = await runRequests(llm, requests.slice(0, 1));
+          expect(again?.tokens).toEqual(expected[0]);
+        } finally {
+          await llm.close();
+        }
       },
     );
   });
@@ -67,6 +112,21 @@ it('says why hosts cannot be tested here', () => {
   if (reason !== undefined) console.warn(`hosts are not tested: ${reason}`);
   expect(reason ?? 'tested').toMatch(/\w/);
 });
+
+/** Kills the first worker of a pool while requests run, and resolves when the engine is ready again. */
+async function killWorker(llm: LLM, role: 'attention' | 'expert'): Promise<void> {
+  const victim = (await llm.stats()).workers.find((worker) => worker.role === role);
+  const options = { maxTokens: 300, ignoreEos: true, temperature: 0 };
+  const outcomes = Promise.allSettled(requests.map(({ prompt }) => collect(llm, prompt, options)));
+  while ((await llm.stats()).outputTokensTotal < 16) await delay(5);
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  const reasons = (await outcomes).flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+  );
+  expect(reasons.length).toBeGreaterThan(0);
+  for (const reason of reasons) expect(reason).toMatchObject({ code: 'ERR_PEER_CLOSED' });
+  while ((await llm.stats()).state !== 'ready') await delay(20);
+}
 
 async function whyAbsent(transport: string): Promise<string | undefined> {
   if (!(plugin.transports ?? []).some(({ name }) => name === transport))

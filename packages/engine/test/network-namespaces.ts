@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+
+const prefix = 'megascale-';
 
 /** What a link between a host and the switch does to packets, each way. */
 export interface LinkShape {
@@ -8,18 +11,19 @@ export interface LinkShape {
 
 export interface NamespaceHost {
   readonly name: string;
-  readonly address: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
   /** Starts a command on this host. */
   readonly launch: readonly string[];
 }
 
 /**
- * Hosts of one machine: network namespaces of this process's own making, joined by veth pairs and a bridge, 10.199.0.0/24. Needs
- * root, `ip` and `tc`.
+ * Hosts of one machine: network namespaces of this process's own making, joined by veth pairs and a bridge, 10.199.0.0/24 and
+ * fd00:6d73::/64. Needs root, `ip` and `tc`.
  */
 export class NamespaceHosts {
   readonly hosts: readonly NamespaceHost[];
-  readonly #prefix = `megascale-${String(process.pid)}`;
+  readonly #prefix = `${prefix}${String(process.pid)}`;
   readonly #switch = `${this.#prefix}-switch`;
 
   /** @throws Error with the reason when the system does not let us. */
@@ -28,10 +32,12 @@ export class NamespaceHosts {
       const name = `${this.#prefix}-${String(index)}`;
       return {
         name,
-        address: `10.199.0.${String(index + 1)}`,
+        ipv4: `10.199.0.${String(index + 1)}`,
+        ipv6: `fd00:6d73::${String(index + 1)}`,
         launch: ['ip', 'netns', 'exec', name],
       };
     });
+    removeLeftovers();
     try {
       this.#make();
     } catch (error) {
@@ -82,12 +88,13 @@ export class NamespaceHosts {
     };
     inSwitch('link', 'add', 'name', 'bridge', 'type', 'bridge');
     inSwitch('link', 'set', 'bridge', 'up');
-    for (const [index, { name, address }] of this.hosts.entries()) {
+    for (const [index, { name, ipv4, ipv6 }] of this.hosts.entries()) {
       const port = `port${String(index)}`;
       must('ip', 'netns', 'add', name);
       inSwitch('link', 'add', 'name', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
       inSwitch('link', 'set', port, 'master', 'bridge', 'up');
-      must('ip', '-n', name, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+      must('ip', '-n', name, 'addr', 'add', `${ipv4}/24`, 'dev', 'eth0');
+      must('ip', '-n', name, 'addr', 'add', `${ipv6}/64`, 'dev', 'eth0', 'nodad');
       must('ip', '-n', name, 'link', 'set', 'eth0', 'up');
       must('ip', '-n', name, 'link', 'set', 'lo', 'up');
     }
@@ -104,6 +111,15 @@ export function whyNoNamespaces(): string | undefined {
     return undefined;
   } catch (error) {
     return (error as Error).message;
+  }
+}
+
+/** Removes the hosts of test processes that were killed. */
+function removeLeftovers(): void {
+  for (const name of existsSync('/run/netns') ? readdirSync('/run/netns') : []) {
+    const [, processId] = new RegExp(`^${prefix}(\\d+)-`).exec(name) ?? [];
+    if (processId === undefined || existsSync(`/proc/${processId}`)) continue;
+    run('ip', 'netns', 'delete', name);
   }
 }
 
