@@ -11,7 +11,7 @@ import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
 import type { SharedMemory } from './shared-memory.js';
 import type { Ticket } from './ticket.js';
-import { replyWord, replyWords, ringFrames, segmentWord } from './wire-format.js';
+import { replyWord, replyWords, ringFrames, segmentWord, stepsMax } from './wire-format.js';
 
 /** Readers of a ring do not ring when they make room; how often to look. */
 const roomPollUs = 200;
@@ -64,8 +64,11 @@ export class ExpertLinks implements Lookout {
   /** Greatest step that any expert rank has seen in a frame. */
   stepSeen(): number {
     let step = 0;
-    for (const { words } of this.options.experts) {
-      step = Math.max(step, loadLong(words, segmentWord.stepSeenLow));
+    for (const { words, name } of this.options.experts) {
+      const seen = loadLong(words, segmentWord.stepSeenLow);
+      // Nobody gets there; what follows it would look invalid to all others.
+      if (seen >= stepsMax) this.fail(frameInvalid(`${name} saw step ${seen}`, foreignFrameRemedy));
+      step = Math.max(step, seen);
     }
     return step;
   }

@@ -1,7 +1,7 @@
 import type { Frame } from './frame.js';
 import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
-import { frameKind, frameWord, frameWords, ringFrames } from './wire-format.js';
+import { frameKind, frameWord, frameWords, ringFrames, stepsMax } from './wire-format.js';
 
 /** The reader says how far it has read once in so many frames: every word that changes costs the other side a cache miss. */
 const framesPerTail = 16;
@@ -109,8 +109,8 @@ export class FrameReader {
   private isValid(frame: Frame): boolean {
     const { layerCount, slotCount, tokensPerSlotMax, topK } = this.shape;
     return (
-      Number.isSafeInteger(frame.step) &&
-      Number.isSafeInteger(frame.next.step) &&
+      below(frame.step, stepsMax) &&
+      below(frame.next.step, stepsMax + 1) &&
       below(frame.layer, layerCount) &&
       below(frame.microBatch, slotCount) &&
       below(frame.next.layer, layerCount) &&

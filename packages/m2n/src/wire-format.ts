@@ -91,6 +91,8 @@ export const slotAlignmentBytes = 64;
 /** Limits of what an address or an option may ask for. */
 export const workersMax = 1024;
 export const slotsMax = 64;
+/** Steps one deployment may run: far from where numbers stop being exact, because ranks go on from the greatest step seen. */
+export const stepsMax = 2 ** 52;
 export const layersMax = 4096;
 export const tokensMax = 1 << 20;
 export const topKMax = 256;

@@ -9,7 +9,7 @@ import {
   expertSegmentBytes,
   type AttentionSegmentLayout,
 } from '../src/segment-layout.js';
-import { frameWords, ringFrames } from '../src/wire-format.js';
+import { frameWords, ringFrames, stepsMax } from '../src/wire-format.js';
 
 /** native/binding/protocol_binding.cc: the protocol as C++ has it. */
 interface NativeProtocol {
@@ -40,7 +40,7 @@ const shapes: fc.Arbitrary<PortShape> = fc.record({
 /** Frames that this shape allows. */
 function framesOf({ layerCount, slotCount, tokensPerSlotMax, topK }: PortShape) {
   const position = {
-    step: fc.maxSafeNat(),
+    step: fc.nat({ max: stepsMax - 1 }),
     layer: fc.nat(layerCount - 1),
     microBatch: fc.nat(slotCount - 1),
   };

@@ -9,7 +9,6 @@
 namespace megascale::m2n {
 namespace {
 
-constexpr std::int64_t kSafeIntegersEnd = std::int64_t{1} << 53;
 constexpr std::uint32_t kRingMask = static_cast<std::uint32_t>(kRingFrames) - 1;
 
 bool Below(std::int64_t value, std::int64_t limit) { return value >= 0 && value < limit; }
@@ -24,7 +23,7 @@ std::int64_t GetLong(const std::int32_t* words) {
 }
 
 bool IsValid(const Frame& frame, const PortShape& shape) {
-  return Below(frame.step, kSafeIntegersEnd) && Below(frame.next.step, kSafeIntegersEnd) &&
+  return Below(frame.step, kStepsMax) && Below(frame.next.step, kStepsMax + 1) &&
          Below(frame.layer, shape.layer_count) && Below(frame.micro_batch, shape.slot_count) &&
          Below(frame.next.layer, shape.layer_count) &&
          Below(frame.next.micro_batch, shape.slot_count) &&

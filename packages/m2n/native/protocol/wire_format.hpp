@@ -87,6 +87,8 @@ inline constexpr std::int64_t kSlotAlignmentBytes = 64;
 
 inline constexpr std::int64_t kSlotsMax = 64;
 
+inline constexpr std::int64_t kStepsMax = 4503599627370496;
+
 inline constexpr std::int64_t kTokensMax = 1048576;
 
 inline constexpr std::int64_t kTopKMax = 256;
