@@ -1,6 +1,6 @@
 import { loadNative } from './load-native.js';
 
-/** native/binding/*.cc, function by function. All but `version` and `sumPartialRows` are present on Linux only. */
+/** native/binding/*.cc, function by function. All but `version`, `sumPartialRows` and `allocationCount` are present on Linux only. */
 export interface Binding {
   readonly version: () => string;
   /** See `PartialSummer`. Throws when an array is shorter than the counts say. */
@@ -13,8 +13,12 @@ export interface Binding {
     topK: number,
     hiddenSize: number,
   ): void;
-  /** Throws when the system has no memory or no descriptor left. */
-  createSegment(byteLength: number): { readonly buffer: ArrayBuffer; readonly fd: number };
+  /** `numaNode` -1: none. Throws when the system has no memory or no descriptor left. */
+  createSegment(
+    byteLength: number,
+    hugePages: boolean,
+    numaNode: number,
+  ): { readonly buffer: ArrayBuffer; readonly fd: number };
   /** Throws when the descriptor cannot be opened or is no sealed segment of this length. */
   openSegment(processId: number, fd: number, byteLength: number): ArrayBuffer;
   closeDescriptor(fd: number): void;
@@ -29,6 +33,8 @@ export interface Binding {
   ): void;
   wake(words: Int32Array, countIndex: number): void;
   currentThread(): ThreadIdentity;
+  /** Segments made or mapped, memory registered: by this process, since its start. */
+  allocationCount(): number;
   isAlive(processId: number, threadId: number, startTicks: number): boolean;
 }
 

@@ -1,3 +1,4 @@
+import type { MemoryHints } from '@megascale/core';
 import { binding } from './binding.js';
 import type {
   DoorbellWait,
@@ -14,18 +15,7 @@ const { doorbellCount, doorbellParked } = segmentWord;
 export const shmMemory = {
   name: 'shm',
 
-  create(byteLength: number): OwnedMemory {
-    const { buffer, fd } = binding().createSegment(byteLength);
-    let listed = true;
-    return {
-      buffer,
-      location: { ...binding().currentThread(), fd },
-      unlist: () => {
-        if (listed) binding().closeDescriptor(fd);
-        listed = false;
-      },
-    };
-  },
+  create: (byteLength: number) => create(byteLength, false, -1),
 
   // Async, so that what the native code throws becomes a rejection.
   async open(location: Location, byteLength: number): Promise<PeerMemory> {
@@ -46,6 +36,27 @@ export const shmMemory = {
     binding().wake(words, doorbellCount);
   },
 } satisfies SharedMemory;
+
+/** The same, its own segment made as wished where the system grants that. */
+export function shmMemoryOf({ hugePages = false, numaNode = -1 }: MemoryHints = {}) {
+  return {
+    ...shmMemory,
+    create: (byteLength: number) => create(byteLength, hugePages, numaNode),
+  } satisfies SharedMemory;
+}
+
+function create(byteLength: number, hugePages: boolean, numaNode: number): OwnedMemory {
+  const { buffer, fd } = binding().createSegment(byteLength, hugePages, numaNode);
+  let listed = true;
+  return {
+    buffer,
+    location: { ...binding().currentThread(), fd },
+    unlist: () => {
+      if (listed) binding().closeDescriptor(fd);
+      listed = false;
+    },
+  };
+}
 
 function integerAt(location: Location, field: string, min: number): number {
   const value = location[field];

@@ -1,12 +1,12 @@
 import type { TransportFactory } from '@megascale/core';
 import { binding } from './binding.js';
-import { shmMemory } from './shm-memory.js';
+import { shmMemoryOf } from './shm-memory.js';
 import { sharedMemoryTransport } from './transport.js';
 
 /** Between processes (or threads) of one Linux machine. */
 export const shm: TransportFactory = sharedMemoryTransport(
   'shm',
-  () => shmMemory,
+  ({ options }) => shmMemoryOf(options.memory),
   () => Promise.resolve(probe()),
 );
 
@@ -15,7 +15,7 @@ function probe(): Awaited<ReturnType<TransportFactory['probe']>> {
     return { available: false, reason: `shm needs Linux, this is ${process.platform}` };
   }
   try {
-    const { fd } = binding().createSegment(4096);
+    const { fd } = binding().createSegment(4096, false, -1);
     binding().closeDescriptor(fd);
     return { available: true };
   } catch (error) {

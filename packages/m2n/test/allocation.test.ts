@@ -1,6 +1,8 @@
 import { layerIndex, microBatchIndex } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
+import { binding } from '../src/binding.js';
 import { loopback } from '../src/loopback.js';
+import { shm } from '../src/shm.js';
 import { openPorts, smallOptions } from './one-thread.js';
 
 const warmUpSteps = 5000;
@@ -11,9 +13,11 @@ const countedSteps = 500;
  */
 const bytesPerRoundMax = 96;
 
-describe('open ports', () => {
+const transports = process.platform === 'linux' ? [loopback, shm] : [loopback];
+
+describe.each(transports)('open ports of $name', (transport) => {
   it('allocate nothing from dispatch to release', async () => {
-    const { attention, expert } = await openPorts(loopback, smallOptions);
+    const { attention, expert } = await openPorts(transport, smallOptions);
     const [sender] = attention;
     const [receiver] = expert;
     if (sender === undefined || receiver === undefined) throw new Error('Expected two ports.');
@@ -31,6 +35,8 @@ describe('open ports', () => {
         }
       }
     };
+    const native = transport === shm ? binding() : undefined;
+    const allocated = native?.allocationCount();
     for (let step = 0; step < warmUpSteps; step++) runStep();
 
     // Compilers and the collector disturb single measurements; what is allocated shows in all of
@@ -44,5 +50,6 @@ describe('open ports', () => {
     const plausible = measured.filter((bytes) => bytes >= 0);
     expect(plausible.length).toBeGreaterThan(0);
     expect(Math.min(...plausible)).toBeLessThan(bytesPerRoundMax);
+    expect(native?.allocationCount(), 'segments made, memory registered').toBe(allocated);
   });
 });

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { systemClock } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import { binding } from '../src/binding.js';
-import { shmMemory } from '../src/shm-memory.js';
+import { shmMemory, shmMemoryOf } from '../src/shm-memory.js';
 import { shm } from '../src/shm.js';
 import { segmentWord } from '../src/wire-format.js';
 import { openPorts, smallOptions } from './one-thread.js';
@@ -19,6 +19,43 @@ describe.runIf(process.platform === 'linux')('shm memory', () => {
     expect(new Int32Array(peer.buffer)[5]).toBe(42);
     expect(peer.isAlive()).toBe(true);
     await expect(shmMemory.open(owned.location, byteLength)).rejects.toThrow();
+  });
+
+  it.each([
+    {},
+    { hugePages: true },
+    { numaNode: 0 },
+    { numaNode: 1 << 20 },
+    { hugePages: true, numaNode: -7 },
+  ])('is there whatever is wished: %j', async (wishes) => {
+    const bytes = 3_000_001;
+    const owned = shmMemoryOf(wishes).create(bytes);
+    const peer = await shmMemory.open(owned.location, bytes);
+    owned.unlist();
+    new Uint8Array(owned.buffer)[bytes - 1] = 42;
+    expect(peer.buffer.byteLength).toBe(bytes);
+    expect(new Uint8Array(peer.buffer)[bytes - 1]).toBe(42);
+  });
+
+  it('has all its pages before they are used', async () => {
+    const bytes = 1 << 26;
+    const owned = shmMemory.create(bytes);
+    const peer = await shmMemory.open(owned.location, bytes);
+    owned.unlist();
+    const [own, theirs] = [new Uint8Array(owned.buffer), new Uint8Array(peer.buffer)];
+    const before = process.resourceUsage().minorPageFault;
+    for (let at = 0; at < bytes; at += 4096) own[at] = theirs[at + 1] = 1;
+    const faults = process.resourceUsage().minorPageFault - before;
+    // Without: two for each of 16,384 pages.
+    expect(faults).toBeLessThan(4096);
+  });
+
+  it('counts what it makes and maps', async () => {
+    const before = binding().allocationCount();
+    const owned = shmMemory.create(byteLength);
+    await shmMemory.open(owned.location, byteLength);
+    owned.unlist();
+    expect(binding().allocationCount()).toBe(before + 2);
   });
 
   it('refuses another size', async () => {
@@ -101,7 +138,7 @@ describe.runIf(process.platform === 'linux')('shm memory', () => {
     expect(() => {
       native.wake(new Float64Array(4) as unknown as Int32Array, 0);
     }).toThrow(TypeError);
-    expect(() => native.createSegment('8' as unknown as number)).toThrow(TypeError);
+    expect(() => native.createSegment('8' as unknown as number, false, -1)).toThrow(TypeError);
   });
 
   it('stays readable after its ports closed, and closed ports refuse', async () => {

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "protocol/allocation_count.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/segment_layout.hpp"
 #include "protocol/wire_format.hpp"
@@ -137,12 +138,18 @@ Napi::Value Decode(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// allocationCount() → number
+Napi::Value Allocations(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(AllocationCount()));
+}
+
 }  // namespace
 
 void DefineProtocol(Napi::Env env, Napi::Object exports) {
   exports.Set("layoutOfAttentionSegment",
               Napi::Function::New(env, Layout, "layoutOfAttentionSegment"));
   exports.Set("expertSegmentBytes", Napi::Function::New(env, ExpertBytes, "expertSegmentBytes"));
+  exports.Set("allocationCount", Napi::Function::New(env, Allocations, "allocationCount"));
   exports.Set("encodeFrame", Napi::Function::New(env, Encode, "encodeFrame"));
   exports.Set("decodeFrame", Napi::Function::New(env, Decode, "decodeFrame"));
 }

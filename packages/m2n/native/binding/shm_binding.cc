@@ -50,17 +50,17 @@ std::int32_t* WordAt(const Napi::CallbackInfo& info, std::size_t argument, const
 // The mapping ends when JavaScript's last view of it is collected, never earlier: a late read of a
 // view must not touch unmapped memory. Runs on the JavaScript thread that made the buffer.
 Napi::ArrayBuffer WrapMapping(Napi::Env env, const Segment& segment) {
-  const std::size_t byte_length = segment.byte_length;
-  return Napi::ArrayBuffer::New(
-      env, segment.data, byte_length,
-      [byte_length](Napi::Env, void* data) { UnmapSegment(data, byte_length); });
+  return Napi::ArrayBuffer::New(env, segment.data, segment.byte_length,
+                                [segment](Napi::Env, void*) { UnmapSegment(segment); });
 }
 
-// createSegment(byteLength) → { buffer, fd }
+// createSegment(byteLength, hugePages, numaNode) → { buffer, fd }
 Napi::Value Create(const Napi::CallbackInfo& info) {
   const auto byte_length = static_cast<std::size_t>(IntegerAt(info, 0, "byteLength"));
+  const PageWishes wishes{.huge_pages = info[1].ToBoolean(),
+                          .numa_node = static_cast<std::int32_t>(IntegerAt(info, 2, "numaNode"))};
   return Guarded(info.Env(), [&] {
-    const Segment segment = CreateSegment(byte_length);
+    const Segment segment = CreateSegment(byte_length, wishes);
     auto result = Napi::Object::New(info.Env());
     result.Set("buffer", WrapMapping(info.Env(), segment));
     result.Set("fd", Napi::Number::New(info.Env(), segment.fd));

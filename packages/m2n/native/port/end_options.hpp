@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "protocol/segment_layout.hpp"
+#include "shm/page_wishes.hpp"
 
 namespace megascale::m2n {
 
@@ -16,6 +17,7 @@ struct EndOptions {
   // 32 bits that all segments of a deployment hold, whatever fixes them. Beside ends in TypeScript:
   // `shapeHash` of src/port-shape.ts.
   std::int32_t layout_hash = 0;
+  PageWishes pages = {};      // Of the own segment.
   std::int64_t spin_us = 50;  // Of a wait, before it sleeps.
   bool spin_yields = false;   // See DoorbellWait.
   std::int64_t timeout_us = 5'000'000;

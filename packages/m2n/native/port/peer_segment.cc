@@ -42,7 +42,7 @@ Segment Open(const std::string& name, const SegmentPlace& place, std::int64_t by
 
 MappedSegment::~MappedSegment() {
   CloseDescriptor();
-  if (segment_.data != nullptr) UnmapSegment(segment_.data, segment_.byte_length);
+  if (segment_.data != nullptr) UnmapSegment(segment_);
 }
 
 MappedSegment::MappedSegment(MappedSegment&& other) noexcept
@@ -59,7 +59,8 @@ std::string NameOfRank(SegmentRole role, std::int64_t rank) {
 
 OwnSegment::OwnSegment(SegmentRole role, const EndOptions& options)
     : name_(NameOfRank(role, options.rank)),
-      segment_(CreateSegment(static_cast<std::size_t>(BytesOf(role, options.shape)))),
+      segment_(
+          CreateSegment(static_cast<std::size_t>(BytesOf(role, options.shape)), options.pages)),
       place_{.owner = CurrentThread(), .fd = segment_.fd()} {
   std::random_device random;
   for (std::int32_t& word : place_.nonce) word = static_cast<std::int32_t>(random());

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "shm/page_wishes.hpp"
+
 namespace megascale::m2n {
 
 // Memory shared between processes. It has no name in any file system: it lives as long as someone
@@ -11,21 +13,22 @@ namespace megascale::m2n {
 //
 // Owner: CreateSegment. Peers: OpenSegment by the owner's process id and descriptor number, while
 // the owner keeps the descriptor open. Both get a mapping that UnmapSegment ends; mappings are
-// independent.
+// independent. Every page of a mapping is there when it is made: no first use waits for one.
 struct Segment {
   void* data = nullptr;
   std::size_t byte_length = 0;
-  int fd = -1;  // -1 in peers: they close it once mapped.
+  std::size_t mapped_length = 0;  // Whole pages, which may be huge.
+  int fd = -1;                    // -1 in peers: they close it once mapped.
 };
 
 // Throws std::system_error. The size is sealed: nobody can shrink the memory under a reader.
-Segment CreateSegment(std::size_t byte_length);
+Segment CreateSegment(std::size_t byte_length, const PageWishes& wishes = {});
 
 // Throws std::system_error, or std::runtime_error when the descriptor is not a sealed segment of
 // this length.
 Segment OpenSegment(std::int32_t process_id, std::int32_t fd, std::size_t byte_length);
 
-void UnmapSegment(void* data, std::size_t byte_length) noexcept;
+void UnmapSegment(const Segment& segment) noexcept;
 void CloseSegmentDescriptor(int fd) noexcept;
 
 }  // namespace megascale::m2n

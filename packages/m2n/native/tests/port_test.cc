@@ -1,19 +1,23 @@
 #if defined(__linux__)
 
+#include <cstdint>
 #include <cstring>
 #include <future>
 #include <string>
 #include <vector>
 
+#include "heap_count.hpp"
 #include "port/attention_end.hpp"
 #include "port/expert_end.hpp"
 #include "port/port_error.hpp"
+#include "protocol/allocation_count.hpp"
 #include "testing.hpp"
 
 // The C++ ends of the protocol, each in its own thread.
 namespace megascale::m2n {
 namespace {
 
+using testing::HeapAllocations;
 using testing::Random;
 using testing::Require;
 using testing::RequireThrows;
@@ -202,6 +206,36 @@ const Test closed{"an expert rank that closes without an answer is an end", [](R
                         [](AttentionEnd& end) {
                           DispatchOne(end);
                           RequireThrows<PortError>("but it closed", [&] { end.Combine(0); });
+                        });
+                  }};
+
+const Test frugal{"joined ends allocate nothing", [](Random&) {
+                    WithPair(
+                        OptionsOf(1, 1),
+                        [](ExpertEnd& end) {
+                          ReceivedFrame received;
+                          for (;;) {
+                            const Received result = end.Receive(&received, 1'000'000);
+                            if (result == Received::kEnded) return;
+                            if (result == Received::kFrame) end.Reply(received);
+                          }
+                        },
+                        [](AttentionEnd& end) {
+                          end.slot(0).expert_ids[0] = end.slot(0).expert_ids[1] = 0;
+                          std::int64_t heap = 0, segments = 0;
+                          for (std::int64_t step = 1; step <= 1001; ++step) {
+                            end.Dispatch({step, 0, 0}, {step, 1, 0}, 1);
+                            end.Combine(0);
+                            // The first frame sizes the lists.
+                            if (step > 1) continue;
+                            heap = HeapAllocations();
+                            segments = AllocationCount();
+                          }
+                          // Before the texts of what is required, which are on the heap.
+                          heap = HeapAllocations() - heap;
+                          segments = AllocationCount() - segments;
+                          Require(heap == 0, "the heap was used");
+                          Require(segments == 0, "memory was mapped");
                         });
                   }};
 
