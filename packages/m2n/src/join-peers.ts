@@ -144,8 +144,11 @@ async function untilMapped(join: JoinOptions, words: Int32Array, peers: readonly
     if (reason !== undefined) throw stopped(waiter, reason);
     if (peer.isClosed) throw peerClosed({ waiter, peer: peer.name, waitedMs });
     if (peer.isLost) throw peer.loss({ waiter, waitedMs });
+    if (!peer.isAlive) {
+      throw peerClosed({ waiter, peer: peer.name, waitedMs, note: 'its thread has ended' });
+    }
     if (waitedMs >= peerTimeoutMs) {
-      const note = peer.isAlive ? 'it has not opened its port' : 'its thread has ended';
+      const note = 'it has not opened its port';
       throw peerTimeout({ waiter, peer: peer.name, waitedMs, note });
     }
     await delay(mappedPollMs);
