@@ -1,3 +1,4 @@
+import type { MegascaleError } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import { checkHosts, hostOf } from './hosts.js';
 import { parseOptions, shareCores } from './options.js';
@@ -62,6 +63,22 @@ it.each([
   [{ network: { trafficClass: 256 } }, 'network.trafficClass'],
 ])('refuses %j and names the field', (options, path) => {
   expect(() => parseOptions(options as never)).toThrow(path);
+});
+
+it.each([
+  { network: { preSharedKey: 'short secret' } },
+  { network: { preSharedKey: 'short secret', unknown: 1 } },
+  { network: { preSharedKey: 'a secret of the right length', busyPollUs: -1 } },
+  { unknown: 1, network: { preSharedKey: 'a secret of the right length' } },
+])('keeps keys out of what it says about %j', (options) => {
+  try {
+    parseOptions(options);
+    expect.unreachable();
+  } catch (error) {
+    const { message, details } = error as MegascaleError;
+    expect(message).toMatch(/network|unknown/);
+    expect(message + JSON.stringify(details)).not.toContain('secret');
+  }
 });
 
 it('divides the cores of each host by its own workers, and lets the pools work at the same time', () => {

@@ -140,9 +140,24 @@ export function parseOptions(options: LlmOptions): ParsedOptions {
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `Option ${path || '(unknown)'}: ${issue?.message ?? 'invalid'}${issue?.input === undefined ? '' : ` (found ${JSON.stringify(issue.input)})`}.`,
-    details: { path, issues: result.error.issues },
+    message: `Option ${path || '(unknown)'}: ${issue?.message ?? 'invalid'}${found(path, issue?.input)}.`,
+    details: {
+      path,
+      issues: result.error.issues.map(({ code, path: at, message }) => ({
+        code,
+        path: at,
+        message,
+      })),
+    },
   });
+}
+
+/** ' (found …)', without keys: messages are logged. */
+function found(path: string, input: unknown): string {
+  const secret = 'preSharedKey';
+  if (input === undefined || path.endsWith(secret)) return '';
+  const hide = (name: string, value: unknown): unknown => (name === secret ? '…' : value);
+  return ` (found ${JSON.stringify(input, hide)})`;
 }
 
 function linkWithoutPools(): ConfigError {

@@ -1,4 +1,4 @@
-import { layerIndex, microBatchIndex } from '@megascale/core';
+import { expertRank, layerIndex, microBatchIndex } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import { binding } from '../src/binding.js';
 import { loopback } from '../src/loopback.js';
@@ -8,19 +8,25 @@ import { openPorts, smallOptions } from './one-thread.js';
 const warmUpSteps = 5000;
 const countedSteps = 500;
 /**
- * The engine boxes each clock reading that passes from one function to another in 16 bytes, four in
- * all; an object or array per call would add more than is left to this limit.
+ * Node boxes each clock reading that passes from one function to another in 16 bytes, two or three per
+ * port; an object or array per call would add more than is left to this limit.
  */
-const bytesPerRoundMax = 96;
+const bytesPerPortMax = 48;
 
 const transports = process.platform === 'linux' ? [loopback, shm] : [loopback];
 
 describe.each(transports)('open ports of $name', (transport) => {
-  it('allocate nothing from dispatch to release', async () => {
-    const { attention, expert } = await openPorts(transport, smallOptions);
+  const both = [expertRank(0), expertRank(1)];
+  it.each([
+    ['', {}],
+    [' where experts have replicas', { expertWorkerCount: 2, placement: [both, both] }],
+    [' where expert ranks sum', { combine: 'expert' as const }],
+  ])('allocate nothing from dispatch to release%s', async (_, options) => {
+    const { attention, expert } = await openPorts(transport, { ...smallOptions, ...options });
     const [sender] = attention;
-    const [receiver] = expert;
-    if (sender === undefined || receiver === undefined) throw new Error('Expected two ports.');
+    if (sender === undefined) throw new Error('Expected a port.');
+    // Experts 0 and 1, so that every expert rank gets rows.
+    for (const { expertIds } of sender.slots) expertIds.bytes?.set([0, 0, 0, 0, 1]);
     const microBatches = [microBatchIndex(0), microBatchIndex(1)];
     const layers = [layerIndex(0), layerIndex(1)];
     const runStep = (): void => {
@@ -28,8 +34,10 @@ describe.each(transports)('open ports of $name', (transport) => {
       for (const layer of layers) {
         for (const microBatch of microBatches) {
           const ticket = sender.dispatch(layer, microBatch, 3);
-          const input = receiver.receive();
-          if (input !== undefined) receiver.reply(input);
+          for (const receiver of expert) {
+            const input = receiver.receive();
+            if (input !== undefined) receiver.reply(input);
+          }
           sender.combine(ticket);
           sender.release(ticket);
         }
@@ -49,7 +57,7 @@ describe.each(transports)('open ports of $name', (transport) => {
     });
     const plausible = measured.filter((bytes) => bytes >= 0);
     expect(plausible.length).toBeGreaterThan(0);
-    expect(Math.min(...plausible)).toBeLessThan(bytesPerRoundMax);
+    expect(Math.min(...plausible)).toBeLessThan(bytesPerPortMax * (1 + expert.length));
     expect(native?.allocationCount(), 'segments made, memory registered').toBe(allocated);
   });
 });

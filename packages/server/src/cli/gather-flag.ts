@@ -7,9 +7,7 @@ type Gather = NonNullable<LlmOptions['gather']>;
 /** Commander's parser of `--gather`: 'lockstep', 'layer' or 'window=200'. */
 export function gatherFlag(text: string): Gather {
   if (text === 'lockstep' || text === 'layer') return { type: text };
-  const [name, windowUs] = text.split('=');
-  if (name === 'window' && windowUs !== undefined) {
-    return { type: 'window', windowUs: wholeNumber(0)(windowUs) };
-  }
+  const [, windowUs] = /^window=(\d+)$/.exec(text) ?? [];
+  if (windowUs !== undefined) return { type: 'window', windowUs: wholeNumber(0)(windowUs) };
   throw new InvalidArgumentError('Expected lockstep, layer or window=<µs>.');
 }
