@@ -1,9 +1,10 @@
 /** @megascale/m2n: where. Transports that carry rows between attention and expert workers. */
 import type { Plugin } from '@megascale/core';
+import { fabric } from './fabric.js';
 import { loopback } from './loopback.js';
 import { shm } from './shm.js';
 
 export { loadNative } from './load-native.js';
-export { loopback, shm };
+export { fabric, loopback, shm };
 
-export const plugin: Plugin = { transports: [loopback, shm] };
+export const plugin: Plugin = { transports: [loopback, shm, fabric] };

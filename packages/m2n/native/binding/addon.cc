@@ -1,6 +1,7 @@
 #include <napi.h>
 
 #include "binding/combine_binding.hpp"
+#include "binding/fabric_binding.hpp"
 #include "binding/protocol_binding.hpp"
 #include "binding/shm_binding.hpp"
 
@@ -15,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   megascale::m2n::DefineCombine(env, exports);
   megascale::m2n::DefineProtocol(env, exports);
   megascale::m2n::DefineShm(env, exports);
+  megascale::m2n::DefineFabric(env, exports);
   return exports;
 }
 

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+
+#include "protocol/segment_layout.hpp"
+
+namespace megascale::m2n::fabric {
+
+// The parts of an attention segment that one message brings, one span after the other, found while
+// they are sent: nothing is listed, so nothing is allocated. A frame brings the tokens' rows that
+// the expert rank takes and all routes; a reply the answers of that rank.
+class Message {
+ public:
+  Message() = default;
+  // `expert_ranks` [tokens, top_k] says who takes which row. It is read as the message advances.
+  static Message OfFrame(const PortShape& shape, const SlotSpans& slot, std::int64_t tokens,
+                         const std::int32_t* expert_ranks, std::int32_t rank, bool brings_weights);
+  static Message OfReply(const PortShape& shape, const SlotSpans& slot, std::int64_t tokens,
+                         const std::int32_t* expert_ranks, std::int32_t rank);
+
+  // The next part, which ends before the slot's; false after the last.
+  bool Next(Span* part);
+
+ private:
+  // The next run of rows that go to the rank; false after the last.
+  bool NextRows(Span* part);
+  bool Takes(std::int64_t row) const;
+
+  const SlotSpans* slot_ = nullptr;
+  const Span* row_span_ = nullptr;  // `hidden` or `answers`.
+  const std::int32_t* expert_ranks_ = nullptr;
+  std::int32_t rank_ = 0;
+  std::int64_t row_bytes_ = 0;
+  std::int64_t routes_per_row_ = 1;
+  std::int64_t rows_ = 0;
+  std::int64_t row_ = 0;
+  std::int64_t route_bytes_ = 0;  // Of all routes of the slot's tokens.
+  int routes_left_ = 0;           // Of weights, expert ranks and expert ids.
+};
+
+}  // namespace megascale::m2n::fabric
