@@ -1,8 +1,9 @@
 import { ConfigError, expertRank, type Placement } from '@megascale/core';
 
 /**
- * Gives each expert to `replicas` neighbouring ranks, the first in equal contiguous runs: expert e belongs to rank r = ⌊e·N/E⌋ and the
- * ranks after it, around the end. Every rank then holds `replicas` runs.
+ * Gives each expert to `replicas` ranks. One: in equal contiguous runs, expert e on rank ⌊e·N/E⌋. More: expert e on rank e mod N and those
+ * after it, around the end. `ReplicaBalancer` goes through the experts in ascending order and so visits all ranks in turn; runs would let
+ * it fill the first ranks before it meets the others.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' when there are more ranks than experts, or more replicas than ranks.
  */
@@ -24,7 +25,7 @@ export function evenPlacement(
     });
   }
   return Array.from({ length: expertCount }, (_, expert) => {
-    const first = Math.floor((expert * expertWorkerCount) / expertCount);
+    const first = replicas > 1 ? expert : Math.floor((expert * expertWorkerCount) / expertCount);
     return Array.from({ length: replicas }, (__, replica) =>
       expertRank((first + replica) % expertWorkerCount),
     );
