@@ -12,7 +12,7 @@ export function randomPrompts(sizes: {
 }
 
 /** 32-bit words by splitmix32: a Weyl sequence, mixed. */
-function randomWords(seed: number): () => number {
+export function randomWords(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x9e3779b9) | 0;
