@@ -2,6 +2,7 @@
 import type { BenchSuite } from '@megascale/server';
 import { benchDecode } from './decode-bench.js';
 import { benchLoad } from './load-bench.js';
+import { benchM2nSearch } from './m2n/search/search-bench.js';
 import { benchPrefill } from './prefill-bench.js';
 
 export { BenchError } from './bench-error.js';
@@ -13,4 +14,9 @@ export type { M2nFigures, Percentiles } from './m2n/m2n-figures.js';
 export type { Traffic } from './m2n/traffic.js';
 
 /** What `megascale bench` runs. */
-export const suite: BenchSuite = { decode: benchDecode, prefill: benchPrefill, load: benchLoad };
+export const suite: BenchSuite = {
+  decode: benchDecode,
+  prefill: benchPrefill,
+  load: benchLoad,
+  m2nSearch: benchM2nSearch,
+};

@@ -7,6 +7,7 @@ export interface BenchSuite {
   decode(request: BenchRequest): Promise<BenchReport>;
   prefill(request: BenchRequest): Promise<BenchReport>;
   load(request: LoadBenchRequest): Promise<BenchReport>;
+  m2nSearch(request: M2nSearchRequest): Promise<BenchReport>;
 }
 
 export interface BenchTarget {
@@ -37,6 +38,20 @@ export interface BenchRequest extends LoadBenchRequest {
   readonly profile: boolean;
   /** Runs a second deployment in turns with the first and reports the ratio. */
   readonly against?: BenchTarget;
+}
+
+/** A search for traffic that a transport carries more slowly than it should. */
+export interface M2nSearchRequest {
+  /** Names, at least one. */
+  readonly transports: readonly string[];
+  readonly minutes: number;
+  /** Over the prediction. */
+  readonly factor: number;
+  /** Sets which points are looked at, as far as times allow. */
+  readonly seed: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (text: string) => void;
 }
 
 export interface BenchReport {

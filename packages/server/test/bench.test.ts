@@ -1,6 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import type { BenchRequest, BenchSuite, LoadBenchRequest } from '../src/bench-suite.js';
+import type {
+  BenchRequest,
+  BenchSuite,
+  LoadBenchRequest,
+  M2nSearchRequest,
+} from '../src/bench-suite.js';
 import { finishedCli } from './cli-fixture.js';
 
 function recordingSuite() {
@@ -10,8 +15,13 @@ function recordingSuite() {
     requests.push(request);
     return Promise.resolve(report);
   };
-  const suite: BenchSuite = { decode: answer, prefill: answer, load: answer };
-  return { requests, loadBench: () => Promise.resolve(suite) };
+  const searches: M2nSearchRequest[] = [];
+  const m2nSearch = (request: M2nSearchRequest) => {
+    searches.push(request);
+    return Promise.resolve(report);
+  };
+  const suite: BenchSuite = { decode: answer, prefill: answer, load: answer, m2nSearch };
+  return { requests, searches, loadBench: () => Promise.resolve(suite) };
 }
 
 describe('bench', () => {
@@ -32,6 +42,22 @@ describe('bench', () => {
       boundBytes: 2 ** 31,
     });
     expect(requests[1]).toMatchObject({ profile: true });
+  });
+
+  it('searches the transports it is told to, for as long as it is told', async () => {
+    const { searches, loadBench } = recordingSuite();
+    const flags = ['--search', '--transport', 'shm, tcp', '--minutes', '0.5', '--factor', '2'];
+    expect(await finishedCli(['bench', 'm2n', ...flags], { loadBench })).toMatchObject({
+      code: 0,
+      stdout: 'a table\n',
+    });
+    expect(searches[0]).toMatchObject({
+      transports: ['shm', 'tcp'],
+      minutes: 0.5,
+      factor: 2,
+      seed: 0,
+    });
+    expect(await finishedCli(['bench', 'm2n'], { loadBench })).toMatchObject({ code: 2 });
   });
 
   it('compares with a colocated run of as many threads', async () => {

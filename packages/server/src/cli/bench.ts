@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import type { BenchReport, BenchRequest, BenchTarget } from '../bench-suite.js';
 import { presentFields } from '../present-fields.js';
 import type { CliWorld } from './cli-world.js';
+import { m2nCommand } from './bench-m2n.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from './number-flags.js';
 import { ShutdownSignals } from './shutdown-signals.js';
@@ -33,6 +34,7 @@ export function benchCommand(world: CliWorld): Command {
     .addCommand(decodeCommand(world))
     .addCommand(prefillCommand(world))
     .addCommand(loadCommand(world))
+    .addCommand(m2nCommand((flags, measure) => run(world, flags, measure)))
     .addHelpText(
       'after',
       `
@@ -43,7 +45,8 @@ Examples:
   megascale bench decode MODEL --batch 16 --colocated --threads 2 --profile
   megascale bench decode MODEL --batch 16 --micro-batches 2 --threads 1 --against-colocated
   megascale bench prefill MODEL --batch 8 --prompt-tokens 128 --colocated --json
-  megascale bench load MODEL --colocated`,
+  megascale bench load MODEL --colocated
+  megascale bench m2n --search --minutes 5 --factor 3`,
     );
 }
 
@@ -104,7 +107,7 @@ type Common = Pick<BenchRequest, 'clock' | 'signal' | 'onProgress'>;
 
 async function run(
   world: CliWorld,
-  flags: LoadFlags & { readonly trace?: string },
+  flags: { readonly json?: boolean; readonly trace?: string },
   measure: (
     suite: Awaited<ReturnType<CliWorld['loadBench']>>,
     common: Common,
