@@ -76,6 +76,14 @@ export class NamespaceHosts {
     return false;
   }
 
+  /** [hosts] bytes each has sent over its link so far. */
+  bytesSent(): number[] {
+    const counter = '/sys/class/net/eth0/statistics/tx_bytes';
+    return this.hosts.map(({ name }) =>
+      Number(run('ip', 'netns', 'exec', name, 'cat', counter).stdout),
+    );
+  }
+
   remove(): void {
     for (const { name } of this.hosts) run('ip', 'netns', 'delete', name);
     run('ip', 'netns', 'delete', this.#switch);

@@ -126,7 +126,7 @@ bool Link::BeginReply() {
     const SlotSpans& slot = context_.layout.slots[index];
     message_ = Message::OfReply(context_.shape, slot, tokens_[index],
                                 segment_ + slot.expert_ranks.byte_offset / 4,
-                                static_cast<std::int32_t>(context_.rank));
+                                static_cast<std::int32_t>(context_.rank), context_.brings_weights);
     return true;
   }
   return false;

@@ -29,7 +29,7 @@ Message Message::OfFrame(const PortShape& shape, const SlotSpans& slot, std::int
 }
 
 Message Message::OfReply(const PortShape& shape, const SlotSpans& slot, std::int64_t tokens,
-                         const std::int32_t* expert_ranks, std::int32_t rank) {
+                         const std::int32_t* expert_ranks, std::int32_t rank, bool sums_answers) {
   Message message;
   message.slot_ = &slot;
   message.row_span_ = &slot.answers;
@@ -38,6 +38,7 @@ Message Message::OfReply(const PortShape& shape, const SlotSpans& slot, std::int
   message.row_bytes_ = shape.RowBytes();
   message.routes_per_row_ = 1;
   message.rows_ = tokens * shape.top_k;
+  message.rows_per_sum_ = sums_answers ? shape.top_k : 1;
   return message;
 }
 
@@ -60,6 +61,9 @@ bool Message::NextRows(Span* part) {
 }
 
 bool Message::Takes(std::int64_t row) const {
+  for (std::int64_t other = row - row % rows_per_sum_; other < row; ++other) {
+    if (Load(expert_ranks_ + other) == rank_) return false;
+  }
   const std::int32_t* routes = expert_ranks_ + row * routes_per_row_;
   for (std::int64_t route = 0; route < routes_per_row_; ++route) {
     if (Load(routes + route) == rank_) return true;

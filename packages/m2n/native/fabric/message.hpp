@@ -8,7 +8,8 @@ namespace megascale::m2n::fabric {
 
 // The parts of an attention segment that one message brings, one span after the other, found while
 // they are sent: nothing is listed, so nothing is allocated. A frame brings the tokens' rows that
-// the expert rank takes and all routes; a reply the answers of that rank.
+// the expert rank takes and all routes; a reply the answers of that rank, or of each token the
+// first of them, which holds their sum where the expert rank `sums_answers`.
 class Message {
  public:
   Message() = default;
@@ -16,7 +17,7 @@ class Message {
   static Message OfFrame(const PortShape& shape, const SlotSpans& slot, std::int64_t tokens,
                          const std::int32_t* expert_ranks, std::int32_t rank, bool brings_weights);
   static Message OfReply(const PortShape& shape, const SlotSpans& slot, std::int64_t tokens,
-                         const std::int32_t* expert_ranks, std::int32_t rank);
+                         const std::int32_t* expert_ranks, std::int32_t rank, bool sums_answers);
 
   // The next part, which ends before the slot's; false after the last.
   bool Next(Span* part);
@@ -32,6 +33,7 @@ class Message {
   std::int32_t rank_ = 0;
   std::int64_t row_bytes_ = 0;
   std::int64_t routes_per_row_ = 1;
+  std::int64_t rows_per_sum_ = 1;
   std::int64_t rows_ = 0;
   std::int64_t row_ = 0;
   std::int64_t route_bytes_ = 0;  // Of all routes of the slot's tokens.
