@@ -29,8 +29,6 @@ export interface SearchOptions {
 const hottest = 1;
 const cooling = 0.9;
 const coldest = 0.05;
-/** A verdict so near to the factor is measured again. */
-const doubtful = 1.25;
 
 /**
  * Simulated annealing towards points that are slower than predicted. Each anomaly is reduced to its minimal set of features; points
@@ -46,7 +44,7 @@ export async function searchAnomalies(options: SearchOptions): Promise<Anomaly[]
     if (start === undefined) break;
     const { point, verdict } = await walk(options, start, isNew);
     if (verdict.excess < factor) continue;
-    const confirmed = await median(options, point, verdict);
+    const confirmed = await least(options, point, verdict);
     if (confirmed.excess < factor) continue;
     const features = await minimalFeatures(space, point, (other) => judge(options, other));
     const anomaly = { ...confirmed, point, features };
@@ -80,13 +78,12 @@ async function walk(
 async function judge(options: SearchOptions, point: Point): Promise<Judgement> {
   const { factor, measure } = options;
   const first = await measure(point);
-  const isClear = first.excess > factor * doubtful || first.excess < factor / doubtful;
-  const { excess } = isClear ? first : await median(options, point, first);
+  const { excess } = first.excess < factor ? first : await least(options, point, first);
   return { excess, isAnomalous: excess >= factor };
 }
 
-/** Of three verdicts, the first of which is known. */
-async function median({ measure }: SearchOptions, point: Point, first: Verdict): Promise<Verdict> {
+/** Of three verdicts, the first of which is known: what does not come every time is the machine's noise. */
+async function least({ measure }: SearchOptions, point: Point, first: Verdict): Promise<Verdict> {
   const verdicts = [first, await measure(point), await measure(point)];
-  return verdicts.toSorted((a, b) => a.excess - b.excess)[1] ?? first;
+  return verdicts.toSorted((a, b) => a.excess - b.excess)[0] ?? first;
 }

@@ -18,7 +18,7 @@ import {
 import { spinsAlways, trafficAt, trafficSpace } from './traffic-space.js';
 
 /** Of a measurement's usual message counts. */
-const effort = 0.1;
+const effort = 0.25;
 /** What the model is fitted on, three times each. */
 const calmBytes = [256, 2 ** 14, 2 ** 18, 2 ** 20] as const;
 const calmRuns = 3;
