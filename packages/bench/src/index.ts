@@ -1,7 +1,8 @@
-/** @megascale/bench: decode, prefill and load, each beside what the machine can do, measured in the same run. */
+/** @megascale/bench: decode, prefill, load and the transports, each beside what the machine can do, measured in the same run. */
 import type { BenchSuite } from '@megascale/server';
 import { benchDecode } from './decode-bench.js';
 import { benchLoad } from './load-bench.js';
+import { benchM2n } from './m2n/m2n-bench.js';
 import { benchM2nSearch } from './m2n/search/search-bench.js';
 import { benchPrefill } from './prefill-bench.js';
 
@@ -18,5 +19,6 @@ export const suite: BenchSuite = {
   decode: benchDecode,
   prefill: benchPrefill,
   load: benchLoad,
+  m2n: benchM2n,
   m2nSearch: benchM2nSearch,
 };

@@ -1,4 +1,4 @@
-import type { Clock } from '@megascale/core';
+import type { Clock, EmulatedLink } from '@megascale/core';
 import type { LlmOptions } from '@megascale/engine';
 
 /** What `megascale bench` needs from @megascale/bench, which is installed apart. */
@@ -7,6 +7,7 @@ export interface BenchSuite {
   decode(request: BenchRequest): Promise<BenchReport>;
   prefill(request: BenchRequest): Promise<BenchReport>;
   load(request: LoadBenchRequest): Promise<BenchReport>;
+  m2n(request: M2nBenchRequest): Promise<BenchReport>;
   m2nSearch(request: M2nSearchRequest): Promise<BenchReport>;
 }
 
@@ -40,6 +41,30 @@ export interface BenchRequest extends LoadBenchRequest {
   readonly against?: BenchTarget;
 }
 
+/** Traffic of one transport, beside what else carries bytes between processes. */
+export interface M2nBenchRequest {
+  readonly transport: string;
+  readonly senders: number;
+  readonly receivers: number;
+  /** Of each sender to each receiver; empty: a sweep from 2 KiB to 8 MiB. */
+  readonly bytes: readonly number[];
+  /** One hot expert. */
+  readonly skew: boolean;
+  /** Also with answers as large as the rows. */
+  readonly bothDirections: boolean;
+  /** Which end of ours is measured. */
+  readonly from: 'ts' | 'cpp';
+  readonly rounds: number;
+  /** All message counts times this. */
+  readonly effort: number;
+  readonly emulatedLink?: EmulatedLink;
+  /** Names; absent: all that balanced traffic has. */
+  readonly baselines?: readonly string[];
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (text: string) => void;
+}
+
 /** A search for traffic that a transport carries more slowly than it should. */
 export interface M2nSearchRequest {
   /** Names, at least one. */
@@ -61,4 +86,6 @@ export interface BenchReport {
   readonly text: string;
   /** Of the last run: a Chrome trace. Empty for `load`. */
   readonly trace?: object;
+  /** Of a sweep: an SVG document. */
+  readonly chart?: string;
 }

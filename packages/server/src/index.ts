@@ -5,6 +5,7 @@ export type {
   BenchSuite,
   BenchTarget,
   LoadBenchRequest,
+  M2nBenchRequest,
   M2nSearchRequest,
 } from './bench-suite.js';
 export {

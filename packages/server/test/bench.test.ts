@@ -1,9 +1,12 @@
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type {
   BenchRequest,
   BenchSuite,
   LoadBenchRequest,
+  M2nBenchRequest,
   M2nSearchRequest,
 } from '../src/bench-suite.js';
 import { finishedCli } from './cli-fixture.js';
@@ -20,8 +23,13 @@ function recordingSuite() {
     searches.push(request);
     return Promise.resolve(report);
   };
-  const suite: BenchSuite = { decode: answer, prefill: answer, load: answer, m2nSearch };
-  return { requests, searches, loadBench: () => Promise.resolve(suite) };
+  const transports: M2nBenchRequest[] = [];
+  const m2n = (request: M2nBenchRequest) => {
+    transports.push(request);
+    return Promise.resolve({ ...report, chart: '<svg/>' });
+  };
+  const suite: BenchSuite = { decode: answer, prefill: answer, load: answer, m2n, m2nSearch };
+  return { requests, searches, transports, loadBench: () => Promise.resolve(suite) };
 }
 
 describe('bench', () => {
@@ -44,6 +52,44 @@ describe('bench', () => {
     expect(requests[1]).toMatchObject({ profile: true });
   });
 
+  it('measures the traffic it is told to, and draws it', async () => {
+    const { transports, loadBench } = recordingSuite();
+    const directory = mkdtempSync(join(tmpdir(), 'megascale-chart-'));
+    const file = join(directory, 'm2n.svg');
+    const flags = '--transport tcp --senders 2 --receivers 4 --bytes 2048,65536 --skew --rounds 3';
+    const words = ['bench', 'm2n', ...flags.split(' '), '--baselines', 'none', '--chart', file];
+    expect(await finishedCli(words, { loadBench })).toMatchObject({ code: 0, stdout: 'a table\n' });
+    expect(readFileSync(file, 'utf8')).toBe('<svg/>');
+    rmSync(directory, { recursive: true });
+    expect(transports[0]).toMatchObject({
+      transport: 'tcp',
+      senders: 2,
+      receivers: 4,
+      bytes: [2048, 65536],
+      skew: true,
+      bothDirections: true,
+      from: 'ts',
+      rounds: 3,
+      baselines: [],
+    });
+  });
+
+  it.each([
+    ['--transport shm,tcp', 'one --transport'],
+    ['--from cpp --transport tcp', '--from cpp'],
+    ['--from rust', 'ts, cpp'],
+    ['--bytes 2k', 'numbers of bytes'],
+    ['--bytes 2048 --chart x.svg', 'more than one size'],
+    ['--emulate-link fast', 'latencyUs'],
+  ])('refuses bench m2n %s', async (flags, message) => {
+    const { loadBench } = recordingSuite();
+    const { code, stderr } = await finishedCli(['bench', 'm2n', ...flags.split(' ')], {
+      loadBench,
+    });
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(new RegExp(message));
+  });
+
   it('searches the transports it is told to, for as long as it is told', async () => {
     const { searches, loadBench } = recordingSuite();
     const flags = ['--search', '--transport', 'shm, tcp', '--minutes', '0.5', '--factor', '2'];
@@ -57,7 +103,6 @@ describe('bench', () => {
       factor: 2,
       seed: 0,
     });
-    expect(await finishedCli(['bench', 'm2n'], { loadBench })).toMatchObject({ code: 2 });
   });
 
   it('compares with a colocated run of as many threads', async () => {

@@ -3,7 +3,10 @@ import { layersPerStep, type Phase } from './traffic.js';
 const pieces = 12;
 const messagesPerPiece = 64 * layersPerStep;
 
-/** Follow the timed phases: messages whose rows and times nobody touches, to see what the ports take of the heap. */
+/**
+ * Come before the timed phases: messages whose rows and times nobody touches, to see what the ports take of the heap, and to let
+ * the engine compile them.
+ */
 export const heapPhases: readonly Phase[] = Array.from({ length: pieces }, () => ({
   messages: messagesPerPiece,
   window: 1,

@@ -9,55 +9,55 @@ export interface Percentiles {
 
 /** What one run of one contender gave. */
 export interface M2nFigures {
-  /** From the first store into the rows until the receiver has read the last byte. One way. */
+  /** From the first store into a message until its receiver has read the last byte. One way. */
   readonly latencyUs: Percentiles;
-  /** From the last store into the rows until the receiver may read them. */
+  /** From the last store until the receiver may read. */
   readonly handOverUs: Percentiles;
-  /** Rows there, answers of the same size back, both written and read. Absent when only one direction was asked for. */
+  /** Rows there, answers of the same size back, both written and read: of all receivers. */
   readonly roundTripUs?: Percentiles;
-  /** Rows of all senders over the time, several in flight. Absent for contenders without messages in flight. */
-  readonly gigabytesPerSecond?: number;
-  /** Rows and answers together. */
+  /** Rows of all senders over the time, several messages in flight. */
+  readonly gigabytesPerSecond: number;
+  /** Rows and answers together. Absent when only one direction was asked for. */
   readonly bothDirectionsGigabytesPerSecond?: number;
-  /** JavaScript heap taken per message, sender and receiver together. */
+  /** JavaScript heap that a message takes of the sender's process and of the receiver's, the greater. */
   readonly heapBytesPerMessage?: number;
 }
 
 /** The times of one run, in microseconds of the machine's monotonic clock. */
 export interface RunSamples {
-  /** [senders] of, phase by phase, [messages][began, written, answered] */
+  /** [senders] of, phase by phase, [messages][each receiver's rows begun …, all written, answered] */
   readonly senders: readonly Float64Array[];
   /** [receivers] of, phase by phase, [messages][senders][may read, has read] */
   readonly receivers: readonly Float64Array[];
-  readonly heapBytesPerMessage?: number;
+  readonly heapBytesPerMessage: number;
 }
 
-const senderStamps = 3;
+export function senderStamps({ receivers }: TrafficPlan): number {
+  return receivers + 2;
+}
+
 const receiverStamps = 2;
 
 export function figuresOf(plan: TrafficPlan, samples: RunSamples): M2nFigures {
   checkLengths(plan, samples);
-  const [oneWay, roundTrip, stream, both] = plan.phases;
   const latency: number[] = [];
   const handOver: number[] = [];
-  forEachMessage(plan, samples, 0, ({ began, written, mayRead, hasRead }) => {
+  const trips: number[] = [];
+  forEachMessage(plan, samples, 0, ({ first, began, written, answered, mayRead, hasRead }) => {
     latency.push(hasRead - began);
     handOver.push(mayRead - written);
+    trips.push(answered - first);
   });
-  const trips: number[] = [];
-  forEachMessage(plan, samples, 1, ({ began, answered }) => trips.push(answered - began));
   const { heapBytesPerMessage } = samples;
   return {
     latencyUs: percentilesOf(latency),
     handOverUs: percentilesOf(handOver),
-    ...(roundTrip.messages === 0 ? {} : { roundTripUs: percentilesOf(trips) }),
-    ...(stream.messages === 0 || oneWay.messages === 0
+    roundTripUs: percentilesOf(trips),
+    gigabytesPerSecond: rateOf(plan, samples, 1),
+    ...(plan.phases[2].messages === 0
       ? {}
-      : { gigabytesPerSecond: rateOf(plan, samples, 2) }),
-    ...(both.messages === 0
-      ? {}
-      : { bothDirectionsGigabytesPerSecond: 2 * rateOf(plan, samples, 3) }),
-    ...(heapBytesPerMessage === undefined ? {} : { heapBytesPerMessage }),
+      : { bothDirectionsGigabytesPerSecond: 2 * rateOf(plan, samples, 2) }),
+    heapBytesPerMessage,
   };
 }
 
@@ -73,6 +73,9 @@ export function percentilesOf(samples: readonly number[]): Percentiles {
 }
 
 interface Message {
+  /** Store of the whole dispatch. */
+  readonly first: number;
+  /** Store for this receiver. */
   readonly began: number;
   readonly written: number;
   readonly answered: number;
@@ -89,15 +92,17 @@ function forEachMessage(
 ): void {
   const before = messagesBefore(plan, phase);
   const { messages } = plan.phases[phase] ?? { messages: 0 };
+  const stride = senderStamps(plan);
   for (const [sender, sent] of senders.entries()) {
-    for (const received of receivers) {
+    for (const [receiver, received] of receivers.entries()) {
       for (let message = before + warmUp(messages); message < before + messages; message++) {
-        const from = message * senderStamps;
+        const from = message * stride;
         const to = (message * senders.length + sender) * receiverStamps;
         visit({
-          began: sent[from] ?? NaN,
-          written: sent[from + 1] ?? NaN,
-          answered: sent[from + 2] ?? NaN,
+          first: sent[from] ?? NaN,
+          began: sent[from + receiver] ?? NaN,
+          written: sent[from + stride - 2] ?? NaN,
+          answered: sent[from + stride - 1] ?? NaN,
           mayRead: received[to] ?? NaN,
           hasRead: received[to + 1] ?? NaN,
         });
@@ -111,7 +116,7 @@ function rateOf(plan: TrafficPlan, samples: RunSamples, phase: number): number {
   const { messages = 0, answers = false } = plan.phases[phase] ?? {};
   let first = Infinity;
   let last = -Infinity;
-  forEachMessage(plan, samples, phase, ({ began, hasRead, answered }) => {
+  forEachMessage(plan, samples, phase, ({ first: began, hasRead, answered }) => {
     first = Math.min(first, began);
     last = Math.max(last, hasRead, answers ? answered : hasRead);
   });
@@ -132,7 +137,7 @@ function checkLengths(plan: TrafficPlan, { senders, receivers }: RunSamples): vo
   const right =
     senders.length === plan.senders &&
     receivers.length === plan.receivers &&
-    senders.every(({ length }) => length === messages * senderStamps) &&
+    senders.every(({ length }) => length === messages * senderStamps(plan)) &&
     receivers.every(({ length }) => length === messages * plan.senders * receiverStamps);
   if (!right) throw new BenchError('A measurement ended without all of its times.');
 }

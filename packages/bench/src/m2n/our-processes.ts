@@ -43,7 +43,7 @@ export async function runOurs(
     return {
       senders: samples.slice(0, plan.senders),
       receivers: samples.slice(plan.senders),
-      heapBytesPerMessage: results.reduce((sum, bytes) => sum + bytes, 0),
+      heapBytesPerMessage: Math.max(...results),
     };
   } finally {
     signal?.removeEventListener('abort', end);

@@ -20,7 +20,7 @@ export function runReceiver(port: ExpertPort, plan: TrafficPlan, rank: number): 
 interface Progress {
   phase: number;
   message: number;
-  /** Messages of the phases before. */
+  /** Timed messages of the phases before. */
   before: number;
 }
 
@@ -41,7 +41,7 @@ class Receiver {
   ) {
     const begin = plan.sizes.slice(0, rank).reduce((sum, size) => sum + size, 0);
     const size = plan.sizes[rank] ?? 0;
-    this.phases = [...plan.phases.filter(({ messages }) => messages > 0), ...heapPhases];
+    this.phases = [...heapPhases, ...plan.phases.filter(({ messages }) => messages > 0)];
     this.progress = Array.from({ length: plan.senders }, () => ({
       phase: 0,
       message: 0,
@@ -76,19 +76,19 @@ class Receiver {
       throw new Error(`Sender ${sender} sent more than it was told to.`);
     }
     const { message, before } = progress;
-    const at = 2 * ((before + message) * this.plan.senders + sender);
-    if (at < this.samples.length) {
+    if (progress.phase < heapPhases.length) {
+      if (message === 0 && sender === 0) this.heap.mark();
+    } else {
+      if (message === 0 && progress.phase === heapPhases.length && sender === 0) this.heap.mark();
+      const at = 2 * ((before + message) * this.plan.senders + sender);
       this.rows[slot]?.read(message);
       this.samples[at] = mayReadUs;
       this.samples[at + 1] = systemClock.nowUs();
       if (phase.answers) this.answers[slot]?.write(message);
-    } else if (message === 0 && sender === 0) {
-      this.heap.mark();
     }
     if (++progress.message < phase.messages) return;
-    progress.before += phase.messages;
+    if (progress.phase >= heapPhases.length) progress.before += phase.messages;
     progress.message = 0;
     progress.phase++;
-    if (sender === 0 && progress.phase === this.phases.length) this.heap.mark();
   }
 }

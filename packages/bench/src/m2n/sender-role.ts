@@ -6,6 +6,7 @@ import {
   type DispatchTicket,
 } from '@megascale/core';
 import { HeapUse, heapPhases } from './heap-use.js';
+import { senderStamps } from './m2n-figures.js';
 import type { RoleResult } from './role.js';
 import { bytesOf, tokensOf } from './role.js';
 import { Rows } from './rows.js';
@@ -15,24 +16,26 @@ import { layersPerStep, type Phase, type TrafficPlan } from './traffic.js';
 export function runSender(port: AttentionPort, plan: TrafficPlan): RoleResult {
   for (const { expertIds } of port.slots) routeRows(bytesOf(expertIds), plan);
   const total = plan.phases.reduce((sum, { messages }) => sum + messages, 0);
-  const samples = new Float64Array(3 * total);
+  const stride = senderStamps(plan);
+  const samples = new Float64Array(stride * total);
   const sender = new Sender(port, plan);
-  let sent = 0;
-  for (const phase of plan.phases) {
-    sender.run(phase, samples, 3 * sent);
-    sent += phase.messages;
-  }
   const heap = new HeapUse();
   for (const phase of heapPhases) {
     heap.mark();
     sender.run(phase, undefined, 0);
   }
   heap.mark();
+  let sent = 0;
+  for (const phase of plan.phases) {
+    sender.run(phase, samples, stride * sent);
+    sent += phase.messages;
+  }
   return { samples, heapBytesPerMessage: heap.bytesPerMessage };
 }
 
 class Sender {
   private readonly tokens: number;
+  private readonly stride: number;
   /** [slots][receivers] */
   private readonly rows: readonly (readonly Rows[])[];
   private readonly answers: readonly (readonly Rows[])[];
@@ -45,6 +48,7 @@ class Sender {
     plan: TrafficPlan,
   ) {
     this.tokens = tokensOf(plan);
+    this.stride = senderStamps(plan);
     this.rows = port.slots.map(({ hidden }) => stretches(bytesOf(hidden), plan));
     this.answers = port.slots.map(({ answers }) => stretches(bytesOf(answers), plan));
     this.tickets = port.slots.map(() => undefined);
@@ -53,24 +57,34 @@ class Sender {
 
   /** Without `stamps` no row is touched. */
   run({ messages, window, answers }: Phase, stamps: Float64Array | undefined, at: number): void {
+    const { stride } = this;
     const microBatches = this.microBatches.slice(0, window);
     for (let message = 0; message < messages + window; message++) {
       const slot = message % window;
       const answered = message - window;
       if (answered >= 0) {
         this.takeAnswers(slot, answered, answers);
-        if (stamps !== undefined) stamps[at + 3 * answered + 2] = systemClock.nowUs();
+        if (stamps !== undefined) {
+          stamps[at + stride * (answered + 1) - 1] = systemClock.nowUs();
+        }
       }
       if (message >= messages) continue;
       const layer = Math.floor(message / window) % layersPerStep;
       if (layer === 0 && slot === 0) this.port.beginStep(microBatches);
       if (stamps !== undefined) {
-        stamps[at + 3 * message] = systemClock.nowUs();
-        for (const rows of this.rows[slot] ?? []) rows.write(message);
-        stamps[at + 3 * message + 1] = systemClock.nowUs();
+        this.write(slot, message, stamps, at + stride * message);
       }
       this.send(layer, slot);
     }
+  }
+
+  private write(slot: number, message: number, stamps: Float64Array, at: number): void {
+    const rows = this.rows[slot] ?? [];
+    for (let receiver = 0; receiver < rows.length; receiver++) {
+      stamps[at + receiver] = systemClock.nowUs();
+      rows[receiver]?.write(message);
+    }
+    stamps[at + rows.length] = systemClock.nowUs();
   }
 
   private send(layer: number, slot: number): void {

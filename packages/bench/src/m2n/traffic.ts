@@ -54,8 +54,8 @@ export interface TrafficPlan {
   readonly rowBytes: number;
   /** [receivers] that one sender sends to each in one message. */
   readonly sizes: readonly number[];
-  /** One way, there and back, one way at full rate, both ways at full rate. */
-  readonly phases: readonly [Phase, Phase, Phase, Phase];
+  /** One message at a time; several, answered with nothing; several, answered with as much. */
+  readonly phases: readonly [alone: Phase, oneDirection: Phase, bothDirections: Phase];
   /** More processes than cores: who waits lets others have the core. */
   readonly yields: boolean;
 }
@@ -76,9 +76,9 @@ export function planOf(traffic: Traffic, cores: number): TrafficPlan {
   }
   const hot = bytes * receivers - cold * (receivers - 1);
   const sizes = Array.from({ length: receivers }, (_, rank) => (rank === 0 ? hot : cold));
-  const one = messageCount((2e8 / bytes) * effort, 1);
-  const many = messageCount((1e9 / bytes) * effort, slots);
-  const none = { messages: 0, window: 1, answers: true };
+  const share = effort / Math.max(senders, receivers);
+  const one = messageCount(Math.min(2e8 / bytes, 8000) * share, 1);
+  const many = messageCount(Math.min(1e9 / bytes, 30_000) * share, slots);
   return {
     senders,
     receivers,
@@ -86,10 +86,9 @@ export function planOf(traffic: Traffic, cores: number): TrafficPlan {
     rowBytes,
     sizes,
     phases: [
-      { messages: one, window: 1, answers: false },
-      bothDirections ? { messages: one, window: 1, answers: true } : none,
+      { messages: one, window: 1, answers: true },
       { messages: many, window: slots, answers: false },
-      bothDirections ? { messages: many, window: slots, answers: true } : none,
+      { messages: bothDirections ? many : 0, window: slots, answers: true },
     ],
     yields: senders + receivers > cores,
   };
@@ -98,7 +97,7 @@ export function planOf(traffic: Traffic, cores: number): TrafficPlan {
 /** Whole steps: `window` micro-batches, each as often as there are layers. */
 function messageCount(wanted: number, window: number): number {
   const step = window * layersPerStep;
-  return Math.ceil(Math.min(4000, Math.max(64, wanted)) / step) * step;
+  return Math.ceil(Math.max(64, wanted) / step) * step;
 }
 
 function checkWhole(field: string, value: number, min: number, max: number): void {

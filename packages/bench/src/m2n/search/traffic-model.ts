@@ -38,7 +38,7 @@ export function timesOf({ senders, receivers, bytes }: Traffic, figures: M2nFigu
     median: latencyUs.p50,
     P99: latencyUs.p99,
     ...(roundTripUs === undefined ? {} : { 'round trip': roundTripUs.p50 }),
-    ...(gigabytesPerSecond === undefined ? {} : { stream: perMessage(gigabytesPerSecond) }),
+    stream: perMessage(gigabytesPerSecond),
     ...(bothDirectionsGigabytesPerSecond === undefined
       ? {}
       : { 'both ways': 2 * perMessage(bothDirectionsGigabytesPerSecond) }),
