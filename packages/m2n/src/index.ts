@@ -3,8 +3,9 @@ import type { Plugin } from '@megascale/core';
 import { fabric } from './fabric.js';
 import { loopback } from './loopback.js';
 import { shm } from './shm.js';
+import { tcp } from './tcp.js';
 
 export { loadNative } from './load-native.js';
-export { fabric, loopback, shm };
+export { fabric, loopback, shm, tcp };
 
-export const plugin: Plugin = { transports: [loopback, shm, fabric] };
+export const plugin: Plugin = { transports: [loopback, shm, tcp, fabric] };

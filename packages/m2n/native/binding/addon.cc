@@ -4,6 +4,7 @@
 #include "binding/fabric_binding.hpp"
 #include "binding/protocol_binding.hpp"
 #include "binding/shm_binding.hpp"
+#include "binding/tcp_binding.hpp"
 
 namespace {
 
@@ -16,6 +17,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   megascale::m2n::DefineCombine(env, exports);
   megascale::m2n::DefineProtocol(env, exports);
   megascale::m2n::DefineShm(env, exports);
+  megascale::m2n::DefineTcp(env, exports);
   megascale::m2n::DefineFabric(env, exports);
   return exports;
 }
