@@ -80,7 +80,10 @@ for (const { transport, provider } of networks) {
         const report = await run(kill);
         expect(report, 'the survivor lives').toBeDefined();
         expect(report?.trouble).toEqual([]);
-        expect(report?.error?.code, report?.error?.message).toBe(kill.code);
+        // A network may not learn of a death before its connections stand: the limit ends that wait.
+        const mayTimeOut = transport !== 'shm' && kill.killedAt === 'addresses';
+        const codes = mayTimeOut ? [kill.code, 'ERR_PEER_TIMEOUT'] : [kill.code];
+        expect(report?.error?.code, report?.error?.message).toBeOneOf(codes);
         const last = report?.outcomes.at(-1)?.error;
         if (last !== undefined) expect(last.message).toContain(`${kill.victim} rank 0`);
         const again = await run(quiet(kill.victim));
