@@ -17,6 +17,7 @@ const defaultHost = '127.0.0.1';
 /** Memory of one port whose copies at its peers are kept alike by libfabric. */
 export class FabricMemory implements SharedMemory {
   readonly name = 'fabric';
+  readonly waitsDrive = true;
   private readonly port: FabricPort;
   private readonly provider: string;
   /** Copy of a segment → its rank. */

@@ -77,7 +77,8 @@ export class PeerWait {
     this.askToStop(nowUs);
     const leftUs = Math.max(0, untilUs - nowUs);
     const spinUs = this.spinLeftUs(nowUs);
-    const nearUs = spinYields ? 0 : Math.min(spinUs, leftUs, nearSpinUs);
+    const looks = !spinYields && memory.waitsDrive !== true;
+    const nearUs = !looks ? 0 : Math.min(spinUs, leftUs, nearSpinUs);
     // Nothing but looking may stand between news and the caller: no clock, no native call.
     if (nearUs > 0 && this.looksOut(seen, nowUs + nearUs)) return;
     this.ringWait.seen = seen;

@@ -67,6 +67,8 @@ export interface SharedMemory {
   waitForRing(words: Int32Array, wait: DoorbellWait): void;
   /** Wakes the owner of this segment, after its doorbell's count was raised. */
   wake(words: Int32Array): void;
+  /** A wait is what makes this memory move: nobody looks at words before it. */
+  readonly waitsDrive?: boolean;
   /**
    * The port is closed; called once, after its segment says so and every peer was rung. What networks still have to say goes out in
    * the background.

@@ -22,6 +22,8 @@ constexpr std::int64_t kLingerUs = 20'000;
 constexpr microseconds kNapMin{20};
 constexpr microseconds kNapParkedMax{100};
 constexpr microseconds kNapMax{1000};
+// While the port's thread drives, every waking of this one costs it its core.
+constexpr microseconds kNapDriven{500};
 constexpr int kNapsBeforeLonger = 50;
 
 std::int64_t NowUs() {
@@ -187,19 +189,16 @@ void Port::Wait(const DoorbellWait& wait) {
   const std::int64_t began_us = NowUs();
   const std::int64_t spin_end_us =
       began_us + std::min(wait.spin_microseconds, wait.timeout_microseconds);
-  is_driven_.store(true, std::memory_order_relaxed);
   do {
+    was_driven_.store(true, std::memory_order_relaxed);
     {
       const std::lock_guard lock(mutex_);
       Progress();
     }
-    if (has_rung()) {
-      is_driven_.store(false, std::memory_order_relaxed);
-      return;
-    }
+    if (has_rung()) return;
     if (wait.spin_yields) sched_yield();
   } while (NowUs() < spin_end_us);
-  is_driven_.store(false, std::memory_order_relaxed);
+  was_driven_.store(false, std::memory_order_relaxed);
   const std::int64_t left_us = wait.timeout_microseconds - (NowUs() - began_us);
   if (left_us <= 0) return;
   {
@@ -219,11 +218,13 @@ void Port::Run() {
   int idle = 0;
   std::unique_lock lock(mutex_);
   while (!IsFinished(NowUs())) {
-    if (!is_driven_.load(std::memory_order_relaxed)) idle = Progress() ? 0 : idle + 1;
-    const microseconds longest = is_parked_ ? kNapParkedMax : kNapMax;
-    const int doublings = std::min(std::max(0, idle - kNapsBeforeLonger), 6);
+    const bool was_driven = was_driven_.exchange(false, std::memory_order_relaxed);
+    if (!was_driven) idle = Progress() ? 0 : idle + 1;
     const bool was_parked = is_parked_;
-    const auto nap = std::min(longest, kNapMin * (1 << doublings));
+    const int doublings = std::clamp(idle - kNapsBeforeLonger, 0, 6);
+    const microseconds nap =
+        was_driven ? kNapDriven
+                   : std::min(was_parked ? kNapParkedMax : kNapMax, kNapMin * (1 << doublings));
     parked_.wait_for(lock, nap, [&] { return is_parked_ && !was_parked; });
   }
   endpoint_.reset();

@@ -98,9 +98,9 @@ class Port : private CompletionSink {
   std::int64_t ticked_us_ = 0;
   std::int64_t closed_us_ = -1;
   std::condition_variable parked_;
-  bool is_parked_ = false;               // The port's thread sleeps and relies on the other.
-  std::atomic<bool> is_driven_ = false;  // By the port's thread.
-  std::thread thread_;                   // Last: it uses everything above.
+  bool is_parked_ = false;                // The port's thread sleeps and relies on the other.
+  std::atomic<bool> was_driven_ = false;  // By the port's thread, since the other one looked.
+  std::thread thread_;                    // Last: it uses everything above.
 };
 
 }  // namespace megascale::m2n::fabric
