@@ -27,6 +27,7 @@ const silencePerTimeout = 1.25;
  */
 export class TcpMemory implements SharedMemory {
   readonly name = 'tcp';
+  readonly waitsDrive = true;
   private readonly options: TcpOptions;
   private readonly layoutHash: number;
   private engine: TcpEngine | undefined;
