@@ -18,6 +18,8 @@ const defaultHost = '127.0.0.1';
 export class FabricMemory implements SharedMemory {
   readonly name = 'fabric';
   readonly waitsDrive = true;
+  /** Providers make connections at the first message, some in hundreds of milliseconds. */
+  readonly openingMsMin = 5000;
   private readonly port: FabricPort;
   private readonly provider: string;
   /** Copy of a segment → its rank. */

@@ -32,7 +32,8 @@ export interface Joined {
 /**
  * Makes this worker's segment, trades addresses, maps the segments of the other pool, and returns
  * once all of them have mapped this one. The time until every worker has given its address is the
- * rendezvous's affair: it knows who is still loading weights. From then on `peerTimeoutMs` holds.
+ * rendezvous's affair: it knows who is still loading weights. From then on `peerTimeoutMs` holds, or `openingMsMin` where a memory
+ * needs longer.
  *
  * @throws TransportError 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_PROTOCOL_VERSION',
  * 'ERR_FRAME_INVALID'
@@ -101,7 +102,7 @@ async function mapPeers(join: JoinOptions, addresses: readonly Address[]): Promi
       const opened = await unlessStopped(memory.open(address.location, peers.byteLength, address), {
         waiter: nameOf(join),
         stopReason: options.stopReason,
-        limit: { peer: name, timeoutMs: options.peerTimeoutMs },
+        limit: { peer: name, timeoutMs: openingLimitMs(join) },
       }).catch((cause: unknown) => {
         throw unreachable(name, cause);
       });
@@ -132,7 +133,8 @@ function checkHeader(peer: Peer, address: Address, layoutHash: number): void {
 
 /** Returns once all peers have mapped this worker's segment. */
 async function untilMapped(join: JoinOptions, words: Int32Array, peers: readonly Peer[]) {
-  const { clock, peerTimeoutMs, stopReason } = join.options;
+  const { clock, stopReason } = join.options;
+  const limitMs = openingLimitMs(join);
   const waiter = nameOf(join);
   const beganUs = clock.nowUs();
   for (;;) {
@@ -147,7 +149,7 @@ async function untilMapped(join: JoinOptions, words: Int32Array, peers: readonly
     if (!peer.isAlive) {
       throw peerClosed({ waiter, peer: peer.name, waitedMs, note: 'its thread has ended' });
     }
-    if (waitedMs >= peerTimeoutMs) {
+    if (waitedMs >= limitMs) {
       const note = 'it has not opened its port';
       throw peerTimeout({ waiter, peer: peer.name, waitedMs, note });
     }
@@ -160,6 +162,10 @@ function firstUnmapped(words: Int32Array, count: number): number {
     if (Atomics.load(words, segmentWord.peerMapped + rank) === 0) return rank;
   }
   return -1;
+}
+
+function openingLimitMs({ memory, options }: JoinOptions): number {
+  return Math.max(options.peerTimeoutMs, memory.openingMsMin ?? 0);
 }
 
 interface StopOptions {

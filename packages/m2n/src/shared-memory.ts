@@ -69,6 +69,8 @@ export interface SharedMemory {
   wake(words: Int32Array): void;
   /** A wait is what makes this memory move: nobody looks at words before it. */
   readonly waitsDrive?: boolean;
+  /** Opening may take this long however soon an answer is due. Default 0. */
+  readonly openingMsMin?: number;
   /**
    * The port is closed; called once, after its segment says so and every peer was rung. What networks still have to say goes out in
    * the background.
