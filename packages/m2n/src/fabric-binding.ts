@@ -44,17 +44,6 @@ export interface FabricPort {
   send(peer: number): void;
   waitForRing(seen: number, spinUs: number, timeoutUs: number, spinYields: boolean): void;
   close(): void;
-  counters(): FabricCounters;
-}
-
-/** Since the port was made. */
-export interface FabricCounters {
-  /** Regions of memory registered with the provider. */
-  readonly registrations: number;
-  /** Writes given to the provider. */
-  readonly writes: number;
-  /** Writes of peers that arrived with immediate data. */
-  readonly completions: number;
 }
 
 /** @throws BackendError 'ERR_NATIVE_LOAD' */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { TransportError } from '@megascale/core';
-import { fabricBinding, type FabricCounters, type FabricPort } from './fabric-binding.js';
+import { fabricBinding, type FabricPort } from './fabric-binding.js';
 import type {
   DoorbellWait,
   Location,
@@ -29,10 +29,6 @@ export class FabricMemory implements SharedMemory {
   constructor(context: PortContext, countsWrites = false) {
     this.port = openPort(context, countsWrites);
     this.provider = this.port.place().provider;
-  }
-
-  get counters(): FabricCounters {
-    return this.port.counters();
   }
 
   create(byteLength: number): OwnedMemory {

@@ -210,8 +210,8 @@ function unreachable(name: string, cause: unknown): unknown {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new TransportError('ERR_PEER_CLOSED', {
     message:
-      `The memory of ${name} cannot be reached: ${why}. All workers of one transport must run on this ` +
-      `machine as the same user, and see each other in /proc.`,
+      `The memory of ${name} cannot be reached: ${why}. Over loopback and shm all workers run on this machine as the same ` +
+      `user, and see each other in /proc; over a network its address must be reachable from here.`,
     details: { peer: name },
     cause,
   });

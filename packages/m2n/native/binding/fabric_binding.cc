@@ -132,8 +132,7 @@ class FabricPort : public Napi::ObjectWrap<FabricPort> {
          InstanceMethod("mirror", &FabricPort::Mirror), InstanceMethod("loss", &FabricPort::Loss),
          InstanceMethod("send", &FabricPort::Send),
          InstanceMethod("waitForRing", &FabricPort::Wait),
-         InstanceMethod("close", &FabricPort::Close),
-         InstanceMethod("counters", &FabricPort::Counters)});
+         InstanceMethod("close", &FabricPort::Close)});
   }
 
   // new FabricPort(options)
@@ -236,16 +235,6 @@ class FabricPort : public Napi::ObjectWrap<FabricPort> {
 
   // close()
   void Close(const Napi::CallbackInfo&) { port_->Close(); }
-
-  // counters() → { registrations, writes, completions }
-  Napi::Value Counters(const Napi::CallbackInfo& info) {
-    const fabric::Counters counters = port_->counters();
-    auto object = Napi::Object::New(info.Env());
-    object.Set("registrations", static_cast<double>(counters.registrations));
-    object.Set("writes", static_cast<double>(counters.writes));
-    object.Set("completions", static_cast<double>(counters.completions));
-    return object;
-  }
 
   std::unique_ptr<Port> port_;
 };

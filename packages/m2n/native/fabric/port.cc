@@ -138,14 +138,8 @@ void Port::Close() {
   parked_.notify_one();
 }
 
-Counters Port::counters() {
-  const std::lock_guard lock(mutex_);
-  return counters_;
-}
-
 void Port::OnRemoteWrite(std::uint32_t word) {
   const Immediate immediate = Immediate::Unpack(word);
-  ++counters_.completions;
   // Of nobody that could have a link: whoever it is knows a key, but is no port of this version.
   if (immediate.rank < links_.size()) links_[immediate.rank]->Note(immediate);
 }

@@ -37,12 +37,6 @@ struct PortPlace {
   RemoteMemory data;
 };
 
-struct Counters {
-  std::uint64_t registrations = 0;  // Of memory, since the port was made.
-  std::uint64_t writes = 0;
-  std::uint64_t completions = 0;
-};
-
 // A port's memory, its peers' copies and what keeps them alike. Whoever waits drives the provider;
 // a thread of its own does so while nobody waits, and after Close until peers know of the end.
 // Safe to use from one thread beside that one.
@@ -69,7 +63,6 @@ class Port : private CompletionSink {
   // reason.
   void Wait(const DoorbellWait& wait);
   void Close();
-  Counters counters();
 
  private:
   void OnRemoteWrite(std::uint32_t immediate) override;
@@ -94,7 +87,6 @@ class Port : private CompletionSink {
   std::mutex mutex_;  // Guards all that follows but the atomics.
   std::unique_ptr<Endpoint> endpoint_;
   std::vector<std::unique_ptr<Link>> links_;
-  Counters counters_;
   std::int64_t ticked_us_ = 0;
   std::int64_t closed_us_ = -1;
   std::condition_variable parked_;
