@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "binding/values.hpp"
 #include "fabric/port.hpp"
 
 namespace megascale::m2n {
@@ -19,37 +20,6 @@ using fabric::PeerPlace;
 using fabric::Port;
 using fabric::PortOptions;
 using fabric::RemoteMemory;
-
-// Errors of this file become JavaScript errors here and nowhere else.
-template <typename Body>
-auto Guarded(Napi::Env env, Body body) {
-  try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Napi::Error::New(env, error.what());
-  }
-}
-
-std::int64_t Integer(const Napi::Value& value, const char* name) {
-  if (!value.IsNumber()) {
-    throw Napi::TypeError::New(value.Env(), std::string("Expected ") + name + " to be a number");
-  }
-  return value.As<Napi::Number>().Int64Value();
-}
-
-std::int64_t IntegerOf(const Napi::Object& object, const char* name) {
-  return Integer(object.Get(name), name);
-}
-
-std::string TextOf(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsString()) {
-    throw Napi::TypeError::New(object.Env(), std::string("Expected ") + name + " to be a string");
-  }
-  return value.As<Napi::String>().Utf8Value();
-}
 
 bool IsTrue(const Napi::Object& object, const char* name) {
   return object.Get(name).ToBoolean().Value();
@@ -84,18 +54,6 @@ RemoteMemory ToMemory(const Napi::Object& parent, const char* name) {
   if (!value.IsObject()) throw std::runtime_error(std::string("its address has no ") + name);
   const auto object = value.As<Napi::Object>();
   return {.base = Parse(TextOf(object, "base")), .key = Parse(TextOf(object, "key"))};
-}
-
-PortShape ShapeOf(const Napi::Object& shape) {
-  return {.attention_worker_count = IntegerOf(shape, "attentionWorkerCount"),
-          .expert_worker_count = IntegerOf(shape, "expertWorkerCount"),
-          .layer_count = IntegerOf(shape, "layerCount"),
-          .hidden_size = IntegerOf(shape, "hiddenSize"),
-          .top_k = IntegerOf(shape, "topK"),
-          .element_bytes = IntegerOf(shape, "elementBytes"),
-          .tokens_per_slot_max = IntegerOf(shape, "tokensPerSlotMax"),
-          .slot_count = IntegerOf(shape, "slotCount"),
-          .expert_count = IntegerOf(shape, "expertCount")};
 }
 
 PortOptions OptionsOf(const Napi::Object& options) {
@@ -149,7 +107,7 @@ class FabricPort : public Napi::ObjectWrap<FabricPort> {
   static void End(void* self) { static_cast<FabricPort*>(self)->port_.reset(); }
 
   std::uint32_t Peer(const Napi::CallbackInfo& info) {
-    return static_cast<std::uint32_t>(Integer(info[0], "peer"));
+    return static_cast<std::uint32_t>(IntegerAt(info, 0, "peer"));
   }
 
   // place() → { provider, name, inbox, data }
@@ -193,8 +151,8 @@ class FabricPort : public Napi::ObjectWrap<FabricPort> {
         name.push_back(static_cast<std::uint8_t>(Parse(digits.substr(at, 2))));
       }
       PeerPlace peer{.inbox = ToMemory(place, "inbox"), .data = ToMemory(place, "data")};
-      peer.nonce[0] = static_cast<std::int32_t>(Integer(info[2], "nonceLow"));
-      peer.nonce[1] = static_cast<std::int32_t>(Integer(info[3], "nonceHigh"));
+      peer.nonce[0] = static_cast<std::int32_t>(IntegerAt(info, 2, "nonceLow"));
+      peer.nonce[1] = static_cast<std::int32_t>(IntegerAt(info, 3, "nonceHigh"));
       port_->Open(Peer(info), name, peer);
     });
   }
@@ -226,10 +184,10 @@ class FabricPort : public Napi::ObjectWrap<FabricPort> {
   // waitForRing(seen, spinUs, timeoutUs, spinYields)
   void Wait(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
-      port_->Wait(DoorbellWait{.seen = static_cast<std::int32_t>(Integer(info[0], "seen")),
-                               .spin_microseconds = Integer(info[1], "spinUs"),
+      port_->Wait(DoorbellWait{.seen = static_cast<std::int32_t>(IntegerAt(info, 0, "seen")),
+                               .spin_microseconds = IntegerAt(info, 1, "spinUs"),
                                .spin_yields = info[3].ToBoolean(),
-                               .timeout_microseconds = Integer(info[2], "timeoutUs")});
+                               .timeout_microseconds = IntegerAt(info, 2, "timeoutUs")});
     });
   }
 

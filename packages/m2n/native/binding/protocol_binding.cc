@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "binding/values.hpp"
 #include "protocol/allocation_count.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/segment_layout.hpp"
@@ -12,32 +13,6 @@
 
 namespace megascale::m2n {
 namespace {
-
-std::int64_t IntegerOf(const Napi::Object& object, const char* field) {
-  const Napi::Value value = object.Get(field);
-  if (!value.IsNumber()) {
-    throw Napi::TypeError::New(object.Env(), std::string("Expected ") + field + " to be a number");
-  }
-  return value.As<Napi::Number>().Int64Value();
-}
-
-Napi::Object ObjectAt(const Napi::CallbackInfo& info, std::size_t index) {
-  if (!info[index].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected an object");
-  return info[index].As<Napi::Object>();
-}
-
-// Named as in src/port-shape.ts.
-PortShape ShapeOf(const Napi::Object& shape) {
-  return PortShape{.attention_worker_count = IntegerOf(shape, "attentionWorkerCount"),
-                   .expert_worker_count = IntegerOf(shape, "expertWorkerCount"),
-                   .layer_count = IntegerOf(shape, "layerCount"),
-                   .hidden_size = IntegerOf(shape, "hiddenSize"),
-                   .top_k = IntegerOf(shape, "topK"),
-                   .element_bytes = IntegerOf(shape, "elementBytes"),
-                   .tokens_per_slot_max = IntegerOf(shape, "tokensPerSlotMax"),
-                   .slot_count = IntegerOf(shape, "slotCount"),
-                   .expert_count = IntegerOf(shape, "expertCount")};
-}
 
 struct Field {
   const char* name;

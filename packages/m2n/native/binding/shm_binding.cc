@@ -6,32 +6,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "binding/values.hpp"
 #include "shm/doorbell.hpp"
 #include "shm/segment.hpp"
 #include "shm/thread_identity.hpp"
 
 namespace megascale::m2n {
 namespace {
-
-// Errors of this file become JavaScript errors here and nowhere else.
-template <typename Body>
-Napi::Value Guarded(Napi::Env env, Body body) {
-  try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Napi::Error::New(env, error.what());
-  }
-}
-
-std::int64_t IntegerAt(const Napi::CallbackInfo& info, std::size_t index, const char* name) {
-  const Napi::Value value = info[index];
-  if (!value.IsNumber()) {
-    throw Napi::TypeError::New(info.Env(), std::string("Expected ") + name + " to be a number");
-  }
-  return value.As<Napi::Number>().Int64Value();
-}
 
 // The address of word `index` of the Int32Array that is the first argument.
 std::int32_t* WordAt(const Napi::CallbackInfo& info, std::size_t argument, const char* name) {

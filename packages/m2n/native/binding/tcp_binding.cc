@@ -7,60 +7,14 @@
 #include <memory>
 #include <string>
 
+#include "binding/values.hpp"
 #include "tcp/engine.hpp"
 
 namespace megascale::m2n {
 namespace {
 
-template <typename Body>
-auto Guarded(Napi::Env env, Body body) {
-  try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Napi::Error::New(env, error.what());
-  }
-}
-
-std::int64_t Integer(const Napi::Value& value, const char* name) {
-  if (!value.IsNumber()) {
-    throw Napi::TypeError::New(value.Env(), std::string("Expected ") + name + " to be a number");
-  }
-  return value.As<Napi::Number>().Int64Value();
-}
-
-std::int64_t IntegerOf(const Napi::Object& object, const char* field) {
-  return Integer(object.Get(field), field);
-}
-
 std::int32_t WordOf(const Napi::Object& object, const char* field) {
   return static_cast<std::int32_t>(IntegerOf(object, field));
-}
-
-std::string TextOf(const Napi::Object& object, const char* field) {
-  const Napi::Value value = object.Get(field);
-  if (!value.IsString()) {
-    throw Napi::TypeError::New(object.Env(), std::string("Expected ") + field + " to be a string");
-  }
-  return value.As<Napi::String>().Utf8Value();
-}
-
-Napi::Object ObjectAt(const Napi::CallbackInfo& info, std::size_t index) {
-  if (!info[index].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected an object");
-  return info[index].As<Napi::Object>();
-}
-
-PortShape ShapeOf(const Napi::Object& shape) {
-  return PortShape{.attention_worker_count = IntegerOf(shape, "attentionWorkerCount"),
-                   .expert_worker_count = IntegerOf(shape, "expertWorkerCount"),
-                   .layer_count = IntegerOf(shape, "layerCount"),
-                   .hidden_size = IntegerOf(shape, "hiddenSize"),
-                   .top_k = IntegerOf(shape, "topK"),
-                   .element_bytes = IntegerOf(shape, "elementBytes"),
-                   .tokens_per_slot_max = IntegerOf(shape, "tokensPerSlotMax"),
-                   .slot_count = IntegerOf(shape, "slotCount"),
-                   .expert_count = IntegerOf(shape, "expertCount")};
 }
 
 // TcpPortSetup of src/tcp-binding.ts
@@ -168,10 +122,10 @@ class TcpEngine : public Napi::ObjectWrap<TcpEngine> {
 
   // wait(seen, spinUs, timeoutUs, spinYields)
   void Wait(const Napi::CallbackInfo& info) {
-    const DoorbellWait wait{.seen = static_cast<std::int32_t>(Integer(info[0], "seen")),
-                            .spin_microseconds = Integer(info[1], "spinUs"),
+    const DoorbellWait wait{.seen = static_cast<std::int32_t>(IntegerAt(info, 0, "seen")),
+                            .spin_microseconds = IntegerAt(info, 1, "spinUs"),
                             .spin_yields = info[3].ToBoolean(),
-                            .timeout_microseconds = Integer(info[2], "timeoutUs")};
+                            .timeout_microseconds = IntegerAt(info, 2, "timeoutUs")};
     Guarded(info.Env(), [&] { engine_->Wait(wait); });
   }
 
@@ -193,7 +147,7 @@ class TcpEngine : public Napi::ObjectWrap<TcpEngine> {
   }
 
   static std::int32_t RankAt(const Napi::CallbackInfo& info) {
-    return static_cast<std::int32_t>(Integer(info[0], "rank"));
+    return static_cast<std::int32_t>(IntegerAt(info, 0, "rank"));
   }
 
   std::unique_ptr<Engine> engine_;

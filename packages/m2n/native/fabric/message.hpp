@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "protocol/row_runs.hpp"
 #include "protocol/segment_layout.hpp"
 
 namespace megascale::m2n::fabric {
@@ -23,19 +24,8 @@ class Message {
   bool Next(Span* part);
 
  private:
-  // The next run of rows that go to the rank; false after the last.
-  bool NextRows(Span* part);
-  bool Takes(std::int64_t row) const;
-
   const SlotSpans* slot_ = nullptr;
-  const Span* row_span_ = nullptr;  // `hidden` or `answers`.
-  const std::int32_t* expert_ranks_ = nullptr;
-  std::int32_t rank_ = 0;
-  std::int64_t row_bytes_ = 0;
-  std::int64_t routes_per_row_ = 1;
-  std::int64_t rows_per_sum_ = 1;
-  std::int64_t rows_ = 0;
-  std::int64_t row_ = 0;
+  RowRuns rows_;
   std::int64_t route_bytes_ = 0;  // Of all routes of the slot's tokens.
   int routes_left_ = 0;           // Of weights, expert ranks and expert ids.
 };

@@ -27,7 +27,7 @@ bool AttentionLink::NextWork(Head* head, MessageParts* out) {
   const SlotParts parts{own_->bytes(), layout_.slots[slot], port_, peer_.rank, frame.tokens};
   const RowRuns rows = parts.Rows();
   parts.AddRoutes(out);
-  out->AddRows(rows);
+  out->AddRows(own_->bytes(), rows);
   SetBodyBytes(head, parts.AllRoutesBytes() + rows.TotalBytes());
   owed_[slot] = Owed{.is_owed = true, .sequence = frame.sequence, .tokens = frame.tokens};
   return true;
@@ -45,7 +45,7 @@ MessageHandler::Arrival AttentionLink::WorkArrived(const Head& head, MessagePart
   const RowRuns rows =
       SlotParts{own_->bytes(), layout_.slots[slot], port_, peer_.rank, owed.tokens}.Answers();
   if (BodyBytes(head) != rows.TotalBytes()) return Arrival::kInvalid;
-  in->AddRows(rows);
+  in->AddRows(own_->bytes(), rows);
   return Arrival::kComplete;
 }
 

@@ -61,7 +61,7 @@ MessageHandler::Arrival ExpertLink::RoutesArrived(const Head& head, MessageParts
   if (CheckedRowCount(parts) != frame_.row_count) return Arrival::kInvalid;
   const RowRuns rows = parts.Rows();
   if (BodyBytes(head) != parts.AllRoutesBytes() + rows.TotalBytes()) return Arrival::kInvalid;
-  in->AddRows(rows);
+  in->AddRows(mirror_->bytes(), rows);
   return Arrival::kComplete;
 }
 
@@ -91,7 +91,7 @@ bool ExpertLink::NextWork(Head* head, MessageParts* out) {
     *head = EncodeAnswers(answers, status_sent_);
     const RowRuns rows =
         SlotParts{mirror_->bytes(), layout_.slots[index], port_, port_.rank, slot.tokens}.Answers();
-    out->AddRows(rows);
+    out->AddRows(mirror_->bytes(), rows);
     SetBodyBytes(head, rows.TotalBytes());
     slot.state = Slot::State::kAnswering;
     answering_ = index;

@@ -16,7 +16,7 @@ void Shorten(iovec* piece, std::size_t bytes) {
 
 void MessageParts::Clear() {
   part_count_ = 0;
-  has_rows_ = false;
+  rows_ = later_rows_ = {};
   tag_ = {};
   left_ = 0;
   part_ = 0;
@@ -29,8 +29,8 @@ void MessageParts::Add(void* data, std::size_t bytes) {
   left_ += bytes;
 }
 
-void MessageParts::AddRows(const RowRuns& rows) {
-  has_rows_ = true;
+void MessageParts::AddRows(char* segment, const RowRuns& rows) {
+  segment_ = segment;
   rows_ = rows;
   later_rows_ = rows;
   left_ += static_cast<std::size_t>(rows.TotalBytes());
@@ -39,6 +39,14 @@ void MessageParts::AddRows(const RowRuns& rows) {
 void MessageParts::AddTag(void* data, std::size_t bytes) {
   tag_ = {.iov_base = data, .iov_len = bytes};
   left_ += bytes;
+}
+
+bool MessageParts::NextRun(RowRuns* rows, iovec* run) const {
+  Span span;
+  if (!rows->Next(&span)) return false;
+  *run = {.iov_base = segment_ + span.byte_offset,
+          .iov_len = static_cast<std::size_t>(span.byte_length)};
+  return true;
 }
 
 int MessageParts::Next(iovec* pieces, int max, std::size_t* bytes) const {
@@ -57,7 +65,7 @@ int MessageParts::Next(iovec* pieces, int max, std::size_t* bytes) const {
   }
   RowRuns rows = later_rows_;
   iovec run;
-  while (has_rows_ && rows.Next(&run)) {
+  while (NextRun(&rows, &run)) {
     if (!take(run)) return count;
   }
   if (*bytes < left_) {
@@ -76,7 +84,7 @@ void MessageParts::Advance(std::size_t bytes) {
     if (rest_.iov_len == 0) {
       if (part_ < part_count_) {
         rest_ = parts_[static_cast<std::size_t>(part_++)];
-      } else if (!has_rows_ || !later_rows_.Next(&rest_)) {
+      } else if (!NextRun(&later_rows_, &rest_)) {
         return;  // The tag.
       }
     }

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstddef>
 
-#include "tcp/row_runs.hpp"
+#include "protocol/row_runs.hpp"
 
 namespace megascale::m2n {
 
@@ -16,8 +16,8 @@ class MessageParts {
  public:
   void Clear();
   void Add(void* data, std::size_t bytes);
-  // After the last Add.
-  void AddRows(const RowRuns& rows);
+  // After the last Add. The runs lie in the segment.
+  void AddRows(char* segment, const RowRuns& rows);
   void AddTag(void* data, std::size_t bytes);
 
   // All bytes of what was added so far have been handled.
@@ -39,13 +39,16 @@ class MessageParts {
     }
     RowRuns rows = rows_;
     iovec run;
-    while (has_rows_ && rows.Next(&run)) visit(run.iov_base, run.iov_len);
+    while (NextRun(&rows, &run)) visit(run.iov_base, run.iov_len);
   }
 
  private:
+  // Nothing where there are no rows.
+  bool NextRun(RowRuns* rows, iovec* run) const;
+
   std::array<iovec, 5> parts_{};
   int part_count_ = 0;
-  bool has_rows_ = false;
+  char* segment_ = nullptr;
   RowRuns rows_;
   iovec tag_{};
 

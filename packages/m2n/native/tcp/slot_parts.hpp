@@ -2,9 +2,10 @@
 
 #include <cstdint>
 
+#include "protocol/row_runs.hpp"
 #include "protocol/segment_layout.hpp"
+#include "tcp/message_parts.hpp"
 #include "tcp/port_setup.hpp"
-#include "tcp/row_runs.hpp"
 
 namespace megascale::m2n {
 
@@ -49,7 +50,7 @@ struct SlotParts {
                     .tokens = tokens,
                     .top_k = port.shape.top_k,
                     .rank = expert_rank,
-                    .base = segment + span.byte_offset,
+                    .byte_offset = span.byte_offset,
                     .row_bytes = port.shape.RowBytes()});
   }
 };
