@@ -1,33 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { makeRandomCheckpoint } from '@megascale/core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 // Workers are processes started from the build.
 import { LLM, type LlmOptions } from '../dist/index.js';
+import { randomQwen3 } from './random-checkpoint.js';
 import { collect, dictionary, mixedRequests, runRequests } from './run-requests.js';
 
-const random = mkdtempSync(join(tmpdir(), 'megascale-combine-'));
-
-beforeAll(async () => {
-  await makeRandomCheckpoint(random, {
-    family: 'qwen3-moe',
-    hidden: 64,
-    layers: 4,
-    experts: 16,
-    topK: 4,
-    expertWidth: 40,
-    heads: 4,
-    kvHeads: 2,
-    headSize: 24,
-    vocab: 512,
-    positions: 512,
-    seed: 7,
-  });
-});
-afterAll(() => {
-  rmSync(random, { recursive: true, force: true });
-});
+const random = randomQwen3();
 
 async function withModel<Result>(
   directory: string,

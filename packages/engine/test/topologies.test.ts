@@ -1,11 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { makeRandomCheckpoint } from '@megascale/core';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 // Workers are processes started from the build.
 import { LLM, type LlmOptions } from '../dist/index.js';
+import { randomQwen3 } from './random-checkpoint.js';
 import { dictionary, mixedRequests, runRequests, type TestRequest } from './run-requests.js';
 
 /** Law 1: the tokens of a request are bit-identical whatever the topology, the batch and the chunking. */
@@ -13,27 +10,7 @@ const attentionWorkerCounts = [1, 2, 3];
 const expertWorkerCounts = [1, 2, 4];
 const microBatchCounts = [1, 2, 3, 4];
 
-const random = mkdtempSync(join(tmpdir(), 'megascale-qwen3-'));
-
-beforeAll(async () => {
-  await makeRandomCheckpoint(random, {
-    family: 'qwen3-moe',
-    hidden: 64,
-    layers: 4,
-    experts: 16,
-    topK: 4,
-    expertWidth: 40,
-    heads: 4,
-    kvHeads: 2,
-    headSize: 24,
-    vocab: 512,
-    positions: 512,
-    seed: 7,
-  });
-});
-afterAll(() => {
-  rmSync(random, { recursive: true, force: true });
-});
+const random = randomQwen3();
 
 async function tokensOf(
   directory: string,

@@ -1,7 +1,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import type { BenchReport, M2nBenchRequest } from '@megascale/server';
 import { BenchError } from '../bench-error.js';
-import { buildContenders, programOf } from './build-contenders.js';
+import { buildContenders, programOf, type Programs } from './build-contenders.js';
 import { contenders, oursFromCpp, type Contender, type Variant } from './contenders.js';
 import { m2nChart } from './m2n-chart.js';
 import type { M2nFigures } from './m2n-figures.js';
@@ -26,8 +26,8 @@ export async function benchM2n(request: M2nBenchRequest): Promise<BenchReport> {
   const traffics = sizes.map((bytes) => trafficOf(request, bytes));
   for (const traffic of traffics) planOf(traffic, availableParallelism());
   const chosen = chosenContenders(request);
-  const programs =
-    chosen.length > 0 || request.from === 'cpp' ? await buildContenders() : undefined;
+  const needsPrograms = chosen.length > 0 || request.from === 'cpp';
+  const programs = needsPrograms ? await buildContenders() : { absent: 'nothing' };
   const points = traffics.map((traffic) => new PointRounds(traffic));
   for (let round = 0; round < request.rounds; round++) {
     for (const point of points) {
@@ -37,8 +37,7 @@ export async function benchM2n(request: M2nBenchRequest): Promise<BenchReport> {
       );
       await point.measureOurs(request, programs);
       for (const contender of chosen) {
-        const program = programs === undefined ? { absent: '' } : programOf(programs, contender);
-        await point.measure(contender, program, request.signal);
+        await point.measure(contender, programOf(programs, contender), request.signal);
       }
     }
   }
@@ -93,16 +92,13 @@ class PointRounds {
 
   constructor(readonly traffic: Traffic) {}
 
-  async measureOurs(
-    request: M2nBenchRequest,
-    programs: Awaited<ReturnType<typeof buildContenders>> | undefined,
-  ) {
+  async measureOurs(request: M2nBenchRequest, programs: Programs): Promise<void> {
     const { clock, signal } = request;
     if (request.from === 'ts') {
       this.#ours.push(await measurePoint(this.traffic, { clock, ...(signal && { signal }) }));
       return;
     }
-    const program = programs === undefined ? { absent: '' } : programOf(programs, oursFromCpp);
+    const program = programOf(programs, oursFromCpp);
     if ('absent' in program) throw new BenchError(`From C++ needs: ${program.absent}.`);
     const [variant] = oursFromCpp.variants;
     if (variant !== undefined)
