@@ -14,6 +14,7 @@ export type ConfigErrorCode =
   | 'ERR_CHECKPOINT_MISSING'
   | 'ERR_CHECKPOINT_CORRUPT'
   | 'ERR_ARCHITECTURE_UNKNOWN'
+  | 'ERR_TRACE_CORRUPT'
   | 'ERR_PORT_IN_USE';
 export type BackendErrorCode =
   'ERR_BACKEND_UNAVAILABLE' | 'ERR_NATIVE_LOAD' | 'ERR_OUT_OF_MEMORY' | 'ERR_SHAPE' | 'ERR_DEVICE';
@@ -24,7 +25,7 @@ export type TransportErrorCode =
   | 'ERR_FRAME_INVALID'
   | 'ERR_SLOT_BUSY'
   | 'ERR_SLOT_OVERFLOW';
-export type PolicyErrorCode = 'ERR_PLAN_INVALID';
+export type PolicyErrorCode = 'ERR_PLAN_INVALID' | 'ERR_PLAN_TIMEOUT';
 export type RequestErrorCode =
   | 'ERR_REQUEST_INVALID'
   | 'ERR_CONTEXT_LENGTH'
@@ -68,7 +69,7 @@ export class ConfigError extends MegascaleError<ConfigErrorCode> {}
 export class BackendError extends MegascaleError<BackendErrorCode> {}
 /** A peer or its bytes are late, gone or wrong. The message says who waits for whom. */
 export class TransportError extends MegascaleError<TransportErrorCode> {}
-/** A scheduler policy returned a plan that breaks a rule; the message names the rule. */
+/** A scheduler policy failed, took too long, or returned a plan that breaks a rule; the message names the rule. */
 export class PolicyError extends MegascaleError<PolicyErrorCode> {}
 /** What one client asked for cannot be done; nobody else is affected. */
 export class RequestError extends MegascaleError<RequestErrorCode> {}

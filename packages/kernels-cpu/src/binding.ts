@@ -80,6 +80,9 @@ export interface NativeExpertStage extends NativeProfile {
     hiddenRow: Int32Array,
     answerRow: Int32Array,
   ): void;
+  /** Gate and up as a pair, then down. Returns the bytes they take here, 0 where they are here already. */
+  load(layer: number, expert: number, matrices: readonly (readonly NativeTensor[])[]): number;
+  drop(expert: number): number;
   close(): void;
 }
 
@@ -135,10 +138,13 @@ export interface NativeAttentionSizes {
 }
 
 export interface NativeExpertProgram {
-  /** [layer × local expert × (gate and up, down)] one after the other. */
+  /** [layer × experts × (gate and up, down)] one after the other. */
   readonly matrices: readonly (readonly NativeTensor[])[];
-  readonly layerCount: number;
+  /** Those here from the start, ascending. */
+  readonly experts: Float64Array;
+  /** Of the model. */
   readonly expertCount: number;
+  readonly layerCount: number;
   readonly hiddenSize: number;
   readonly widthMax: number;
   readonly rowsMax: number;

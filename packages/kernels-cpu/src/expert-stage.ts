@@ -1,4 +1,5 @@
 import type {
+  ExpertId,
   ExpertInput,
   ExpertsNode,
   ExpertSlot,
@@ -6,16 +7,18 @@ import type {
   ExpertStageOptions,
   ExpertWeights,
   LayerIndex,
+  WeightSource,
 } from '@megascale/core';
-import type { NativeAddon, NativeBackend, NativeExpertStage } from './binding.js';
+import type { NativeAddon, NativeBackend, NativeExpertStage, NativeTensor } from './binding.js';
 import { fromNative, refuse, refuseClosed } from './native-error.js';
 import { NativeProfiler } from './native-profiler.js';
 import { nativeTensor } from './native-tensor.js';
 import { regionBytes } from './region-bytes.js';
 
-/** The expert half: the local experts packed at creation, then one native call per layer. */
+/** The expert half: the resident experts packed at creation or when they come, then one native call per layer. */
 export class CpuExpertStage implements ExpertStage {
   readonly profiler: NativeProfiler;
+  readonly #options: ExpertStageOptions;
   #native: NativeExpertStage | undefined;
   #bound = false;
 
@@ -23,18 +26,15 @@ export class CpuExpertStage implements ExpertStage {
     const { program, weights, experts, rowsMax } = options;
     if (!Number.isSafeInteger(rowsMax) || rowsMax < 0)
       refuse(`rowsMax is ${rowsMax}, expected a count.`);
-    const local = program.stages.map((node) => localExperts(node, experts));
-    const matrices = local
-      .flat()
-      .flatMap(({ gate, up, down }) => [
-        [nativeTensor(weights, gate), nativeTensor(weights, up)],
-        [nativeTensor(weights, down)],
-      ]);
+    this.#options = options;
+    const resident = program.stages.flatMap((node) => residentWeights(node, experts));
+    const matrices = resident.flatMap((each) => matricesOf(weights, each));
     try {
       this.#native = new addon.ExpertStage(backend, {
         matrices,
         layerCount: program.stages.length,
-        expertCount: experts.length,
+        experts: Float64Array.from(experts),
+        expertCount: program.sizes.expertCount,
         hiddenSize: program.sizes.hiddenSize,
         widthMax: Math.max(0, ...program.stages.map((node) => node.width)),
         rowsMax,
@@ -73,6 +73,28 @@ export class CpuExpertStage implements ExpertStage {
     }
   }
 
+  load(layer: LayerIndex, expert: ExpertId): number {
+    const native = this.#open();
+    const { program, weights } = this.#options;
+    const node = program.stages[layer] ?? refuse(`Layer ${layer} does not exist.`);
+    const [refs] = residentWeights(node, [expert]);
+    const matrices = refs === undefined ? [] : matricesOf(weights, refs);
+    try {
+      return native.load(layer, expert, matrices);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  drop(expert: ExpertId): number {
+    const native = this.#open();
+    try {
+      return native.drop(expert);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
   close(): void {
     this.#native?.close();
     this.#native = undefined;
@@ -83,8 +105,16 @@ export class CpuExpertStage implements ExpertStage {
   }
 }
 
-/** The weights of the experts that live here, in their order. */
-function localExperts(node: ExpertsNode, ids: readonly number[]): readonly ExpertWeights[] {
+/** Gate and up as a pair, then down. */
+function matricesOf(
+  source: WeightSource,
+  { gate, up, down }: ExpertWeights,
+): readonly (readonly NativeTensor[])[] {
+  return [[nativeTensor(source, gate), nativeTensor(source, up)], [nativeTensor(source, down)]];
+}
+
+/** The weights of these experts, in their order. */
+function residentWeights(node: ExpertsNode, ids: readonly number[]): readonly ExpertWeights[] {
   return ids.map((id, i) => {
     const before = ids[i - 1];
     if (before !== undefined && before >= id) refuse(`experts: ${before}, ${id} do not ascend.`);

@@ -1,18 +1,21 @@
 import { BackendError } from '../errors.js';
 import type { ExpertInput } from '../spec/backend.js';
-import type { LayerIndex } from '../spec/units.js';
+import { expertId, type ExpertId, type LayerIndex } from '../spec/units.js';
 
 export interface ExpertInputLimits {
   readonly layerCount: number;
-  readonly localExpertCount: number;
+  /** Of the model. */
+  readonly expertCount: number;
+  /** Whether this stage holds the expert's weights of that layer. */
+  readonly isResident: (layer: LayerIndex, expert: ExpertId) => boolean;
   readonly rowsMax: number;
   /** Of each bound slot: rows its `hidden` and its `answers` hold. */
   readonly slots: readonly { readonly hiddenRows: number; readonly answerRows: number }[];
 }
 
 /**
- * The door check of `ExpertStage.run`: every list long enough, every row inside its slot, before
- * any work.
+ * The door check of `ExpertStage.run`: every list long enough, every row inside its slot and for
+ * an expert that is here, before any work.
  *
  * @throws BackendError 'ERR_SHAPE' naming the field, the value found and what was expected.
  */
@@ -24,12 +27,15 @@ export function checkExpertInput(
   requireIndex('layer', layer, limits.layerCount);
   if (input.layer !== layer) throw wrong('layer', input.layer, `the layer of the call, ${layer}`);
   requireIndex('rowCount', input.rowCount, limits.rowsMax + 1);
-  if (input.rowsPerExpert.length !== limits.localExpertCount) {
-    const expected = `one per local expert, ${limits.localExpertCount}`;
+  if (input.rowsPerExpert.length !== limits.expertCount) {
+    const expected = `one per expert, ${limits.expertCount}`;
     throw wrong('rowsPerExpert', `${input.rowsPerExpert.length} entries`, expected);
   }
   input.rowsPerExpert.forEach((rows, i) => {
     requireIndex(`rowsPerExpert[${i}]`, rows, input.rowCount + 1);
+    if (rows > 0 && !limits.isResident(layer, expertId(i))) {
+      throw wrong(`rowsPerExpert[${i}]`, `${rows} rows`, `none: expert ${i} is not here`);
+    }
   });
   const sum = input.rowsPerExpert.reduce((total, rows) => total + rows, 0);
   if (sum !== input.rowCount) throw wrong('rowsPerExpert', `sum ${sum}`, input.rowCount);

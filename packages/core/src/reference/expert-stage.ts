@@ -1,11 +1,11 @@
 import type { ExpertsNode, ExpertWeights } from '../graph/ops.js';
 import type { ExpertInput, ExpertSlot, ExpertStage, ExpertStageOptions } from '../spec/backend.js';
-import type { LayerIndex } from '../spec/units.js';
+import type { ExpertId, LayerIndex } from '../spec/units.js';
 import { expertFeedForward } from './blocks.js';
 import { checkExpertInput } from './check-expert-input.js';
 import { f32View } from './f32-view.js';
 import { weightOf } from './interpret.js';
-import { readWeights, type F32Weights } from './read-weights.js';
+import { readWeights } from './read-weights.js';
 import { refuse, requireIndex, StageDoor } from './stage-door.js';
 
 /** A bound slot as typed views; shapes as in `ExpertSlot`. */
@@ -14,20 +14,22 @@ interface SlotViews {
   readonly answers: Float32Array;
 }
 
+type ExpertF32 = Readonly<Record<keyof ExpertWeights, Float32Array>>;
+
 /** The expert half: each row through its expert, one row at a time. */
 export class ReferenceExpertStage implements ExpertStage {
   readonly #options: ExpertStageOptions;
-  /** [layer][local expert]. */
-  readonly #experts: readonly (readonly ExpertWeights[])[];
-  readonly #weights: F32Weights;
+  /** [layer] the weights of the experts that are here. */
+  readonly #experts: readonly Map<ExpertId, ExpertF32>[];
   readonly #door = new StageDoor('reference expert stage');
   #slots: readonly SlotViews[] | undefined;
 
   constructor(options: ExpertStageOptions) {
     this.#options = options;
-    this.#experts = options.program.stages.map((node) => localExperts(node, options.experts));
-    const refs = this.#experts.flat().flatMap(({ gate, up, down }) => [gate, up, down]);
-    this.#weights = readWeights(options.weights, refs);
+    requireAscending(options);
+    this.#experts = options.program.stages.map(
+      (node) => new Map(options.experts.map((id) => [id, this.#read(node, id)])),
+    );
   }
 
   bindSlots(slots: readonly ExpertSlot[]): void {
@@ -42,10 +44,12 @@ export class ReferenceExpertStage implements ExpertStage {
   run(layer: LayerIndex, input: ExpertInput): void {
     this.#door.requireOpen();
     const slots = this.#slots ?? refuse('No slots are bound. Call bindSlots first.');
-    const { hiddenSize } = this.#options.program.sizes;
+    const { hiddenSize, expertCount } = this.#options.program.sizes;
+    const experts = this.#experts[layer];
     checkExpertInput(layer, input, {
       layerCount: this.#experts.length,
-      localExpertCount: this.#options.experts.length,
+      expertCount,
+      isResident: (_, expert) => experts?.has(expert) === true,
       rowsMax: this.#options.rowsMax,
       slots: slots.map((slot) => ({
         hiddenRows: Math.floor(slot.hidden.length / hiddenSize),
@@ -53,10 +57,10 @@ export class ReferenceExpertStage implements ExpertStage {
       })),
     });
     let row = 0;
-    this.#experts[layer]?.forEach((expert, local) => {
-      const weights = this.#f32(expert);
-      const end = row + (input.rowsPerExpert[local] as number);
-      for (; row < end; row += 1) {
+    input.rowsPerExpert.forEach((rows, expert) => {
+      const weights = experts?.get(expert as ExpertId);
+      const end = row + rows;
+      for (; row < end && weights !== undefined; row += 1) {
         const slot = slots[input.slotIndex[row] as number] as SlotViews;
         const from = (input.hiddenRow[row] as number) * hiddenSize;
         const x = slot.hidden.subarray(from, from + hiddenSize);
@@ -66,24 +70,55 @@ export class ReferenceExpertStage implements ExpertStage {
     });
   }
 
+  load(layer: LayerIndex, expert: ExpertId): number {
+    this.#door.requireOpen();
+    const { stages } = this.#options.program;
+    requireIndex('layer', layer, stages.length);
+    const [node, experts] = [stages[layer], this.#experts[layer]];
+    if (node === undefined || experts === undefined) return 0;
+    requireIndex('expert', expert, node.experts.length);
+    if (experts.has(expert)) return 0;
+    const weights = this.#read(node, expert);
+    experts.set(expert, weights);
+    return bytesOf(weights);
+  }
+
+  drop(expert: ExpertId): number {
+    this.#door.requireOpen();
+    requireIndex('expert', expert, this.#options.program.sizes.expertCount);
+    let bytes = 0;
+    for (const experts of this.#experts) {
+      const weights = experts.get(expert);
+      if (weights !== undefined) bytes += bytesOf(weights);
+      experts.delete(expert);
+    }
+    return bytes;
+  }
+
   close(): void {
     this.#door.close();
   }
 
-  #f32({ gate, up, down }: ExpertWeights): Record<keyof ExpertWeights, Float32Array> {
+  #read(node: ExpertsNode, expert: ExpertId): ExpertF32 {
+    const refs = node.experts[expert] ?? refuse(`Expert ${expert} is not in the model.`);
+    const weights = readWeights(this.#options.weights, [refs.gate, refs.up, refs.down]);
     return {
-      gate: weightOf(this.#weights, gate),
-      up: weightOf(this.#weights, up),
-      down: weightOf(this.#weights, down),
+      gate: weightOf(weights, refs.gate),
+      up: weightOf(weights, refs.up),
+      down: weightOf(weights, refs.down),
     };
   }
 }
 
-function localExperts(node: ExpertsNode, ids: readonly number[]): readonly ExpertWeights[] {
-  return ids.map((id, i) => {
-    requireIndex(`experts[${i}]`, id, node.experts.length);
-    const before = ids[i - 1];
+function bytesOf({ gate, up, down }: ExpertF32): number {
+  return gate.byteLength + up.byteLength + down.byteLength;
+}
+
+/** The experts of a new stage. */
+export function requireAscending({ experts, program }: ExpertStageOptions): void {
+  for (const [i, id] of experts.entries()) {
+    requireIndex(`experts[${i}]`, id, program.sizes.expertCount);
+    const before = experts[i - 1];
     if (before !== undefined && before >= id) refuse(`experts: ${before}, ${id} do not ascend.`);
-    return node.experts[id] ?? refuse(`Expert ${id} is not in the model.`);
-  });
+  }
 }

@@ -8,7 +8,6 @@ import type {
   ExpertStage,
   ExpertStageOptions,
 } from '../spec/backend.js';
-import type { Plugin } from '../spec/plugin.js';
 import type { Region } from '../spec/region.js';
 import { ReferenceAttentionStage } from './attention-stage.js';
 import { ReferenceExpertStage } from './expert-stage.js';
@@ -24,9 +23,6 @@ export const referenceBackend: BackendFactory = {
   probe: () => Promise.resolve({ available: true, device: 'JavaScript', variants: ['scalar'] }),
   create: (options) => settle(() => new ReferenceBackend(options)),
 };
-
-/** What a worker imports from this package by name. */
-export const plugin: Plugin = { backends: [referenceBackend] };
 
 class ReferenceBackend implements Backend {
   readonly name = 'reference';

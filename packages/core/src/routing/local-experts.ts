@@ -8,9 +8,7 @@ export function residentExperts(placement: Placement, rank: ExpertRank): readonl
   return placement.flatMap((ranks, id) => (ranks.includes(rank) ? [expertId(id)] : []));
 }
 
-/** [expertCount] the place of each expert among those resident on `rank`, or -1 where it is not. */
-export function localExpertTable(placement: Placement, rank: ExpertRank): Int32Array {
-  const table = new Int32Array(placement.length).fill(-1);
-  for (const [local, id] of residentExperts(placement, rank).entries()) table[id] = local;
-  return table;
+/** [expertCount] 1 for each expert that is resident on `rank`, else 0. */
+export function residentTable(placement: Placement, rank: ExpertRank): Uint8Array {
+  return Uint8Array.from(placement, (ranks) => (ranks.includes(rank) ? 1 : 0));
 }

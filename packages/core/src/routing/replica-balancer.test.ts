@@ -7,12 +7,10 @@ const placementOf = (ranks: readonly (readonly number[])[]) =>
   ranks.map((list) => list.map(expertRank));
 
 /** [expert ranks] distinct activated experts of each. */
-function loadsOf(ids: readonly number[], rankOfExpert: Int32Array, ranks: number): number[] {
-  const loads = Array<number>(ranks).fill(0);
-  for (const id of new Set(ids)) {
-    if (id >= 0) loads[rankOfExpert[id] ?? 0] = (loads[rankOfExpert[id] ?? 0] ?? 0) + 1;
-  }
-  return loads;
+function loadsOf(ids: readonly number[], ranksOfIds: readonly number[], ranks: number): number[] {
+  const loads = Array.from({ length: ranks }, () => new Set<number>());
+  for (const [index, id] of ids.entries()) if (id >= 0) loads[ranksOfIds[index] ?? 0]?.add(id);
+  return loads.map(({ size }) => size);
 }
 
 /** The least greatest load over all choices of holders, one by one. */
@@ -45,28 +43,52 @@ const cases = fc.integer({ min: 1, max: 5 }).chain((ranks) =>
     ),
 );
 
-function balanced({
-  ranks,
-  placement,
-  ids,
-}: {
-  ranks: number;
-  placement: number[][];
-  ids: number[];
-}) {
-  const balancer = new ReplicaBalancer(placementOf(placement), ranks);
+interface Case {
+  readonly ranks: number;
+  readonly placement: number[][];
+  readonly ids: number[];
+  readonly splitRowsMin?: number;
+}
+
+/** [ids] the rank that takes each; -1 where there is no such expert. */
+function takenBy(balancer: ReplicaBalancer, ids: readonly number[]): number[] {
   balancer.balance(Int32Array.from(ids), ids.length);
-  return balancer.rankOfExpert;
+  return ids.map((id) => balancer.take(id) ?? -1);
+}
+
+function balanced({ ranks, placement, ids, splitRowsMin }: Case): number[] {
+  return takenBy(new ReplicaBalancer(placementOf(placement), ranks, splitRowsMin), ids);
 }
 
 describe('ReplicaBalancer', () => {
   it('gives every row to a rank that holds its expert', () => {
     fc.assert(
-      fc.property(cases, (each) => {
-        const rankOfExpert = balanced(each);
-        for (const id of each.ids.filter((one) => one >= 0)) {
-          expect(each.placement[id]).toContain(rankOfExpert[id]);
+      fc.property(cases, fc.constantFrom(1, 16), (each, splitRowsMin) => {
+        for (const [index, rank] of balanced({ ...each, splitRowsMin }).entries()) {
+          const id = each.ids[index] ?? -1;
+          if (id < 0) expect(rank).toBe(-1);
+          else expect(each.placement[id]).toContain(rank);
         }
+      }),
+    );
+  });
+
+  it('gives each rank the rows that were decided, the first ones to the lowest', () => {
+    const [both, ids] = [[0, 1], Array<number>(9).fill(0)];
+    const balancer = new ReplicaBalancer(placementOf([both]), 2, 1);
+    expect(takenBy(balancer, ids)).toEqual([0, 0, 0, 0, 0, 1, 1, 1, 1]);
+    expect([...balancer.rowsOfRank]).toEqual([5, 4]);
+  });
+
+  it('keeps an expert whole when its rows are too few to be worth another read', () => {
+    fc.assert(
+      fc.property(cases, (each) => {
+        const ranksOf = new Map<number, Set<number>>();
+        for (const [index, rank] of balanced(each).entries()) {
+          const id = each.ids[index] ?? -1;
+          ranksOf.set(id, (ranksOf.get(id) ?? new Set()).add(rank));
+        }
+        for (const ranks of ranksOf.values()) expect(ranks.size).toBe(1);
       }),
     );
   });
@@ -75,12 +97,8 @@ describe('ReplicaBalancer', () => {
     fc.assert(
       fc.property(cases, fc.array(fc.nat(8), { maxLength: 20 }), (each, before) => {
         const balancer = new ReplicaBalancer(placementOf(each.placement), each.ranks);
-        balancer.balance(Int32Array.from(before), before.length);
-        balancer.balance(Int32Array.from(each.ids.toReversed()), each.ids.length);
-        const expected = balanced(each);
-        for (const id of each.ids.filter((one) => one >= 0)) {
-          expect(balancer.rankOfExpert[id]).toBe(expected[id]);
-        }
+        takenBy(balancer, before);
+        expect(takenBy(balancer, each.ids.toReversed()).toReversed()).toEqual(balanced(each));
       }),
     );
   });
@@ -89,11 +107,15 @@ describe('ReplicaBalancer', () => {
     fc.assert(
       fc.property(cases, (each) => {
         const placement = each.placement.map((holders) => holders.toReversed());
-        const activated = new Set(each.ids.filter((id) => id >= 0));
-        const [one, other] = [balanced(each), balanced({ ...each, placement })];
-        for (const id of activated) expect(one[id]).toBe(other[id]);
+        expect(balanced({ ...each, placement })).toEqual(balanced(each));
       }),
     );
+  });
+
+  it('stays with a holder when ids change after they were counted', () => {
+    const balancer = new ReplicaBalancer(placementOf([[0, 1], [1]]), 2);
+    balancer.balance(Int32Array.of(1, 1), 2);
+    expect([balancer.take(0), balancer.take(0)]).toEqual([1, 1]);
   });
 
   it('loads no rank with more than ⌈log₂ N⌉ + 1 times the experts of the best choice', () => {
@@ -121,9 +143,9 @@ describe('ReplicaBalancer', () => {
 
   it('is the first of each placement where nothing is replicated', () => {
     const balancer = new ReplicaBalancer(placementOf([[1], [0], [1]]), 2);
-    balancer.balance(Int32Array.of(0, 1, 2), 3);
     expect(balancer.hasReplicas).toBe(false);
-    expect([...balancer.rankOfExpert]).toEqual([1, 0, 1]);
+    expect(takenBy(balancer, [0, 1, 2])).toEqual([1, 0, 1]);
+    expect(balancer.take(3)).toBeUndefined();
   });
 
   it('prefers fewer experts, then fewer rows, then the lower rank', () => {
@@ -131,7 +153,7 @@ describe('ReplicaBalancer', () => {
     // Expert 0 is on rank 0 alone: the replicated expert 1 goes to rank 1.
     expect(balanced({ ranks: 2, placement: [[0], both], ids: [0, 1] })[1]).toBe(1);
     // One expert each; rank 1 has fewer rows.
-    expect(balanced({ ranks: 2, placement: [[0], [1], both], ids: [0, 0, 1, 2] })[2]).toBe(1);
+    expect(balanced({ ranks: 2, placement: [[0], [1], both], ids: [0, 0, 1, 2] })[3]).toBe(1);
     expect(balanced({ ranks: 2, placement: [[0], [1], both], ids: [0, 1, 2] })[2]).toBe(0);
   });
 
@@ -145,7 +167,7 @@ describe('ReplicaBalancer', () => {
           [0, 1],
         ],
         ids,
-      })[1],
-    ).toBe(0);
+      }),
+    ).toEqual([-1, -1, -1, 0]);
   });
 });

@@ -1,54 +1,54 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { expertRank, layerIndex } from '../spec/units.js';
-import { localExpertTable, residentExperts } from './local-experts.js';
+import { residentExperts, residentTable } from './local-experts.js';
 import { RowList, type RowSource } from './row-list.js';
 
 const layer = layerIndex(3);
 const placementOf = (...ranks: number[][]) => ranks.map((list) => list.map(expertRank));
 
 interface Row {
-  local: number;
+  expert: number;
   slotIndex: number;
   hiddenRow: number;
   answerRow: number;
 }
 
 /** The same list by filter and sort. */
-function plainRows(sources: RowSource[], localExperts: Int32Array, topK: number): Row[] {
-  const rows = sources.flatMap(({ slotIndex, tokens, expertIds }) =>
+function plainRows(sources: RowSource[], topK: number): Row[] {
+  const rows = sources.flatMap(({ slotIndex, tokens, expertIds, residents }) =>
     [...expertIds.subarray(0, tokens * topK)].map((id, answerRow) => ({
-      local: id < 0 ? -1 : (localExperts[id] ?? -1),
+      expert: residents[id] === 1 ? id : -1,
       slotIndex,
       hiddenRow: Math.floor(answerRow / topK),
       answerRow,
     })),
   );
   return rows
-    .filter(({ local }) => local >= 0)
-    .sort((a, b) => a.local - b.local || a.slotIndex - b.slotIndex || a.answerRow - b.answerRow);
+    .filter(({ expert }) => expert >= 0)
+    .sort((a, b) => a.expert - b.expert || a.slotIndex - b.slotIndex || a.answerRow - b.answerRow);
 }
 
 function rowsOf(list: RowList): Row[] {
-  const locals = [...list.rowsPerExpert].flatMap((count, local) =>
-    Array<number>(count).fill(local),
+  const experts = [...list.rowsPerExpert].flatMap((count, expert) =>
+    Array<number>(count).fill(expert),
   );
-  return locals.map((local, row) => ({
-    local,
+  return experts.map((expert, row) => ({
+    expert,
     slotIndex: list.slotIndex[row] ?? -1,
     hiddenRow: list.hiddenRow[row] ?? -1,
     answerRow: list.answerRow[row] ?? -1,
   }));
 }
 
-describe('localExpertTable', () => {
+describe('residentTable', () => {
   const placement = placementOf([0], [1, 0], [0, 1], [1]);
 
-  it('numbers the resident experts of a rank, replicas included', () => {
+  it('marks the resident experts of a rank, replicas included', () => {
     expect(residentExperts(placement, expertRank(0))).toEqual([0, 1, 2]);
     expect(residentExperts(placement, expertRank(1))).toEqual([1, 2, 3]);
-    expect([...localExpertTable(placement, expertRank(0))]).toEqual([0, 1, 2, -1]);
-    expect([...localExpertTable(placement, expertRank(1))]).toEqual([-1, 0, 1, 2]);
+    expect([...residentTable(placement, expertRank(0))]).toEqual([1, 1, 1, 0]);
+    expect([...residentTable(placement, expertRank(1))]).toEqual([0, 1, 1, 1]);
   });
 });
 
@@ -63,10 +63,14 @@ describe('RowList', () => {
     .chain((shape) =>
       fc.record({
         shape: fc.constant(shape),
-        placement: fc.array(fc.integer({ min: 0, max: shape.ranks - 1 }), {
-          minLength: shape.expertCount,
-          maxLength: shape.expertCount,
-        }),
+        /** The placement of even slots, and of odd ones: sources of two epochs are merged. */
+        placements: fc.array(
+          fc.array(fc.integer({ min: 0, max: shape.ranks - 1 }), {
+            minLength: shape.expertCount,
+            maxLength: shape.expertCount,
+          }),
+          { minLength: 2, maxLength: 2 },
+        ),
         merges: fc.array(
           fc.array(
             fc.array(
@@ -85,13 +89,12 @@ describe('RowList', () => {
 
   it('equals filter and sort, on every rank and again after every merge', () => {
     fc.assert(
-      fc.property(shapes, ({ shape, placement, merges }) => {
-        const ranks = placementOf(...placement.map((rank) => [rank]));
+      fc.property(shapes, ({ shape, placements, merges }) => {
+        const epochs = placements.map((each) => placementOf(...each.map((rank) => [rank])));
         for (let rank = 0; rank < shape.ranks; rank++) {
-          const localExperts = localExpertTable(ranks, expertRank(rank));
+          const residents = epochs.map((each) => residentTable(each, expertRank(rank)));
           const list = new RowList({
-            localExperts,
-            localExpertCount: residentExperts(ranks, expertRank(rank)).length,
+            expertCount: shape.expertCount,
             topK: shape.topK,
             rowsMax: 4 * 6 * shape.topK,
           });
@@ -100,9 +103,10 @@ describe('RowList', () => {
               slotIndex,
               tokens: ids.length,
               expertIds: Int32Array.from(ids.flat()),
+              residents: residents[slotIndex % 2] ?? new Uint8Array(),
             }));
             list.merge(layer, sources, sources.length);
-            const expected = plainRows(sources, localExperts, shape.topK);
+            const expected = plainRows(sources, shape.topK);
             expect(list.rowCount).toBe(expected.length);
             expect(rowsOf(list)).toEqual(expected);
           }
@@ -111,15 +115,10 @@ describe('RowList', () => {
     );
   });
 
-  const list = () =>
-    new RowList({
-      localExperts: Int32Array.of(0, 1),
-      localExpertCount: 2,
-      topK: 1,
-      rowsMax: 2,
-    });
+  const list = () => new RowList({ expertCount: 2, topK: 1, rowsMax: 2 });
+  const residents = Uint8Array.of(1, 1);
   const merge = (...ids: number[]) => {
-    const source = { slotIndex: 0, tokens: ids.length, expertIds: Int32Array.from(ids) };
+    const source = { slotIndex: 0, tokens: ids.length, expertIds: Int32Array.from(ids), residents };
     return () => list().merge(layer, [source], 1);
   };
 
@@ -135,18 +134,13 @@ describe('RowList', () => {
 
   describe('where a source says who takes what', () => {
     const taken = (expertIds: number[], expertRanks: number[]) => {
-      const rows = new RowList({
-        localExperts: Int32Array.of(0, 1, -1),
-        localExpertCount: 2,
-        topK: 2,
-        rowsMax: 8,
-        rank: 1,
-      });
+      const rows = new RowList({ expertCount: 3, topK: 2, rowsMax: 8, rank: 1 });
       const source = {
         slotIndex: 0,
         tokens: expertIds.length / 2,
         expertIds: Int32Array.from(expertIds),
         expertRanks: Int32Array.from(expertRanks),
+        residents: Uint8Array.of(1, 1, 0),
       };
       return () => rowsOf(rows.merge(layer, [source], 1)).map(({ answerRow }) => answerRow);
     };
@@ -167,7 +161,7 @@ describe('RowList', () => {
   });
 
   it('refuses a source shorter than its token count', () => {
-    const source = { slotIndex: 0, tokens: 2, expertIds: Int32Array.of(0) };
+    const source = { slotIndex: 0, tokens: 2, expertIds: Int32Array.of(0), residents };
     expect(() => list().merge(layer, [source], 1)).toThrow('expert id');
   });
 });

@@ -10,15 +10,15 @@ export interface RowSource {
   tokens: number;
   /** [≥ tokens, topK] expert ids; -1 = no expert. */
   expertIds: Int32Array;
-  /** [≥ tokens, topK] the expert rank that takes each row; without it, all rows of local experts are taken. */
+  /** [≥ tokens, topK] the expert rank that takes each row; without it, all rows of resident experts are taken. */
   expertRanks?: Int32Array;
+  /** [expertCount] from `residentTable`, of the placement that these routes were made under. */
+  residents: Uint8Array;
 }
 
 export interface RowListOptions {
-  /** [expertCount] from `localExpertTable`. */
-  readonly localExperts: Int32Array;
-  /** Resident experts, those without rows included: the length of `rowsPerExpert`. */
-  readonly localExpertCount: number;
+  /** Of the model: the length of `rowsPerExpert`. */
+  readonly expertCount: number;
   readonly topK: number;
   /** Rows the lists have room for. */
   readonly rowsMax: number;
@@ -29,7 +29,7 @@ export interface RowListOptions {
 /**
  * An `ExpertInput` whose arrays are allocated once and filled again for every merge.
  *
- * `merge` is a counting sort: rows come out sorted by local expert, and within one expert in the
+ * `merge` is a counting sort: rows come out sorted by expert, and within one expert in the
  * order of the sources and of their tokens. Sources must therefore be given by attention rank, then
  * micro-batch.
  */
@@ -40,13 +40,13 @@ export class RowList implements ExpertInput {
   readonly slotIndex: Int32Array;
   readonly hiddenRow: Int32Array;
   readonly answerRow: Int32Array;
-  /** [localExpertCount] where the next row of each local expert goes. */
+  /** [expertCount] where the next row of each expert goes. */
   private readonly nextRow: Int32Array;
   private readonly rank: number;
 
   constructor(private readonly options: RowListOptions) {
-    this.rowsPerExpert = new Int32Array(options.localExpertCount);
-    this.nextRow = new Int32Array(options.localExpertCount);
+    this.rowsPerExpert = new Int32Array(options.expertCount);
+    this.nextRow = new Int32Array(options.expertCount);
     this.slotIndex = new Int32Array(options.rowsMax);
     this.hiddenRow = new Int32Array(options.rowsMax);
     this.answerRow = new Int32Array(options.rowsMax);
@@ -54,8 +54,8 @@ export class RowList implements ExpertInput {
   }
 
   /**
-   * Replaces the content by the rows of the first `sourceCount` sources that belong to local
-   * experts, and to this rank where a source says who takes what.
+   * Replaces the content by the rows of the first `sourceCount` sources that belong to experts
+   * resident here, and to this rank where a source says who takes what.
    *
    * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, a row
    * given to this rank of an expert that is not resident here, or more rows than `rowsMax`; the list is
@@ -81,23 +81,22 @@ export class RowList implements ExpertInput {
   }
 
   private count(source: RowSource): number {
-    const { localExperts, topK } = this.options;
-    const { expertIds, expertRanks } = source;
+    const { expertCount, topK } = this.options;
+    const { expertIds, expertRanks, residents } = source;
     const end = source.tokens * topK;
     let rows = 0;
     for (let index = 0; index < end; index++) {
       const id = expertIds[index] ?? -2;
       if (id === -1) continue;
-      const local = localExperts[id];
-      if (local === undefined) {
+      if (id < 0 || id >= expertCount) {
         return this.refuse(`expert id ${id} of token ${Math.floor(index / topK)}`);
       }
       if (expertRanks !== undefined && expertRanks[index] !== this.rank) continue;
-      if (local < 0) {
+      if (residents[id] !== 1) {
         if (expertRanks === undefined) continue;
         return this.refuse(`expert ${id}, which is not on expert rank ${this.rank}`);
       }
-      this.rowsPerExpert[local] = (this.rowsPerExpert[local] ?? 0) + 1;
+      this.rowsPerExpert[id] = (this.rowsPerExpert[id] ?? 0) + 1;
       rows++;
     }
     return rows;
@@ -105,25 +104,25 @@ export class RowList implements ExpertInput {
 
   private startRows(): void {
     let row = 0;
-    for (let local = 0; local < this.nextRow.length; local++) {
-      this.nextRow[local] = row;
-      row += this.rowsPerExpert[local] ?? 0;
+    for (let id = 0; id < this.nextRow.length; id++) {
+      this.nextRow[id] = row;
+      row += this.rowsPerExpert[id] ?? 0;
     }
   }
 
   private place(source: RowSource): void {
-    const { localExperts, topK } = this.options;
-    const { expertIds, expertRanks } = source;
+    const { topK } = this.options;
+    const { expertIds, expertRanks, residents } = source;
     for (let token = 0; token < source.tokens; token++) {
       for (let k = 0; k < topK; k++) {
         const answerRow = token * topK + k;
         if (expertRanks !== undefined && expertRanks[answerRow] !== this.rank) continue;
-        const local = localExperts[expertIds[answerRow] ?? -1] ?? -1;
-        if (local < 0) continue;
+        const id = expertIds[answerRow] ?? -1;
+        if (residents[id] !== 1) continue;
         // A row outside the lists is dropped by the typed arrays: foreign ids may change while we
         // read.
-        const row = this.nextRow[local] ?? 0;
-        this.nextRow[local] = row + 1;
+        const row = this.nextRow[id] ?? 0;
+        this.nextRow[id] = row + 1;
         this.slotIndex[row] = source.slotIndex;
         this.hiddenRow[row] = token;
         this.answerRow[row] = answerRow;
@@ -133,12 +132,12 @@ export class RowList implements ExpertInput {
 
   private refuse(what: string): never {
     this.rowsPerExpert.fill(0);
-    const { localExperts, rowsMax } = this.options;
+    const { expertCount, rowsMax } = this.options;
     throw new TransportError('ERR_FRAME_INVALID', {
       message:
-        `A slot asks for ${what}; valid are expert ids below ${localExperts.length}, resident here, and at ` +
+        `A slot asks for ${what}; valid are expert ids below ${expertCount}, resident here, and at ` +
         `most ${rowsMax} rows. The attention worker wrote its routes wrongly, or runs another model.`,
-      details: { expertCount: localExperts.length, rowsMax },
+      details: { expertCount, rowsMax },
     });
   }
 }

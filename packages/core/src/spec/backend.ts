@@ -8,7 +8,7 @@ import type { WeightSource } from './weight-source.js';
 /** Registered at import time; touches no native code until `probe` or `create`. */
 export interface BackendFactory {
   readonly specVersion: 1;
-  /** Stable name used in configuration and metrics: 'reference', 'cpu', 'cuda'. */
+  /** Stable name used in configuration and metrics: 'reference', 'null', 'cpu', 'cuda'. */
   readonly name: string;
   /** Never throws: an absent driver or instruction set is an answer, not an error. */
   probe(): Promise<BackendProbe>;
@@ -36,6 +36,8 @@ export interface BackendOptions {
   readonly cores?: readonly number[];
   /** Forces one of `BackendProbe.variants`. Default: the best. */
   readonly isa?: string;
+  /** What only this backend knows (see `NullTimes`). Default: none. A backend without settings ignores them. */
+  readonly settings?: Readonly<Record<string, number>>;
 }
 
 export interface Backend {
@@ -78,9 +80,9 @@ export interface AttentionStageOptions {
 export interface ExpertStageOptions {
   readonly program: ExpertProgram;
   readonly weights: WeightSource;
-  /** Experts resident on this worker, ascending. */
+  /** Experts resident on this worker from the start, ascending. */
   readonly experts: readonly ExpertId[];
-  /** Rows of one `run`, over all experts: M × m × tokensPerSlotMax × min(topK, local experts). */
+  /** Rows of one `run`, over all experts: M × m × tokensPerSlotMax × topK, whatever experts come to be here. */
   readonly rowsMax: number;
 }
 
@@ -112,10 +114,19 @@ export interface ExpertStage {
   /** Once, before the first `run`: the table that `ExpertInput.slotIndex` points into. */
   bindSlots(slots: readonly ExpertSlot[]): void;
   /**
-   * Grouped GEMM over the local experts: answers = down(act(gate·x) ⊙ up·x), one row per (token, expert).
-   * Routing weights are NOT applied here; `AttentionStage.combine` applies them, once.
+   * Grouped GEMM over the resident experts: answers = down(act(gate·x) ⊙ up·x), one row per (token, expert).
+   * Routing weights are NOT applied here; `AttentionStage.combine` applies them, once. Rows for an expert that is not here
+   * throw 'ERR_SHAPE'.
    */
   run(layer: LayerIndex, input: ExpertInput): void;
+  /**
+   * Reads one expert's weights of one layer from the source that the stage was created with; from then on that layer runs it as if it had
+   * been here from the start. Returns the bytes they take here: 0 when they were here already. The one call that allocates after start-up,
+   * and as long as reading one expert of one layer takes: callers put runs between calls. When it throws, the stage is as before.
+   */
+  load(layer: LayerIndex, expert: ExpertId): number;
+  /** Forgets an expert's weights in every layer. Returns the bytes they took: 0 when there were none. */
+  drop(expert: ExpertId): number;
   /** Absent where a backend does not count. */
   readonly profiler?: StageProfiler;
   close(): void;
@@ -162,7 +173,7 @@ export interface ExpertSlot {
 export interface ExpertInput {
   readonly layer: LayerIndex;
   readonly rowCount: number;
-  /** [local experts] its sum is rowCount. Rows are sorted by local expert, attention rank, micro-batch, token. */
+  /** [expertCount] of the model; its sum is rowCount. Rows are sorted by expert, attention rank, micro-batch, token. */
   readonly rowsPerExpert: Int32Array;
   /** [≥ rowCount] which bound slot. */
   readonly slotIndex: Int32Array;

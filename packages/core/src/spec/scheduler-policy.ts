@@ -13,10 +13,11 @@ export interface SchedulerPolicy {
 export interface SchedulerView {
   /** Monotonic milliseconds; the only time a policy may use. */
   readonly nowMs: number;
-  /** In arrival order, preempted sequences first. They hold no pages. */
+  /** In arrival order, preempted sequences first. They hold no pages. One whose first tokens another is computing now is left out until it has. */
   readonly waiting: readonly WaitingView[];
   /** In the order in which they started. */
   readonly running: readonly RunningView[];
+  /** Pages without a holder, those that still keep a prefix of ended sequences included. */
   readonly kvPagesFree: number;
   readonly kvPageSize: number;
   readonly microBatchCount: number;
@@ -26,27 +27,62 @@ export interface SchedulerView {
   readonly runningMax: number;
   /** Prompt tokens of one sequence computed in one step at most. */
   readonly prefillChunkTokensMax: number;
+  /** What a step is expected to take; absent until enough was measured. */
+  readonly stepCost?: StepCost;
 }
 
-export interface WaitingView {
+/** Microseconds = fixedUs + tokenUs · tokens + contextTokenUs · (keys that those tokens see). */
+export interface StepCost {
+  readonly fixedUs: number;
+  readonly tokenUs: number;
+  readonly contextTokenUs: number;
+}
+
+/** What a sequence is to be served by, waiting or running. The object may be reused for the next view: take from it what is to be kept. */
+export interface ServiceView {
   readonly id: SequenceId;
   readonly arrivedAtMs: number;
-  /** Tokens to compute before the next one can be sampled (prompt, and output so far if it was preempted). */
+  /** Higher is served sooner; 0 unless the request says more. */
+  readonly priority: number;
+  /** Whose request it is. */
+  readonly tenant?: string | undefined;
+  /** Output tokens so far. */
+  readonly outputTokens: number;
+  readonly firstTokenAtMs?: number | undefined;
+  readonly lastTokenAtMs?: number | undefined;
+  /** Wanted from arrival to the first token, and from one token to the next. */
+  readonly ttftTargetMs?: number | undefined;
+  readonly tpotTargetMs?: number | undefined;
+  /** How often it gave up its pages. */
+  readonly preemptions: number;
+  /**
+   * Tokens whose keys and values are in pages. Of a waiting sequence: those of its first tokens that others have computed, which it takes over when
+   * it starts. Computing t more takes ⌈(contextTokens + t) / kvPageSize⌉ − kvPages of the free pages, at most; of a waiting sequence, in a plan that preempts
+   * anybody, without − kvPages: it may be their pages.
+   */
+  readonly contextTokens: number;
+  /** Pages it holds; of a waiting sequence, those it will share with running ones, which costs none. */
+  readonly kvPages: number;
+  /**
+   * Tokens known but not computed yet. Running: 1 while decoding, more during prefill. Waiting: before the next one can be sampled (prompt, and output
+   * so far if it was preempted).
+   */
   readonly tokensLeft: number;
 }
 
-export interface RunningView {
-  readonly id: SequenceId;
-  /** Tokens whose keys and values are in pages. */
-  readonly contextTokens: number;
-  /** Tokens known but not computed yet: 1 while decoding, more during prefill. */
-  readonly tokensLeft: number;
-  readonly kvPages: number;
+export type WaitingView = ServiceView;
+
+export interface RunningView extends ServiceView {
+  /** Pages that come free if it is preempted, at least: those it shares with others do not. */
+  readonly kvPagesFreed: number;
 }
 
 export interface StepPlan {
   /** Tokens to compute per sequence, 1 ≤ tokens ≤ tokensLeft, each id at most once. A waiting sequence named here starts running. */
   readonly run: readonly { readonly id: SequenceId; readonly tokens: number }[];
-  /** Running sequences that give up their pages and return to the head of `waiting`; freed before `run` takes pages. */
+  /**
+   * Running sequences that give up their pages and return to the head of `waiting`; freed before `run` takes pages. A plan that only preempts some is
+   * followed by another one at once: together they may free more than each one's `kvPagesFreed`.
+   */
   readonly preempt: readonly SequenceId[];
 }

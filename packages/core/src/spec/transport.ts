@@ -24,6 +24,10 @@ export interface TransportOptions {
   readonly expertWorkerCount: number; // N
   /** placement[expertId] = the expert ranks that hold it, at least one; which of them takes a row is a pure function of the micro-batch. */
   readonly placement: readonly (readonly ExpertRank[])[];
+  /** An expert's rows of a micro-batch are split over its holders in parts of at least so many. Default: `defaultSplitRowsMin`. */
+  readonly splitRowsMin?: number;
+  /** The epoch of `placement`, the same on every worker: 0 to `placementEpochMax`. Default 0. */
+  readonly placementEpoch?: number;
   readonly layerCount: number;
   readonly hiddenSize: number;
   readonly topK: number;
@@ -104,6 +108,18 @@ export interface EmulatedLink {
   readonly seed?: number;
 }
 
+/** A placement that frames may name, and its number: of two placements, the later has the greater one. */
+export interface PlacementEpoch {
+  readonly epoch: number;
+  /** As in `TransportOptions`, for the same experts and expert ranks. */
+  readonly placement: TransportOptions['placement'];
+}
+
+export const placementEpochMax = 2 ** 31 - 1;
+
+/** Epochs that an expert port serves at a time. */
+export const liveEpochsMax = 4;
+
 /** How workers that cannot name each other yet trade addresses. One call per port, during open. */
 export interface Rendezvous {
   /** Tells the others where this worker can be reached; resolves with everyone's address, by rank. */
@@ -113,7 +129,7 @@ export interface Rendezvous {
 }
 
 /**
- * Attention side of M2N. All calls after open are synchronous and allocate nothing. Per pair of ranks, delivery
+ * Attention side of M2N. All calls after open are synchronous, and all but `adoptPlacement` allocate nothing. Per pair of ranks, delivery
  * is in order and exactly once; nothing is promised across ranks.
  *
  * TransportError codes: 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', and 'ERR_FRAME_INVALID' for a peer's frame are fatal for the port.
@@ -128,6 +144,14 @@ export interface AttentionPort {
    * micro-batch by micro-batch. A parked rank is resumed by this call.
    */
   beginStep(microBatches: readonly MicroBatchIndex[]): void;
+  /**
+   * From the next `beginStep` on, rows go to the ranks of this placement, in frames of its epoch: a step runs in one. Every expert port
+   * must have learnt it before. Of several before one `beginStep` the last holds.
+   *
+   * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one's, ConfigError 'ERR_CONFIG_FIELD' for a
+   * placement of other experts or ranks.
+   */
+  adoptPlacement(placement: PlacementEpoch): void;
   /** M2N. Sends each of the slot's first `tokens` rows to the workers of its experts. 'ERR_SLOT_BUSY' until the last ticket of the slot is released. */
   dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket;
   /** N2M. Returns when every answer is in the slot's `answers`. A ticket is single-use. */
@@ -148,6 +172,17 @@ export interface ExpertPort {
   receive(): ExpertInput | undefined;
   /** Makes the written answers of the last `receive` visible to their ranks. */
   reply(input: ExpertInput): void;
+  /**
+   * Frames of this epoch are served from now on, besides those of the epochs before it: attention ranks change over one by one, and one
+   * input may merge rows of several epochs. At most `liveEpochsMax` at a time. May be called between calls and from `stopReason`. A frame with rows of an epoch that was
+   * not learnt, or was retired, ends the port with 'ERR_FRAME_INVALID'.
+   *
+   * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one's, or one too many; ConfigError
+   * 'ERR_CONFIG_FIELD' for a placement of other experts or ranks.
+   */
+  learnPlacement(placement: PlacementEpoch): void;
+  /** No rank will use this epoch, or an earlier one, again. The newest stays, whatever is said. */
+  retirePlacements(upTo: number): void;
   close(): void;
 }
 

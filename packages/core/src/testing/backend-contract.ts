@@ -5,6 +5,7 @@ import { backendDoor } from './backend-door.js';
 import { backendExpertRows } from './backend-expert-rows.js';
 import { backendLifecycle } from './backend-lifecycle.js';
 import { backendLawOne } from './backend-law-one.js';
+import { backendMovingExperts } from './backend-moving-experts.js';
 import { BackendUnderTest } from './backend-under-test.js';
 import { contractTest, type ContractSkips } from './contract-test.js';
 
@@ -46,5 +47,6 @@ export function backendContract(options: BackendContractOptions): void {
     backendExpertRows(test, subject);
     backendDoor(test, subject);
     backendLifecycle(test, subject);
+    backendMovingExperts(test, subject);
   });
 }

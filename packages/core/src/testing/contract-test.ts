@@ -7,6 +7,9 @@ import { afterAll, expect, it, type TestContext } from 'vitest';
 export type ContractSkips = Readonly<Record<string, string>>;
 export type ContractTest = (title: string, body: () => void | Promise<void>) => void;
 
+/** Of a whole test, which may start processes on a busy machine; what hangs inside has shorter limits of its own. */
+const patienceMs = 120_000;
+
 /**
  * `it` for contract suites: tests named in `skip` are skipped with their reason, and a skip that
  * names no test is an error. `absent` may answer why nothing can be tested on this machine.
@@ -27,10 +30,11 @@ export function contractTest(
       it.skip(`${title} (skipped: ${reason})`, body);
       return;
     }
-    it(title, async (context: TestContext) => {
+    const run = async (context: TestContext): Promise<void> => {
       const missing = await absent();
       if (missing !== undefined) context.skip(missing);
       await body();
-    });
+    };
+    it(title, run, patienceMs);
   };
 }

@@ -26,7 +26,7 @@ function brokenLimit(view: SchedulerView, plan: StepPlan): string | undefined {
   const held = new Map(view.running.map((sequence) => [sequence.id, sequence]));
   const waiting = new Map(view.waiting.map((sequence) => [sequence.id, sequence]));
   let free = view.kvPagesFree;
-  for (const id of plan.preempt) free += held.get(id)?.kvPages ?? 0;
+  for (const id of plan.preempt) free += held.get(id)?.kvPagesFreed ?? 0;
   let runningCount = held.size - plan.preempt.length;
   let stepTokens = 0;
   for (const { id, tokens } of plan.run) {
@@ -39,8 +39,9 @@ function brokenLimit(view: SchedulerView, plan: StepPlan): string | undefined {
     }
     if (waiting.has(id)) runningCount += 1;
     stepTokens += tokens;
-    const { contextTokens = 0, kvPages = 0 } = held.get(id) ?? {};
-    free -= Math.max(0, Math.ceil((contextTokens + tokens) / view.kvPageSize) - kvPages);
+    const { contextTokens = 0, kvPages = 0 } = held.get(id) ?? waiting.get(id) ?? {};
+    const costless = waiting.has(id) && plan.preempt.length > 0 ? 0 : kvPages;
+    free -= Math.max(0, Math.ceil((contextTokens + tokens) / view.kvPageSize) - costless);
   }
   if (free < 0) return `${-free} KV pages are missing`;
   if (stepTokens > view.tokensPerStepMax) return `${stepTokens} tokens in a step`;
@@ -48,8 +49,11 @@ function brokenLimit(view: SchedulerView, plan: StepPlan): string | undefined {
   return undefined;
 }
 
-/** A policy cannot ask to be called later: nothing would change until it runs something. */
+/** A policy cannot ask to be called later: nothing would change until it runs somebody, or preempts some and not all. */
 function brokenProgress(view: SchedulerView, plan: StepPlan): string | undefined {
   const work = view.waiting.length + view.running.length;
-  return work > 0 && plan.run.length === 0 ? `nothing runs of ${work} sequences` : undefined;
+  const makesRoom = plan.preempt.length > 0 && plan.preempt.length < view.running.length;
+  return work > 0 && plan.run.length === 0 && !makesRoom
+    ? `nothing runs of ${work} sequences`
+    : undefined;
 }

@@ -24,16 +24,24 @@ export function randomView(random: SeededRandom): SchedulerView {
     id += random.integer(1, 3);
     if (room < 1) continue;
     running.push({
-      id: sequenceId(id),
+      ...randomService(random, id, nowMs),
       contextTokens,
       tokensLeft: Math.min(tokensLeft, room),
       kvPages,
+      kvPagesFreed: random.fraction() < 0.7 ? kvPages : random.integer(0, kvPages),
     });
   }
+  const held = kvPageCount - kvPagesFree;
   const waiting = Array.from({ length: random.integer(0, 8) }, (): WaitingView => {
     id += random.integer(1, 3);
-    const tokensLeft = random.integer(1, Math.min(100, kvPageCount * kvPageSize));
-    return { id: sequenceId(id), arrivedAtMs: random.integer(0, nowMs), tokensLeft };
+    // Some would share pages, of running sequences or of a cache.
+    const shares = random.fraction() < 0.3;
+    const kvPages = shares ? random.integer(0, Math.min(3, held)) : 0;
+    const cached = shares ? random.integer(0, Math.min(2, kvPagesFree)) : 0;
+    const contextTokens = Math.min(kvPages + cached, kvPageCount - 1) * kvPageSize;
+    const room = kvPageCount * kvPageSize - contextTokens;
+    const tokensLeft = random.integer(1, Math.min(100, room));
+    return { ...randomService(random, id, nowMs), contextTokens, kvPages, tokensLeft };
   }).sort((a, b) => a.arrivedAtMs - b.arrivedAtMs);
   const tokensPerStepMax = random.integer(1, 64);
   return {
@@ -46,5 +54,18 @@ export function randomView(random: SeededRandom): SchedulerView {
     tokensPerStepMax,
     runningMax,
     prefillChunkTokensMax: random.integer(1, tokensPerStepMax),
+  };
+}
+
+function randomService(random: SeededRandom, id: number, nowMs: number) {
+  const wantsTimes = random.fraction() < 0.3;
+  return {
+    id: sequenceId(id),
+    arrivedAtMs: random.integer(0, nowMs),
+    priority: random.fraction() < 0.7 ? 0 : random.integer(-3, 3),
+    ...(random.fraction() < 0.5 ? {} : { tenant: `tenant ${random.integer(1, 3)}` }),
+    ...(wantsTimes ? { ttftTargetMs: random.integer(1, 2000), tpotTargetMs: 50 } : {}),
+    outputTokens: random.integer(0, 20),
+    preemptions: random.fraction() < 0.8 ? 0 : random.integer(1, 3),
   };
 }

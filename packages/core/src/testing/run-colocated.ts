@@ -10,7 +10,7 @@ import type {
 } from '../spec/backend.js';
 import { RowList } from '../routing/row-list.js';
 import { bytesPerElement } from '../spec/region.js';
-import { expertId, layerIndex, type ExpertId, type LayerIndex } from '../spec/units.js';
+import { expertId, layerIndex, type LayerIndex } from '../spec/units.js';
 import type { WeightSource } from '../spec/weight-source.js';
 import { microBatch } from './micro-batch.js';
 import { i32Elements } from './region-elements.js';
@@ -64,7 +64,8 @@ export interface Colocated {
 
 export interface LocalExperts {
   readonly stage: ExpertStage;
-  readonly experts: readonly ExpertId[];
+  /** [expertCount] 1 for those whose rows go to this stage. */
+  readonly residents: Uint8Array;
   /** The stage's rows of one layer, filled again for each `run`. */
   readonly rows: RowList;
 }
@@ -93,14 +94,13 @@ export async function openColocated(options: ColocatedOptions): Promise<Colocate
   for (let i = 0; i < expertStageCount; i += 1) {
     const all = Array.from({ length: expertCount }, (_, id) => expertId(id));
     const experts = all.filter((id) => id % expertStageCount === i);
-    const rowsMax = tokensPerMicroBatchMax * Math.min(topK, experts.length);
+    const rowsMax = tokensPerMicroBatchMax * topK;
     const create = { program: program.expert, weights, experts, rowsMax };
     const stage = await backend.createExpertStage(create);
     stage.bindSlots(slots);
-    const localExperts = Int32Array.from(all, (id) => experts.indexOf(id));
-    const localExpertCount = experts.length;
-    const rows = new RowList({ localExperts, localExpertCount, topK, rowsMax });
-    expertStages.push({ stage, experts, rows });
+    const residents = Uint8Array.from(all, (id) => (experts.includes(id) ? 1 : 0));
+    const rows = new RowList({ expertCount, topK, rowsMax });
+    expertStages.push({ stage, residents, rows });
   }
   const sizes = { kvPageSize, tokensPerMicroBatchMax };
   return new ColocatedModel({ model, attention, expertStages, slots, ...sizes });
@@ -169,7 +169,9 @@ class ColocatedModel implements Colocated {
     if (slot === undefined) throw new RangeError(`No slot of micro-batch ${batch.index}.`);
     const tokens = batch.tokenIds.length;
     const source = { slotIndex: batch.index, tokens, expertIds: i32Elements(slot.expertIds) };
-    for (const { stage, rows } of stages) stage.run(layer, rows.merge(layer, [source], 1));
+    for (const { stage, rows, residents } of stages) {
+      stage.run(layer, rows.merge(layer, [{ ...source, residents }], 1));
+    }
   }
 
   close(): void {

@@ -1,4 +1,9 @@
-import type { SchedulerPolicy, SchedulerView, StepPlan } from '../spec/scheduler-policy.js';
+import type {
+  SchedulerPolicy,
+  SchedulerView,
+  ServiceView,
+  StepPlan,
+} from '../spec/scheduler-policy.js';
 import { sequenceId, type SequenceId } from '../spec/units.js';
 import { brokenRule } from './plan-rules.js';
 
@@ -15,6 +20,8 @@ export interface SimulatedWork extends Limits {
     readonly step: number;
     readonly promptTokens: number;
     readonly outputTokens: number;
+    /** Default 0. */
+    readonly priority?: number;
   }[];
 }
 
@@ -33,8 +40,11 @@ interface SimulatedSequence {
   /** Prompt, and output so far. */
   knownTokens: number;
   readonly knownTokensAtEnd: number;
+  readonly promptTokens: number;
+  readonly priority: number;
   contextTokens: number;
   kvPages: number;
+  preemptions: number;
 }
 
 /**
@@ -73,6 +83,17 @@ function stepsAlone(arrival: SimulatedWork['arrivals'][number], work: Limits): n
   return Math.ceil(arrival.promptTokens / work.prefillChunkTokensMax) + arrival.outputTokens;
 }
 
+function serviceOf(sequence: SimulatedSequence): ServiceView {
+  const { id, contextTokens, kvPages, knownTokens, promptTokens, preemptions } = sequence;
+  return {
+    ...{ id, contextTokens, kvPages, preemptions, priority: sequence.priority },
+    tenant: `tenant ${id % 3}`,
+    arrivedAtMs: sequence.arrivedAtStep * 10,
+    outputTokens: knownTokens - promptTokens,
+    tokensLeft: knownTokens - contextTokens,
+  };
+}
+
 class SimulatedWorker {
   finished = 0;
   readonly #work: SimulatedWork;
@@ -102,8 +123,11 @@ class SimulatedWorker {
         knownTokens: arrival.promptTokens,
         // The last token is sampled and never computed.
         knownTokensAtEnd: arrival.promptTokens + arrival.outputTokens,
+        promptTokens: arrival.promptTokens,
+        priority: arrival.priority ?? 0,
         contextTokens: 0,
         kvPages: 0,
+        preemptions: 0,
       });
     }
   }
@@ -119,16 +143,10 @@ class SimulatedWorker {
     const taken = this.#running.reduce((pages, { kvPages }) => pages + kvPages, 0);
     return {
       nowMs: step * 10,
-      waiting: this.#waiting.map(({ id, arrivedAtStep, knownTokens }) => ({
-        id,
-        arrivedAtMs: arrivedAtStep * 10,
-        tokensLeft: knownTokens,
-      })),
-      running: this.#running.map(({ id, contextTokens, knownTokens, kvPages }) => ({
-        id,
-        contextTokens,
-        tokensLeft: knownTokens - contextTokens,
-        kvPages,
+      waiting: this.#waiting.map(serviceOf),
+      running: this.#running.map((sequence) => ({
+        ...serviceOf(sequence),
+        kvPagesFreed: sequence.kvPages,
       })),
       kvPagesFree: kvPageCount - taken,
       ...{ kvPageSize, microBatchCount, tokensPerStepMax, runningMax, prefillChunkTokensMax },
@@ -140,6 +158,7 @@ class SimulatedWorker {
     for (const sequence of preempted) {
       sequence.contextTokens = 0;
       sequence.kvPages = 0;
+      sequence.preemptions += 1;
     }
     this.#running = this.#running.filter((sequence) => !preempted.includes(sequence));
     const planned = new Map(plan.run.map(({ id, tokens }) => [id, tokens]));

@@ -1,5 +1,5 @@
 import { ReplicaBalancer } from '../routing/replica-balancer.js';
-import type { AttentionPort, DispatchTicket } from '../spec/transport.js';
+import type { AttentionPort, DispatchTicket, PlacementEpoch } from '../spec/transport.js';
 import { layerIndex, microBatchIndex } from '../spec/units.js';
 import { SeededRandom } from './seeded-random.js';
 import { blockFor, expertAnswer, floats, integers, rowValue, untouched } from './transport-rows.js';
@@ -32,7 +32,9 @@ export class AttentionActor {
   private readonly answers: readonly Float32Array[];
   /** The routes of each micro-batch as they were dispatched. */
   private readonly sent = new Map<number, SentRoutes>();
-  private readonly balancer: ReplicaBalancer;
+  private balancer: ReplicaBalancer;
+  /** Of a placement that the next step changes to. */
+  private adopted: ReplicaBalancer | undefined;
   private step = 0;
 
   constructor(
@@ -40,9 +42,9 @@ export class AttentionActor {
     private readonly plan: ParticipantPlan,
   ) {
     this.random = new SeededRandom(plan.seed);
-    const { placement, expertWorkerCount } = plan.options;
+    const { placement, expertWorkerCount, splitRowsMin } = plan.options;
     this.rows = Array<number>(expertWorkerCount).fill(0);
-    this.balancer = new ReplicaBalancer(placement, expertWorkerCount);
+    this.balancer = new ReplicaBalancer(placement, expertWorkerCount, splitRowsMin);
     this.hidden = port.slots.map(({ hidden }) => floats(hidden.bytes));
     this.expertIds = port.slots.map(({ expertIds }) => integers(expertIds.bytes));
     this.weights = port.slots.map(({ weights }) => floats(weights.bytes));
@@ -58,8 +60,10 @@ export class AttentionActor {
         this.port.close();
         return;
       case 'begin-step':
-        this.step++;
-        this.port.beginStep(action.microBatches.map(microBatchIndex));
+        this.beginStep(action.microBatches);
+        return;
+      case 'adopt':
+        this.adopt(action);
         return;
       case 'dispatch':
         this.dispatch(action.layer, action.microBatch, action.tokens, action.experts);
@@ -74,17 +78,40 @@ export class AttentionActor {
         this.runStep(action.tokens, action.experts);
         return;
       case 'random-steps':
-        for (let count = 0; count < action.count; count++) this.randomStep(action);
+        this.randomSteps(action);
         return;
       default:
         throw new Error(`An attention worker cannot ${action.type}.`);
     }
   }
 
-  private runStep(tokens: readonly (number | undefined)[], experts?: readonly number[]): void {
-    const microBatches = tokens.flatMap((count, index) => (count === undefined ? [] : [index]));
+  private adopt({ epoch, placement }: PlacementEpoch): void {
+    this.port.adoptPlacement({ epoch, placement });
+    const { expertWorkerCount, splitRowsMin } = this.plan.options;
+    this.adopted = new ReplicaBalancer(placement, expertWorkerCount, splitRowsMin);
+  }
+
+  private beginStep(microBatches: readonly number[]): void {
     this.step++;
     this.port.beginStep(microBatches.map(microBatchIndex));
+    this.balancer = this.adopted ?? this.balancer;
+    this.adopted = undefined;
+  }
+
+  private randomSteps(action: Extract<AttentionAction, { readonly type: 'random-steps' }>): void {
+    const { count, placements = [] } = action;
+    const steps = placements.map(() => this.random.integer(0, count - 1)).sort((a, b) => a - b);
+    for (let step = 0; step < count; step++) {
+      for (const [index, placement] of placements.entries()) {
+        if (steps[index] === step) this.adopt(placement);
+      }
+      this.randomStep(action);
+    }
+  }
+
+  private runStep(tokens: readonly (number | undefined)[], experts?: readonly number[]): void {
+    const microBatches = tokens.flatMap((count, index) => (count === undefined ? [] : [index]));
+    this.beginStep(microBatches);
     for (let layer = 0; layer < this.plan.options.layerCount; layer++) {
       for (const microBatch of microBatches) {
         if (layer > 0) this.finish(microBatch);
@@ -133,7 +160,7 @@ export class AttentionActor {
       weights: this.weights[microBatch]?.slice(0, ids.length) ?? new Float32Array(0),
     });
     for (const id of ids) {
-      const rank = this.balancer.rankOfExpert[id];
+      const rank = this.balancer.take(id);
       if (rank !== undefined) this.rows[rank] = (this.rows[rank] ?? 0) + 1;
     }
   }

@@ -1,6 +1,8 @@
 import { expect } from 'vitest';
+import type { PlacementEpoch } from '../spec/transport.js';
 import { expertRank } from '../spec/units.js';
 import type { contractTest } from './contract-test.js';
+import type { SeededRandom } from './seeded-random.js';
 import type { ParticipantReport, PlainTransportOptions } from './transport-script.js';
 import type { TeamPlan, TeamReport } from './transport-team.js';
 
@@ -31,6 +33,21 @@ export function optionsFor(
     gather: { type: 'lockstep' },
     ...changes,
   };
+}
+
+/** Epochs 1, 2, … of random placements of the tests' experts, each on 1 to `n` ranks. */
+export function randomPlacements(
+  random: SeededRandom,
+  n: number,
+  count: number,
+): readonly PlacementEpoch[] {
+  const ranks = Array.from({ length: n }, (_, rank) => expertRank(rank));
+  return Array.from({ length: count }, (_, index) => ({
+    epoch: index + 1,
+    placement: Array.from({ length: expertCount }, () =>
+      random.shuffle(ranks).slice(0, random.integer(1, n)),
+    ),
+  }));
 }
 
 export function serving(n: number): TeamPlan['expert'] {

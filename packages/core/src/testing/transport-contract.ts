@@ -1,6 +1,7 @@
 import { afterAll, describe } from 'vitest';
 import { contractTest, type ContractSkips } from './contract-test.js';
 import type { RunTeam } from './transport-case.js';
+import { epochTests } from './transport-epoch-tests.js';
 import { peerTests } from './transport-peer-tests.js';
 import { lockstepTests, rowTests } from './transport-row-tests.js';
 import { slotTests } from './transport-slot-tests.js';
@@ -46,6 +47,9 @@ export function transportContract(options: TransportContractOptions): void {
     });
     describe('lockstep', () => {
       lockstepTests(test, run);
+    });
+    describe('placement epochs', () => {
+      epochTests(test, run);
     });
     describe('slots', () => {
       slotTests(test, run);

@@ -1,7 +1,7 @@
-import { residentExperts } from '../routing/local-experts.js';
+import { residentExperts, residentTable } from '../routing/local-experts.js';
 import type { ExpertInput } from '../spec/backend.js';
-import type { ExpertPort } from '../spec/transport.js';
-import { expertRank, type ExpertId } from '../spec/units.js';
+import type { ExpertPort, PlacementEpoch } from '../spec/transport.js';
+import { expertRank } from '../spec/units.js';
 import { blockFor, expertAnswer, floats } from './transport-rows.js';
 import type { ExpertAction, ParticipantPlan } from './transport-script.js';
 
@@ -12,7 +12,8 @@ export class ExpertActor {
   readonly rows: number[];
   inputs = 0;
   merged = 0;
-  private readonly experts: readonly ExpertId[];
+  /** [expertCount] of every placement so far. */
+  private readonly residents: Uint8Array;
   private readonly slots: readonly { hidden: Float32Array; answers: Float32Array }[];
   private input: ExpertInput | undefined;
 
@@ -21,7 +22,7 @@ export class ExpertActor {
     private readonly plan: ParticipantPlan,
   ) {
     this.rows = Array<number>(plan.options.expertWorkerCount).fill(0);
-    this.experts = residentExperts(plan.options.placement, expertRank(plan.rank));
+    this.residents = residentTable(plan.options.placement, expertRank(plan.rank));
     this.slots = port.slots.map(({ hidden, answers }) => ({
       hidden: floats(hidden.bytes),
       answers: floats(answers.bytes),
@@ -40,12 +41,23 @@ export class ExpertActor {
         if (this.input === undefined) throw new Error('There is nothing to reply to.');
         this.port.reply(this.input);
         return;
+      case 'learn':
+        this.learn(action);
+        return;
+      case 'retire':
+        this.port.retirePlacements(action.upTo);
+        return;
       case 'serve':
         this.serve(action.inputs ?? Number.POSITIVE_INFINITY, action.delayMs ?? 0);
         return;
       default:
         throw new Error(`An expert worker cannot ${action.type}.`);
     }
+  }
+
+  private learn({ epoch, placement }: PlacementEpoch): void {
+    this.port.learnPlacement({ epoch, placement });
+    for (const id of residentExperts(placement, expertRank(this.plan.rank))) this.residents[id] = 1;
   }
 
   private serve(inputs: number, delayMs: number): void {
@@ -62,8 +74,7 @@ export class ExpertActor {
   private compute(input: ExpertInput): void {
     const { hiddenSize } = this.plan.options;
     let row = 0;
-    for (const [local, count] of input.rowsPerExpert.entries()) {
-      const expert = this.experts[local] ?? -1;
+    for (const [expert, count] of input.rowsPerExpert.entries()) {
       for (const end = row + count; row < end; row++) {
         const slot = this.slots[input.slotIndex[row] ?? -1];
         const from = (input.hiddenRow[row] ?? 0) * hiddenSize;
@@ -87,8 +98,11 @@ export class ExpertActor {
     const sum = input.rowsPerExpert.reduce((total, count) => total + count, 0);
     if (input.rowCount === 0) this.trouble.push('received an input without rows');
     if (sum !== input.rowCount) this.trouble.push(`${input.rowCount} rows, but ${sum} by expert`);
-    if (input.rowsPerExpert.length !== this.experts.length) {
-      this.trouble.push(`${input.rowsPerExpert.length} experts of ${this.experts.length}`);
+    if (input.rowsPerExpert.length !== this.residents.length) {
+      this.trouble.push(`${input.rowsPerExpert.length} experts of ${this.residents.length}`);
+    }
+    for (const [id, count] of input.rowsPerExpert.entries()) {
+      if (count > 0 && this.residents[id] !== 1) this.trouble.push(`rows of expert ${id}`);
     }
     this.checkOrder(input);
   }

@@ -24,7 +24,7 @@ interface Actor {
 }
 
 type Outcome = ParticipantReport['outcomes'][number];
-type Addresses = Extract<MessageToParticipant, { readonly type: 'addresses' }>;
+type MessageOf<Type> = Extract<MessageToParticipant, { readonly type: Type }>;
 
 /**
  * The whole of a participant's start file: plays one worker after the other, as `transportContract`
@@ -61,6 +61,7 @@ async function play(
       const attention = new AttentionActor(port, plan);
       actor = attention;
       try {
+        await opened(inbox);
         for (const action of plan.actions) perform(attention, action, outcomes);
       } finally {
         port.close();
@@ -70,6 +71,7 @@ async function play(
       const expert = new ExpertActor(port, plan);
       actor = expert;
       try {
+        await opened(inbox);
         for (const action of plan.actions) perform(expert, action, outcomes);
       } finally {
         port.close();
@@ -86,6 +88,12 @@ async function play(
     inputs: actor?.inputs ?? 0,
     merged: actor?.merged ?? 0,
   };
+}
+
+/** No action before all ports are open: it could end a peer's opening. */
+async function opened(inbox: Inbox): Promise<void> {
+  send({ type: 'opened' });
+  await inbox.nextOf('go');
 }
 
 interface Performable {
@@ -142,7 +150,7 @@ function optionsOf(plan: ParticipantPlan, inbox: Inbox): TransportOptions {
     rendezvous: {
       exchange: async (address) => {
         send({ type: 'address', address });
-        return inbox.addresses();
+        return inbox.nextOf('addresses');
       },
     },
   };
@@ -175,10 +183,11 @@ class Inbox {
     }
   }
 
-  async addresses(): Promise<Addresses> {
+  /** Passes over others. */
+  async nextOf<Type extends MessageToParticipant['type']>(type: Type): Promise<MessageOf<Type>> {
     for (;;) {
       const message = await this.next();
-      if (message.type === 'addresses') return message;
+      if (message.type === type) return message as MessageOf<Type>;
     }
   }
 

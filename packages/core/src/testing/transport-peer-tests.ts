@@ -10,7 +10,7 @@ import {
 } from './transport-case.js';
 import { stopText, type PlainTransportOptions } from './transport-script.js';
 
-const shortMs = 600;
+const shortMs = 1000;
 /** On top of a limit, for a busy machine. */
 const generousMs = 15_000;
 
@@ -32,7 +32,7 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
   });
 
   test('a slow expert rank is waited for', async () => {
-    const expert = [[{ type: 'serve', delayMs: shortMs / 4 }]] as const;
+    const expert = [[{ type: 'serve', delayMs: shortMs / 8 }]] as const;
     expectWell(await run({ options: options(1, 1), attention: [[step]], expert }));
   });
 
@@ -41,23 +41,32 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
     const sent = { type: 'dispatch', layer: 0, microBatch: 0, tokens: 4 } as const;
     // Steps for as long as it takes until both ranks are at work.
     const steps = { type: 'random-steps', count: 5000, parkChance: 0, pauseMsMax: 2 } as const;
-    const attention = [[steps], [begun, sent, silent, silent]] as const;
+    // A rank that comes two steps too late is not waited for: the other lets it come first.
+    const afterwards = { type: 'sleep', ms: shortMs } as const;
+    const attention = [
+      [afterwards, steps],
+      [begun, sent, silent, silent],
+    ] as const;
     const report = await run({
       options: optionsFor(2, 1, { peerTimeoutMs: patientMs }),
       expertOptions: { peerTimeoutMs: shortMs },
       attention,
       expert: serving(1),
     });
-    expect(lastOutcome(report.attention[0]).error?.code).toBe('ERR_PEER_CLOSED');
+    const happened = JSON.stringify(report);
+    expect(lastOutcome(report.attention[0]).error?.code, happened).toBe('ERR_PEER_CLOSED');
     const { error } = lastOutcome(report.expert[0]);
-    expect(error?.code).toBe('ERR_PEER_TIMEOUT');
+    expect(error?.code, happened).toBe('ERR_PEER_TIMEOUT');
     expect(error?.message).toMatch(/expert rank 0 at layer \d, micro-batch \d/);
     expect(error?.message).toContain('attention rank 1');
   });
 
   test('an expert rank waits for work without a limit', async () => {
     const attention = [[step, { type: 'park' }, silent, step]] as const;
-    expectWell(await run({ options: options(1, 1), attention, expert: serving(1) }));
+    // The attention rank is patient, so that only the expert rank's limit is tested.
+    const patient = optionsFor(1, 1, { peerTimeoutMs: patientMs });
+    const expertOptions = { peerTimeoutMs: shortMs };
+    expectWell(await run({ options: patient, expertOptions, attention, expert: serving(1) }));
   });
 
   test('a closed expert rank is ERR_PEER_CLOSED', async () => {
@@ -96,8 +105,10 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
 
   test('a reason to stop ends a wait', async () => {
     const patient = optionsFor(1, 1, { peerTimeoutMs: patientMs });
-    const expert = [[{ type: 'receive' }, silent]] as const;
-    const report = await run({ options: patient, attention: [[step]], expert, stopAfterMs: 300 });
+    // Not before both are open, which takes a network a while.
+    const busy = { type: 'sleep', ms: 5000 } as const;
+    const expert = [[{ type: 'receive' }, busy]] as const;
+    const report = await run({ options: patient, attention: [[step]], expert, stopAfterMs: 3000 });
     const { error } = lastOutcome(report.attention[0]);
     expect(error?.code).toBe('ERR_PEER_CLOSED');
     expect(error?.message).toContain(stopText);

@@ -1,5 +1,5 @@
 import type { SerializedError } from '../errors.js';
-import type { TransportOptions } from '../spec/transport.js';
+import type { PlacementEpoch, TransportOptions } from '../spec/transport.js';
 
 /** The options of a port that are plain data. */
 export type PlainTransportOptions = Omit<
@@ -31,6 +31,7 @@ export type AttentionAction =
             readonly experts?: readonly number[];
           }
         | { readonly type: 'combine' | 'release'; readonly microBatch: number }
+        | ({ readonly type: 'adopt' } & PlacementEpoch)
         /** A whole step in the order of `pingPong`; every answer is checked. */
         | {
             readonly type: 'step';
@@ -48,6 +49,8 @@ export type AttentionAction =
             readonly count: number;
             readonly parkChance: number;
             readonly pauseMsMax: number;
+            /** Adopted one after the other, each before some step. */
+            readonly placements?: readonly PlacementEpoch[];
           }
       ));
 
@@ -56,6 +59,8 @@ export type ExpertAction =
   | (Expecting &
       (
         | { readonly type: 'receive' | 'reply' }
+        | ({ readonly type: 'learn' } & PlacementEpoch)
+        | { readonly type: 'retire'; readonly upTo: number }
         /** Until all attention ranks have closed, or this many inputs were answered. */
         | { readonly type: 'serve'; readonly inputs?: number; readonly delayMs?: number }
       ));
@@ -103,8 +108,12 @@ export type MessageToParticipant =
       readonly attention: readonly string[];
       readonly expert: readonly string[];
     }
+  /** Everybody has opened, or never will: act. */
+  | { readonly type: 'go' }
   | { readonly type: 'end' };
 
 export type MessageFromParticipant =
   | { readonly type: 'address'; readonly address: string }
+  /** Its port is open; it acts once it is told to go. */
+  | { readonly type: 'opened' }
   | { readonly type: 'report'; readonly report: ParticipantReport };

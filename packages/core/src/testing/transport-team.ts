@@ -13,6 +13,8 @@ import type {
 /** A thread or process that runs `runTransportParticipant`. */
 export interface Participant {
   send(message: MessageToParticipant): void;
+  /** At once, whatever it is stuck in. */
+  kill(): void;
   /** Listeners of the plan under way; replaced by those of the next. */
   onMessage: (message: MessageFromParticipant) => void;
   onEnd: () => void;
@@ -23,8 +25,11 @@ export interface Participant {
 export function participantThreads(startFile: URL): () => Participant {
   return () => {
     const worker = new Worker(startFile);
-    const participant = newParticipant((message) => {
-      worker.postMessage(message);
+    const participant = newParticipant({
+      send: (message) => {
+        worker.postMessage(message);
+      },
+      kill: () => void worker.terminate(),
     });
     worker.on('message', (message: MessageFromParticipant) => {
       participant.onMessage(message);
@@ -43,8 +48,11 @@ export function participantThreads(startFile: URL): () => Participant {
 export function participantProcesses(startFile: URL): () => Participant {
   return () => {
     const child = fork(startFile, { execArgv: [] });
-    const participant = newParticipant((message) => {
-      child.send(message);
+    const participant = newParticipant({
+      send: (message) => {
+        child.send(message);
+      },
+      kill: () => child.kill('SIGKILL'),
     });
     child.on('message', (message) => {
       participant.onMessage(message as MessageFromParticipant);
@@ -56,9 +64,9 @@ export function participantProcesses(startFile: URL): () => Participant {
   };
 }
 
-function newParticipant(send: Participant['send']): Participant {
+function newParticipant(commands: Pick<Participant, 'send' | 'kill'>): Participant {
   const ignore = (): void => undefined;
-  return { send, onMessage: ignore, onEnd: ignore, hasEnded: false };
+  return { ...commands, onMessage: ignore, onEnd: ignore, hasEnded: false };
 }
 
 function ended(participant: Participant): void {
@@ -86,9 +94,13 @@ export interface TeamReport {
   readonly expert: readonly (ParticipantReport | undefined)[];
 }
 
+/** Until participants that were told to end are killed. */
+const endPatienceMs = 10_000;
+
 /** Runs plans, each with as many participants as it has ranks, and keeps them for the next plan. */
 export class TransportTeam {
   private readonly idle: Participant[] = [];
+  private readonly all: Participant[] = [];
 
   constructor(private readonly start: () => Participant) {}
 
@@ -106,12 +118,28 @@ export class TransportTeam {
         if (!participant.hasEnded) participant.send({ type: 'addresses', attention, expert });
       }
     };
+    const opening = new Set(participants);
+    const haveOpened: Participant[] = [];
+    const leaveOpening = (participant: Participant): void => {
+      if (!opening.delete(participant) || opening.size > 0) return;
+      for (const opened of haveOpened) if (!opened.hasEnded) opened.send({ type: 'go' });
+    };
     const reports = await Promise.all(
       participants.map((participant, index) => {
         const own = plans[index];
         if (own === undefined) throw new Error('There is a plan for each participant.');
-        return runOne(participant, own, (address) => {
-          giveAddress(index, address);
+        return runOne(participant, own, {
+          onAddress: (address) => {
+            giveAddress(index, address);
+          },
+          onOpened: () => {
+            haveOpened.push(participant);
+            leaveOpening(participant);
+          },
+        }).finally(() => {
+          // Who ended without an address has none to be reached at: the others need not wait for it.
+          if (addresses[index] === undefined) giveAddress(index, '');
+          leaveOpening(participant);
         });
       }),
     );
@@ -124,13 +152,23 @@ export class TransportTeam {
 
   async close(): Promise<void> {
     const running = this.idle.splice(0).filter(({ hasEnded }) => !hasEnded);
+    const limit = setTimeout(() => {
+      for (const participant of running) participant.kill();
+    }, endPatienceMs);
     await Promise.all(running.map(endOf));
+    clearTimeout(limit);
+    // Whoever is still busy is of a run that its test gave up.
+    for (const participant of this.all.splice(0)) if (!participant.hasEnded) participant.kill();
   }
 
   private take(): Participant {
     for (;;) {
       const participant = this.idle.pop();
-      if (participant === undefined) return this.start();
+      if (participant === undefined) {
+        const started = this.start();
+        this.all.push(started);
+        return started;
+      }
       if (!participant.hasEnded) return participant;
     }
   }
@@ -139,14 +177,15 @@ export class TransportTeam {
 function runOne(
   participant: Participant,
   plan: ParticipantPlan,
-  giveAddress: (address: string) => void,
+  { onAddress, onOpened }: { onAddress: (address: string) => void; onOpened: () => void },
 ): Promise<ParticipantReport | undefined> {
   return new Promise((resolve) => {
     participant.onEnd = () => {
       resolve(undefined);
     };
     participant.onMessage = (message) => {
-      if (message.type === 'address') giveAddress(message.address);
+      if (message.type === 'address') onAddress(message.address);
+      else if (message.type === 'opened') onOpened();
       else resolve(message.report);
     };
     participant.send({ type: 'run', plan });

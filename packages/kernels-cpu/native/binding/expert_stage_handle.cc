@@ -9,6 +9,7 @@ Napi::Function ExpertStageHandle::Define(Napi::Env env) {
   return DefineClass(
       env, "ExpertStage",
       {InstanceMethod<&Self::BindSlots>("bindSlots"), InstanceMethod<&Self::Run>("run"),
+       InstanceMethod<&Self::Load>("load"), InstanceMethod<&Self::Drop>("drop"),
        InstanceMethod<&Self::OpTotals>("opTotals"), InstanceMethod<&Self::OpRecords>("opRecords"),
        InstanceMethod<&Self::Record>("record"), InstanceMethod<&Self::MemoryBytes>("memoryBytes"),
        InstanceMethod<&Self::Close>("close")});
@@ -20,8 +21,9 @@ ExpertStageHandle::ExpertStageHandle(const Napi::CallbackInfo& info)
     const BackendHandle& backend = BackendHandle::From(info[0]);
     const auto from = info[1].As<Napi::Object>();
     const ExpertProgram program{.matrices = ReadMatrices(from.Get("matrices")),
-                                .layer_count = ReadSize(from, "layerCount"),
+                                .experts = ReadSizes(from.Get("experts")),
                                 .expert_count = ReadSize(from, "expertCount"),
+                                .layer_count = ReadSize(from, "layerCount"),
                                 .hidden_size = ReadSize(from, "hiddenSize"),
                                 .width_max = ReadSize(from, "widthMax"),
                                 .rows_max = ReadSize(from, "rowsMax")};
@@ -62,6 +64,23 @@ void ExpertStageHandle::Run(const Napi::CallbackInfo& info) {
                  .slot_index = ReadInt32s(info[3], "slotIndex"),
                  .hidden_row = ReadInt32s(info[4], "hiddenRow"),
                  .answer_row = ReadInt32s(info[5], "answerRow")});
+  });
+}
+
+// load(layer, expert, matrices) → bytes
+Napi::Value ExpertStageHandle::Load(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const std::size_t bytes = Stage().Load(ReadWhole(info[0], "layer"),
+                                           ReadWhole(info[1], "expert"), ReadMatrices(info[2]));
+    return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+  });
+}
+
+// drop(expert) → bytes
+Napi::Value ExpertStageHandle::Drop(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const std::size_t bytes = Stage().Drop(ReadWhole(info[0], "expert"));
+    return Napi::Number::New(info.Env(), static_cast<double>(bytes));
   });
 }
 

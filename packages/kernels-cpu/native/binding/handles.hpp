@@ -83,6 +83,8 @@ class ExpertStageHandle : public Napi::ObjectWrap<ExpertStageHandle> {
   ExpertStage& Stage();
   void BindSlots(const Napi::CallbackInfo& info);
   void Run(const Napi::CallbackInfo& info);
+  Napi::Value Load(const Napi::CallbackInfo& info);
+  Napi::Value Drop(const Napi::CallbackInfo& info);
   Napi::Value OpTotals(const Napi::CallbackInfo& info);
   Napi::Value OpRecords(const Napi::CallbackInfo& info);
   void Record(const Napi::CallbackInfo& info);

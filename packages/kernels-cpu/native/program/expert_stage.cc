@@ -19,12 +19,12 @@ void CheckRow(const char* name, std::size_t index, std::int32_t row, std::size_t
 ExpertStage::ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& kernels,
                          const ExpertProgram& program)
     : pool_(std::move(pool)),
-      weights_(program.matrices, {}, *pool_),
-      gemm_(*pool_, kernels, weights_.matrices()),
       layer_count_(program.layer_count),
       expert_count_(program.expert_count),
       hidden_size_(program.hidden_size),
       rows_max_(program.rows_max),
+      experts_(program, *pool_),
+      gemm_(*pool_, kernels, experts_.first_matrices()),
       inner_(program.rows_max * program.width_max * sizeof(bf16), HostMemory::Pages::kHuge,
              "the experts' inner rows"),
       width_max_(program.width_max),
@@ -33,10 +33,6 @@ ExpertStage::ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& ke
       inner_out_(program.rows_max),
       answer_rows_(program.rows_max),
       segments_(2 * program.expert_count) {
-  if (program.matrices.size() != layer_count_ * expert_count_ * 2) {
-    throw ShapeFailure(
-        "The expert program lacks weights. Install the addon and the package in one version.");
-  }
   bf16* inner = inner_.as<bf16>();
   for (std::size_t row = 0; row < rows_max_; ++row) {
     inner_in_[row] = inner + row * width_max_;
@@ -44,14 +40,39 @@ ExpertStage::ExpertStage(std::shared_ptr<ThreadPool> pool, const KernelTable& ke
   }
 }
 
+std::size_t ExpertStage::Load(std::int64_t layer, std::int64_t expert,
+                              const std::vector<MatrixSource>& matrices) {
+  CheckLayer(layer);
+  CheckExpert(expert);
+  const auto at = static_cast<std::size_t>(layer), id = static_cast<std::size_t>(expert);
+  const std::size_t bytes = experts_.Load(at, id, matrices, *pool_);
+  gemm_.Fit(*experts_.At(at, id).gate_up);
+  gemm_.Fit(*experts_.At(at, id).down);
+  return bytes;
+}
+
+std::size_t ExpertStage::Drop(std::int64_t expert) {
+  CheckExpert(expert);
+  return experts_.Drop(static_cast<std::size_t>(expert));
+}
+
+void ExpertStage::CheckLayer(std::int64_t layer) const {
+  if (layer >= 0 && layer < static_cast<std::int64_t>(layer_count_)) return;
+  throw ShapeFailure("Layer " + std::to_string(layer) + " does not exist: the program has " +
+                     std::to_string(layer_count_) + " routed layers.");
+}
+
+void ExpertStage::CheckExpert(std::int64_t expert) const {
+  if (expert >= 0 && expert < static_cast<std::int64_t>(expert_count_)) return;
+  throw ShapeFailure("Expert " + std::to_string(expert) + " is not among the " +
+                     std::to_string(expert_count_) + " of the model.");
+}
+
 void ExpertStage::Check(std::int64_t layer, const ExpertRows& rows) const {
   if (slots_.empty()) {
     throw ShapeFailure("No slots are bound. Call bindSlots once before the first run.");
   }
-  if (layer < 0 || layer >= static_cast<std::int64_t>(layer_count_)) {
-    throw ShapeFailure("Layer " + std::to_string(layer) + " does not exist: the program has " +
-                       std::to_string(layer_count_) + " routed layers.");
-  }
+  CheckLayer(layer);
   if (rows.row_count < 0 || rows.row_count > static_cast<std::int64_t>(rows_max_)) {
     throw ShapeFailure("rowCount is " + std::to_string(rows.row_count) + ", at most " +
                        std::to_string(rows_max_) + " rows are allowed (rowsMax).");
@@ -59,12 +80,17 @@ void ExpertStage::Check(std::int64_t layer, const ExpertRows& rows) const {
   const auto count = static_cast<std::size_t>(rows.row_count);
   if (rows.rows_per_expert.size != expert_count_) {
     throw ShapeFailure("rowsPerExpert has " + std::to_string(rows.rows_per_expert.size) +
-                       " entries, this stage holds " + std::to_string(expert_count_) + " experts.");
+                       " entries, the model has " + std::to_string(expert_count_) + " experts.");
   }
   std::int64_t sum = 0;
   for (std::size_t e = 0; e < expert_count_; ++e) {
     CheckRow("rowsPerExpert", e, rows.rows_per_expert.data[e], rows_max_ + 1);
     sum += rows.rows_per_expert.data[e];
+    const bool here = experts_.At(static_cast<std::size_t>(layer), e).down != nullptr;
+    if (rows.rows_per_expert.data[e] > 0 && !here) {
+      throw ShapeFailure("There are rows for expert " + std::to_string(e) + " in layer " +
+                         std::to_string(layer) + ", which is not here. Load it first.");
+    }
   }
   if (sum != rows.row_count) {
     throw ShapeFailure("rowsPerExpert adds up to " + std::to_string(sum) + ", rowCount is " +
@@ -98,8 +124,8 @@ OpWork ExpertStage::Work(std::size_t layer, const ExpertRows& rows) const {
   for (std::size_t e = 0; e < expert_count_; ++e) {
     const auto expert_rows = static_cast<std::size_t>(rows.rows_per_expert.data[e]);
     if (expert_rows == 0) continue;
-    const std::size_t matrix = (layer * expert_count_ + e) * 2;
-    work += ExpertWork(weights_.matrix(matrix), weights_.matrix(matrix + 1), expert_rows);
+    const auto& [gate_up, down] = experts_.At(layer, e);
+    work += ExpertWork(*gate_up, *down, expert_rows);
   }
   return work;
 }
@@ -124,16 +150,16 @@ std::size_t ExpertStage::AddSegments(std::size_t layer, const ExpertRows& rows) 
   for (std::size_t e = 0; e < expert_count_; ++e) {
     const auto expert_rows = static_cast<std::size_t>(rows.rows_per_expert.data[e]);
     if (expert_rows == 0) continue;
-    const std::size_t matrix = (layer * expert_count_ + e) * 2;
+    const ResidentExperts::Weights& weights = experts_.At(layer, e);
     const std::size_t gate_up = count;
-    segments_[count++] = {.matrix = &weights_.matrix(matrix),
+    segments_[count++] = {.matrix = weights.gate_up,
                           .in = hidden_rows_.data() + row,
                           .out = inner_out_.data() + row,
                           .rows = expert_rows,
                           .epilogue = Epilogue::kSwiglu,
                           .bias = nullptr};
     if (down.matrix != nullptr) segments_[count++] = down;
-    down = {.matrix = &weights_.matrix(matrix + 1),
+    down = {.matrix = weights.down,
             .in = inner_in_.data() + row,
             .out = answer_rows_.data() + row,
             .rows = expert_rows,

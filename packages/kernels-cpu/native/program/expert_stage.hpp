@@ -7,18 +7,12 @@
 #include "kernels/kernel_table.hpp"
 #include "program/gemm_runner.hpp"
 #include "program/micro_batch.hpp"
+#include "program/resident_experts.hpp"
 #include "runtime/host_memory.hpp"
 #include "runtime/op_profile.hpp"
 #include "runtime/thread_pool.hpp"
-#include "weights/weight_store.hpp"
 
 namespace megascale {
-
-struct ExpertProgram {
-  // [layers][local experts] (gate and up as a pair, down), layer by layer.
-  std::vector<MatrixSource> matrices;
-  std::size_t layer_count, expert_count, hidden_size, width_max, rows_max;
-};
 
 // Rows of one bound slot; borrowed: the binding keeps them alive.
 struct ExpertSlotMemory {
@@ -46,10 +40,19 @@ class ExpertStage {
   // Throws Failure ERR_SHAPE before any work.
   void Run(std::int64_t layer, const ExpertRows& rows);
 
+  // `matrices`: gate and up as a pair, down. Returns the bytes they take, 0 where they are here.
+  // Throws Failure, the stage being as before.
+  std::size_t Load(std::int64_t layer, std::int64_t expert,
+                   const std::vector<MatrixSource>& matrices);
+  // Forgets an expert in every layer; returns the bytes it took.
+  std::size_t Drop(std::int64_t expert);
+
   OpProfile& profile() { return profile_; }
-  std::size_t weight_bytes() const { return weights_.bytes(); }
+  std::size_t weight_bytes() const { return experts_.bytes(); }
 
  private:
+  void CheckLayer(std::int64_t layer) const;
+  void CheckExpert(std::int64_t expert) const;
   void Check(std::int64_t layer, const ExpertRows& rows) const;
   // Fills segments_ and returns their number.
   std::size_t AddSegments(std::size_t layer, const ExpertRows& rows);
@@ -57,9 +60,9 @@ class ExpertStage {
   OpWork Work(std::size_t layer, const ExpertRows& rows) const;
 
   std::shared_ptr<ThreadPool> pool_;
-  WeightStore weights_;
-  GemmRunner gemm_;
   std::size_t layer_count_, expert_count_, hidden_size_, rows_max_;
+  ResidentExperts experts_;
+  GemmRunner gemm_;
   std::vector<ExpertSlotMemory> slots_;
   HostMemory inner_;  // [rows_max, width_max] bf16
   std::size_t width_max_;

@@ -151,15 +151,25 @@ GemmRunner::GemmRunner(ThreadPool& pool, const KernelTable& kernels,
       kernels_(kernels),
       chunk_bytes_(SecondLevelCacheBytes() / 2),
       cuts_(matrices.size()) {
-  std::size_t bytes = 0;
-  for (const PackedMatrix& m : matrices) {
-    bytes = std::max(bytes, ChunkRowsMax(m) * Gemm(m).packed_row_bytes(m.inner, m.group));
-  }
+  for (const PackedMatrix& m : matrices) packed_bytes_ = std::max(packed_bytes_, PackedBytes(m));
   for (int thread = 0; thread < pool.threads(); ++thread) {
-    packed_rows_.emplace_back(bytes, HostMemory::Pages::kNormal, "packed rows");
+    packed_rows_.emplace_back(packed_bytes_, HostMemory::Pages::kNormal, "packed rows");
     tiles_.emplace_back(kChunkRowsMax * kTileStride * sizeof(float), HostMemory::Pages::kNormal,
                         "tiles");
   }
+}
+
+std::size_t GemmRunner::PackedBytes(const PackedMatrix& matrix) const {
+  return ChunkRowsMax(matrix) * Gemm(matrix).packed_row_bytes(matrix.inner, matrix.group);
+}
+
+void GemmRunner::Fit(const PackedMatrix& matrix) {
+  const std::size_t bytes = PackedBytes(matrix);
+  if (bytes <= packed_bytes_) return;
+  for (HostMemory& rows : packed_rows_) {
+    rows = HostMemory(bytes, HostMemory::Pages::kNormal, "packed rows");
+  }
+  packed_bytes_ = bytes;
 }
 
 // A multiple of what register blocks and tiles like, whatever the instruction set.

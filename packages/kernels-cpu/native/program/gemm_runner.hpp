@@ -29,12 +29,14 @@ struct GemmSegment {
 // Runs segments in one fork and join. Work is cut into units, a group of panels by a chunk of rows,
 // never along k, so the cut does not show in the results. Units stand in one line, in the order of
 // the segments; threads take one after the other from its front, so a slow thread takes fewer.
-// Scratch is allocated once. One caller at a time.
+// Scratch is allocated before. One caller at a time.
 class GemmRunner {
  public:
-  // `matrices` are all that will come: the scratch fits the widest of them.
+  // The scratch fits the widest of `matrices`.
   GemmRunner(ThreadPool& pool, const KernelTable& kernels,
              const std::vector<PackedMatrix>& matrices);
+  // Makes the scratch fit this one too. Between runs.
+  void Fit(const PackedMatrix& matrix);
 
   void Run(const GemmSegment* segments, std::size_t count);
 
@@ -56,6 +58,8 @@ class GemmRunner {
   const GemmKernels& Gemm(const PackedMatrix& matrix) const {
     return kernels_.gemm[static_cast<std::size_t>(matrix.format)];
   }
+  // Of a chunk's rows, packed.
+  std::size_t PackedBytes(const PackedMatrix& matrix) const;
   std::size_t ChunkRowsMax(const PackedMatrix& matrix) const;
   std::size_t ChunkRows(const GemmSegment& segment) const;
   // Cuts the segments and says whether a second thread would help.
@@ -65,6 +69,7 @@ class GemmRunner {
   ThreadPool& pool_;
   KernelTable kernels_;
   std::size_t chunk_bytes_;
+  std::size_t packed_bytes_ = 0;         // Of each of packed_rows_.
   std::vector<HostMemory> packed_rows_;  // one per thread
   std::vector<HostMemory> tiles_;        // one per thread
   // Of the run under way.

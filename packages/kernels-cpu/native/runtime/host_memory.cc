@@ -1,6 +1,7 @@
 #include "runtime/host_memory.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <string>
@@ -63,6 +64,13 @@ HostMemory::HostMemory(std::size_t bytes, Pages pages, const char* purpose) : by
 
 HostMemory::~HostMemory() {
   if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
+}
+
+void HostMemory::Release(std::size_t offset, std::size_t bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(data_) + offset;
+  const std::uintptr_t first = RoundUp(begin, page), end = (begin + bytes) / page * page;
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 
 HostMemory::HostMemory(HostMemory&& other) noexcept { *this = std::move(other); }

@@ -22,6 +22,9 @@ class HostMemory {
   HostMemory(const HostMemory&) = delete;
   HostMemory& operator=(const HostMemory&) = delete;
 
+  // Whole pages inside this range go back to the system; they read as zeros from then on.
+  void Release(std::size_t offset, std::size_t bytes);
+
   void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
   template <class T>

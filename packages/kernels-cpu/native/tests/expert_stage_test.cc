@@ -31,12 +31,23 @@ struct Experts {
   }
 
   ExpertProgram program(std::size_t rows_max) const {
-    ExpertProgram program{{}, layers, experts, hidden, width, rows_max};
-    for (std::size_t i = 0; i < gates.size(); ++i) {
-      program.matrices.push_back({{weights.source(gates[i]), weights.source(ups[i])}});
-      program.matrices.push_back({{weights.source(downs[i])}});
+    std::vector<std::size_t> all(experts);
+    for (std::size_t e = 0; e < experts; ++e) all[e] = e;
+    return program(rows_max, all);
+  }
+  // Of a stage with some of the experts.
+  ExpertProgram program(std::size_t rows_max, const std::vector<std::size_t>& resident) const {
+    ExpertProgram program{{}, resident, experts, layers, hidden, width, rows_max};
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+      for (const std::size_t e : resident) {
+        for (MatrixSource& source : matrices(layer, e)) program.matrices.push_back(source);
+      }
     }
     return program;
+  }
+  std::vector<MatrixSource> matrices(std::size_t layer, std::size_t expert) const {
+    const std::size_t i = layer * experts + expert;
+    return {{{weights.source(gates[i]), weights.source(ups[i])}}, {{weights.source(downs[i])}}};
   }
 };
 
@@ -78,6 +89,11 @@ class Stage {
   Stage(const Experts& model, const KernelTable& kernels, int threads)
       : model_(model),
         stage_(std::make_shared<ThreadPool>(threads), kernels, model.program(kRowsMax)) {}
+
+  Stage(const Experts& model, const KernelTable& kernels, int threads,
+        const std::vector<std::size_t>& resident)
+      : model_(model),
+        stage_(std::make_shared<ThreadPool>(threads), kernels, model.program(kRowsMax, resident)) {}
 
   ExpertStage& stage() { return stage_; }
 
@@ -191,6 +207,46 @@ const Test alone{
       }
     }};
 
+const Test coming_and_going{
+    "experts that come later answer to the bit as those of the start, and none that is gone", 8,
+    [](Random& random) {
+      const Experts model(random, random.OneOf(kWidths), random.OneOf(kWidths));
+      for (const KernelTable& kernels : Variants()) {
+        Stage all(model, kernels, 2);
+        std::vector<std::size_t> resident;
+        for (std::size_t e = 0; e < model.experts; ++e) {
+          if (random.Coin()) resident.push_back(e);
+        }
+        Stage some(model, kernels, 2, resident);
+        for (int round = 0; round < 4; ++round) {
+          const Rows rows = RandomRows(random, model);
+          for (std::size_t e = 0; e < model.experts; ++e) {
+            const auto id = static_cast<std::int64_t>(e);
+            if (random.Coin()) some.stage().Drop(id);
+            for (std::size_t layer = 0; layer < model.layers && rows.per_expert[e] > 0; ++layer) {
+              const auto at = static_cast<std::int64_t>(layer);
+              some.stage().Load(at, id, model.matrices(layer, e));
+              Require(some.stage().Load(at, id, model.matrices(layer, e)) == 0, "loaded twice");
+            }
+          }
+          const auto layer = static_cast<std::int64_t>(random.Below(model.layers));
+          RequireSameBits(some.Run(layer, rows), all.Run(layer, rows), kernels.isa);
+          for (std::size_t e = 0; e < model.experts; ++e) {
+            if (rows.per_expert[e] == 0) continue;
+            some.stage().Drop(static_cast<std::int64_t>(e));
+            RequireThrows<Failure>("which is not here", [&] { some.Run(layer, rows); });
+            break;
+          }
+        }
+        std::size_t dropped = 0;
+        const std::size_t before = some.stage().weight_bytes();
+        for (std::size_t e = 0; e < model.experts; ++e) {
+          dropped += some.stage().Drop(static_cast<std::int64_t>(e));
+        }
+        Require(dropped == before && some.stage().weight_bytes() == 0, "bytes are accounted for");
+      }
+    }};
+
 const Test refusals{
     "the expert stage refuses rows that are not there", [](Random& random) {
       const Experts model(random, 8, 8);
@@ -211,6 +267,9 @@ const Test refusals{
       RequireThrows<Failure>("hiddenRow[0] is 2", [&] { run(0, 0, 2, 1); });
       RequireThrows<Failure>("hiddenRow[0] is -1", [&] { run(0, 0, -1, 1); });
       RequireThrows<Failure>("adds up to 2", [&] { run(0, 0, 0, 2); });
+      RequireThrows<Failure>("Layer 2", [&] { stage.stage().Load(2, 0, model.matrices(0, 0)); });
+      RequireThrows<Failure>("Expert -1", [&] { stage.stage().Load(0, -1, model.matrices(0, 0)); });
+      RequireThrows<Failure>("is not among", [&] { stage.stage().Drop(99); });
     }};
 
 }  // namespace

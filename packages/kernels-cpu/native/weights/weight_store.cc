@@ -34,4 +34,9 @@ WeightStore::WeightStore(const std::vector<MatrixSource>& matrices,
   }
 }
 
+void WeightStore::Release(const PackedMatrix& matrix) {
+  const auto offset = static_cast<std::size_t>(matrix.panels - memory_.as<std::uint8_t>());
+  memory_.Release(offset, matrix.panel_count * matrix.panel_bytes);
+}
+
 }  // namespace megascale

@@ -22,6 +22,9 @@ class WeightStore {
   std::size_t bytes() const { return memory_.bytes(); }
   // [columns] f32.
   const float* vector(std::size_t index) const { return vectors_.at(index); }
+  // Gives the pages of a matrix of this store back to the system; what shares a page with others
+  // stays. The matrix must not be read any more.
+  void Release(const PackedMatrix& matrix);
 
  private:
   HostMemory memory_;

@@ -1,0 +1,66 @@
+import { checkExpertInput } from '../reference/check-expert-input.js';
+import { requireAscending } from '../reference/expert-stage.js';
+import { refuse, requireIndex, StageDoor } from '../reference/stage-door.js';
+import type { ExpertInput, ExpertSlot, ExpertStage, ExpertStageOptions } from '../spec/backend.js';
+import type { ExpertId, LayerIndex } from '../spec/units.js';
+import type { NullClock } from './null-backend.js';
+
+/** Takes the time of an expert half and leaves the answers as they are. Experts take no memory and no time to load. */
+export class NullExpertStage implements ExpertStage {
+  readonly #options: ExpertStageOptions;
+  readonly #clock: NullClock;
+  readonly #door = new StageDoor('null expert stage');
+  /** [layer] the experts that are here. */
+  readonly #experts: readonly Set<ExpertId>[];
+  #slots: readonly { readonly hiddenRows: number; readonly answerRows: number }[] | undefined;
+
+  constructor(options: ExpertStageOptions, clock: NullClock) {
+    requireAscending(options);
+    this.#options = options;
+    this.#clock = clock;
+    this.#experts = options.program.stages.map(() => new Set(options.experts));
+  }
+
+  bindSlots(slots: readonly ExpertSlot[]): void {
+    this.#door.requireOpen();
+    if (this.#slots !== undefined) refuse('Slots are bound already; bindSlots is called once.');
+    const rowBytes = this.#options.program.sizes.hiddenSize * 4;
+    this.#slots = slots.map(({ hidden, answers }) => ({
+      hiddenRows: Math.floor(hidden.byteLength / rowBytes),
+      answerRows: Math.floor(answers.byteLength / rowBytes),
+    }));
+  }
+
+  run(layer: LayerIndex, input: ExpertInput): void {
+    const startUs = this.#clock.nowUs();
+    this.#door.requireOpen();
+    checkExpertInput(layer, input, {
+      layerCount: this.#experts.length,
+      expertCount: this.#options.program.sizes.expertCount,
+      isResident: (_, expert) => this.#experts[layer]?.has(expert) === true,
+      rowsMax: this.#options.rowsMax,
+      slots: this.#slots ?? refuse('No slots are bound. Call bindSlots first.'),
+    });
+    const { expertUs, expertRowUs } = this.#clock.times;
+    this.#clock.waitUntil(startUs + expertUs + expertRowUs * input.rowCount);
+  }
+
+  load(layer: LayerIndex, expert: ExpertId): number {
+    this.#door.requireOpen();
+    requireIndex('layer', layer, this.#experts.length);
+    requireIndex('expert', expert, this.#options.program.sizes.expertCount);
+    this.#experts[layer]?.add(expert);
+    return 0;
+  }
+
+  drop(expert: ExpertId): number {
+    this.#door.requireOpen();
+    requireIndex('expert', expert, this.#options.program.sizes.expertCount);
+    for (const experts of this.#experts) experts.delete(expert);
+    return 0;
+  }
+
+  close(): void {
+    this.#door.close();
+  }
+}
