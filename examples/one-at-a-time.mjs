@@ -6,8 +6,7 @@ const oneAtATime = {
   plan({ waiting, running, kvPagesFree, kvPageSize, tokensPerStepMax, prefillChunkTokensMax }) {
     const [next] = running.length > 0 ? running : waiting;
     if (next === undefined) return { run: [], preempt: [] };
-    const held = 'kvPages' in next ? next.kvPages * kvPageSize - next.contextTokens : 0;
-    const room = held + kvPagesFree * kvPageSize;
+    const room = (next.kvPages + kvPagesFree) * kvPageSize - next.contextTokens;
     const tokens = Math.min(next.tokensLeft, tokensPerStepMax, prefillChunkTokensMax, room);
     return { run: [{ id: next.id, tokens }], preempt: [] };
   },

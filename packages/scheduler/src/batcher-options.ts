@@ -1,10 +1,17 @@
-import { ConfigError, type SchedulerPolicy } from '@megascale/core';
+import { ConfigError, type PolicyError, type SchedulerPolicy } from '@megascale/core';
+import type { StepPace } from './step-pace.js';
 
 export interface BatcherOptions {
   readonly policy: SchedulerPolicy;
+  /** Plans the steps that `policy` fails to plan. Absent: its errors are thrown. */
+  readonly fallbackPolicy?: SchedulerPolicy;
+  /** Told of every step that the fallback planned. */
+  readonly onPolicyError?: (error: PolicyError) => void;
   readonly kvPageCount: number;
   /** Tokens per KV page. */
   readonly kvPageSize: number;
+  /** Sequences that begin with the same tokens share the pages of them. Default true. */
+  readonly prefixSharing?: boolean;
   /** Micro-batches of one step at most (m). */
   readonly microBatchCount: number;
   readonly tokensPerMicroBatchMax: number;
@@ -21,9 +28,14 @@ export interface BatcherOptions {
 }
 
 /** The options with nothing left open. */
-export interface BatcherLimits extends Required<BatcherOptions> {
+export interface BatcherLimits
+  extends
+    Required<Omit<BatcherOptions, 'fallbackPolicy' | 'onPolicyError'>>,
+    Pick<BatcherOptions, 'fallbackPolicy' | 'onPolicyError'> {
   /** Tokens one sequence may reach on this worker: positionsMax, or the whole KV pool where that is smaller. */
   readonly sequenceTokensMax: number;
+  /** The one field that changes. */
+  pace: StepPace;
 }
 
 /** Throws ConfigError 'ERR_CONFIG_FIELD' naming the option. */
@@ -31,14 +43,18 @@ export function resolveBatcherOptions(options: BatcherOptions): BatcherLimits {
   const tokensMax = options.microBatchCount * options.tokensPerMicroBatchMax;
   const limits: BatcherLimits = {
     ...options,
+    prefixSharing: options.prefixSharing ?? true,
     tokensPerStepMax: Math.min(options.tokensPerStepMax ?? tokensMax, tokensMax),
+    pace: { microBatchCount: options.microBatchCount },
     sequenceTokensMax: Math.min(options.positionsMax, options.kvPageCount * options.kvPageSize),
   };
   for (const [field, value] of Object.entries(limits) as [string, unknown][]) {
-    if (field !== 'policy') expectCount(field, value);
+    if (!notCounts.has(field)) expectCount(field, value);
   }
   return limits;
 }
+
+const notCounts = new Set(['policy', 'fallbackPolicy', 'onPolicyError', 'prefixSharing', 'pace']);
 
 function expectCount(field: string, value: unknown): void {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return;

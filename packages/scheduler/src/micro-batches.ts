@@ -1,6 +1,19 @@
-import { microBatchIndex, type MicroBatch, type MicroBatchIndex } from '@megascale/core';
+import {
+  microBatchIndex,
+  type MicroBatch,
+  type MicroBatchIndex,
+  type SequenceId,
+  type StepCost,
+} from '@megascale/core';
+import type { StepPace } from './step-pace.js';
+import { splitByTime } from './split-by-time.js';
 import { pagesForTokens } from './kv/page-pool.js';
-import type { RunningSequence, TokenHistory } from './sequence.js';
+import {
+  knownTokenCount,
+  type GrowingHistory,
+  type RunningSequence,
+  type TokenHistory,
+} from './sequence.js';
 
 /** What a step computes of one sequence: `tokens` tokens from position `firstPosition` on. */
 export interface SequenceTokens {
@@ -8,6 +21,8 @@ export interface SequenceTokens {
   readonly firstPosition: number;
   /** At least 1. */
   readonly tokens: number;
+  /** Of a single token that an earlier step is still sampling, in this micro-batch: it may stand in this one or a later one. Default 0. */
+  readonly lowestMicroBatch?: number;
 }
 
 /** What one row of a micro-batch's logits is for. */
@@ -19,11 +34,27 @@ export interface LogitsRow {
   readonly position: number;
 }
 
+/** A row whose token an earlier step is still sampling: it is written when the micro-batch starts. */
+export interface AwaitedRow {
+  readonly row: number;
+  readonly position: number;
+  readonly history: TokenHistory;
+}
+
+/** The same, with whose row it is. */
+export interface PlannedRow extends LogitsRow {
+  readonly history: GrowingHistory;
+  readonly sequence: RunningSequence;
+}
+
 /** A micro-batch, and row by row what its logits are for. */
 export interface PlannedMicroBatch {
   readonly batch: MicroBatch;
   /** [logitsRows] */
-  readonly logits: readonly LogitsRow[];
+  readonly logits: readonly PlannedRow[];
+  /** [sequences of the batch] whose tokens they are. */
+  readonly ids: readonly SequenceId[];
+  readonly awaited: readonly AwaitedRow[];
 }
 
 /**
@@ -31,7 +62,10 @@ export interface PlannedMicroBatch {
  * are dealt out in turn; prefill chunks fill what room is left, in order, and are cut where a micro-batch is full. The earlier
  * part of a chunk is in the lower micro-batch, which attends to each layer first: its keys are in the pages when the later part looks for them.
  *
- * Returns no empty micro-batch, and none at all for no work.
+ * Where `lowestMicroBatch` binds tokens, sizes may differ by more, and a micro-batch below the bound ones may be empty. Otherwise none
+ * is, and there is none at all for no work.
+ *
+ * With a `cost` that says how a token's time grows with its context, micro-batches are made equally long instead (`splitByTime`).
  *
  * @throws RangeError when the work exceeds microBatchCount × tokensPerMicroBatchMax tokens.
  */
@@ -39,33 +73,86 @@ export function splitMicroBatches(
   work: readonly SequenceTokens[],
   microBatchCount: number,
   tokensPerMicroBatchMax: number,
+  cost?: StepCost,
 ): SequenceTokens[][] {
-  const total = work.reduce((sum, { tokens }) => sum + tokens, 0);
+  let total = 0;
+  let bound = 0;
+  for (const { tokens, lowestMicroBatch = 0 } of work) {
+    total += tokens;
+    bound = Math.max(bound, lowestMicroBatch);
+  }
   if (total > microBatchCount * tokensPerMicroBatchMax) {
     throw new RangeError(
       `${total} tokens do not fit in ${microBatchCount} micro-batches of ${tokensPerMicroBatchMax}; lower tokensPerStepMax.`,
     );
   }
-  const room = microBatchSizes(total, Math.min(microBatchCount, total));
-  const parts: SequenceTokens[][] = room.map(() => []);
-  const place = (index: number, part: SequenceTokens) => {
-    parts[index]?.push(part);
-    room[index] = (room[index] ?? 0) - part.tokens;
-  };
-  for (const [turn, decode] of work.filter(({ tokens }) => tokens === 1).entries()) {
-    place(turn % parts.length, decode);
+  const count = Math.max(Math.min(microBatchCount, total), bound + 1);
+  if (cost !== undefined && cost.contextTokenUs > 0 && total > 0) {
+    return splitByTime(work, cost, { count, tokensMax: tokensPerMicroBatchMax });
   }
+  const parts: SequenceTokens[][] = Array.from({ length: total === 0 ? 0 : count }, () => []);
+  if (bound > 0) dealOutBound(work, parts);
+  for (const each of work) {
+    if (each.tokens === 1 && (each.lowestMicroBatch ?? 0) === 0) emptiest(parts, 0)?.push(each);
+  }
+  if (total === work.length) return parts;
+  const room = roomForChunks(parts, total, tokensPerMicroBatchMax);
   let index = 0;
   for (const { sequence, firstPosition, tokens } of work.filter((chunk) => chunk.tokens > 1)) {
     let placed = 0;
     while (placed < tokens) {
       while (room[index] === 0) index += 1;
       const partTokens = Math.min(tokens - placed, room[index] ?? 0);
-      place(index, { sequence, firstPosition: firstPosition + placed, tokens: partTokens });
+      parts[index]?.push({ sequence, firstPosition: firstPosition + placed, tokens: partTokens });
+      room[index] = (room[index] ?? 0) - partTokens;
       placed += partTokens;
     }
   }
   return parts;
+}
+
+/** To the emptiest micro-batch they may be in, before the free ones are dealt out in turn. */
+function dealOutBound(work: readonly SequenceTokens[], parts: readonly SequenceTokens[][]): void {
+  const bound = work
+    .filter(({ tokens, lowestMicroBatch = 0 }) => tokens === 1 && lowestMicroBatch > 0)
+    .sort((a, b) => (b.lowestMicroBatch ?? 0) - (a.lowestMicroBatch ?? 0));
+  for (const decode of bound) emptiest(parts, decode.lowestMicroBatch ?? 0)?.push(decode);
+}
+
+/** From `lowest` on the first of those with the fewest tokens; all hold single tokens. */
+function emptiest(
+  parts: readonly SequenceTokens[][],
+  lowest: number,
+): SequenceTokens[] | undefined {
+  let best = parts[lowest];
+  for (let index = lowest + 1; index < parts.length; index += 1) {
+    const part = parts[index];
+    if (part !== undefined && best !== undefined && part.length < best.length) best = part;
+  }
+  return best;
+}
+
+/** [micro-batches] how many more tokens each takes, so that they hold `total` together and differ as little as may be. */
+function roomForChunks(
+  parts: readonly SequenceTokens[][],
+  total: number,
+  tokensMax: number,
+): number[] {
+  const loads = parts.map((part) => part.length);
+  let left = total - loads.reduce((sum, load) => sum + load, 0);
+  const sizes = [...loads];
+  while (left > 0) {
+    const least = Math.min(...sizes.filter((size) => size < tokensMax));
+    const lowest = sizes.flatMap((size, index) => (size === least ? [index] : []));
+    const above = Math.min(tokensMax, ...sizes.filter((size) => size > least));
+    const each = Math.min(above - least, Math.floor(left / lowest.length));
+    for (const [place, index] of lowest.entries()) {
+      const more = each > 0 ? each : place < left ? 1 : 0;
+      sizes[index] = least + more;
+    }
+    left -= each > 0 ? each * lowest.length : Math.min(left, lowest.length);
+  }
+  return sizes.map((size, index) => size - (loads[index] ?? 0));
 }
 
 /** Typed arrays for the backend from the parts of one micro-batch. Page tables reach to the last token of this micro-batch, no further. */
@@ -74,70 +161,84 @@ export function toMicroBatch(
   parts: readonly SequenceTokens[],
   kvPageSize: number,
 ): PlannedMicroBatch {
-  const tokenCount = parts.reduce((sum, { tokens }) => sum + tokens, 0);
+  let tokenCount = 0;
+  let pageCount = 0;
+  for (const { firstPosition, tokens } of parts) {
+    tokenCount += tokens;
+    pageCount += pagesForTokens(firstPosition + tokens, kvPageSize);
+  }
   const tokenIds = new Int32Array(tokenCount);
   const positions = new Int32Array(tokenCount);
   const offsets = new Int32Array(parts.length + 1);
   const kvPageOffsets = new Int32Array(parts.length + 1);
-  const kvPages: number[] = [];
+  const kvPages = new Int32Array(pageCount);
   const logitsRows: number[] = [];
-  const logits: LogitsRow[] = [];
+  const logits: PlannedRow[] = [];
+  const ids: SequenceId[] = [];
+  const awaited: AwaitedRow[] = [];
   let row = 0;
-  for (const [place, { sequence, firstPosition, tokens }] of parts.entries()) {
+  let written = 0;
+  for (let place = 0; place < parts.length; place += 1) {
+    const part = parts[place];
+    if (part === undefined) continue;
+    const { sequence, firstPosition, tokens } = part;
     const { history } = sequence;
-    for (let position = firstPosition; position < firstPosition + tokens; position += 1) {
-      tokenIds[row] = tokenAt(history, position);
+    const knownTokens = history.tokens.length;
+    const end = firstPosition + tokens;
+    const samplesAt = knownTokenCount(sequence) - 1;
+    const wantsPrompt = history.request.promptLogits === true;
+    ids.push(history.request.id);
+    for (let position = firstPosition; position < end; position += 1) {
+      // The token past the known ones is being sampled now.
+      if (position === knownTokens && position === samplesAt)
+        awaited.push({ row, position, history });
+      else tokenIds[row] = tokenAt(history, position);
       positions[row] = position;
-      const type = logitsUse(history, position);
-      if (type !== undefined) {
+      if (position === samplesAt || (wantsPrompt && isPromptRow(history, position))) {
+        const type = position === samplesAt ? 'sample' : 'prompt';
         logitsRows.push(row);
-        logits.push({ type, history, position });
+        logits.push({ type, history, position, sequence });
       }
       row += 1;
     }
     offsets[place + 1] = row;
-    const pageCount = pagesForTokens(firstPosition + tokens, kvPageSize);
-    for (let page = 0; page < pageCount; page += 1) kvPages.push(pageAt(sequence, page));
-    kvPageOffsets[place + 1] = kvPages.length;
+    const pages = pagesForTokens(end, kvPageSize);
+    sequence.kvPages.copyTo(kvPages, written, pages);
+    written += pages;
+    kvPageOffsets[place + 1] = written;
   }
   const batch: MicroBatch = {
     index,
     tokenIds,
     positions,
     offsets,
-    kvPages: Int32Array.from(kvPages),
+    kvPages,
     kvPageOffsets,
-    logitsRows: Int32Array.from(logitsRows),
+    // Of an array, `Int32Array.from` goes through its iterator.
+    logitsRows: new Int32Array(logitsRows),
   };
-  return { batch, logits };
+  return { batch, logits, ids, awaited };
 }
 
 /** A step's work as micro-batches, ready for the backend. */
 export function buildMicroBatches(
   work: readonly SequenceTokens[],
   limits: {
-    readonly microBatchCount: number;
     readonly tokensPerMicroBatchMax: number;
     readonly kvPageSize: number;
+    readonly pace: StepPace;
   },
 ): PlannedMicroBatch[] {
-  return splitMicroBatches(work, limits.microBatchCount, limits.tokensPerMicroBatchMax).map(
-    (parts, index) => toMicroBatch(microBatchIndex(index), parts, limits.kvPageSize),
+  const { pace, tokensPerMicroBatchMax, kvPageSize } = limits;
+  const { microBatchCount, attentionCost } = pace;
+  return splitMicroBatches(work, microBatchCount, tokensPerMicroBatchMax, attentionCost).map(
+    (parts, index) => toMicroBatch(microBatchIndex(index), parts, kvPageSize),
   );
 }
 
-/** Sizes of `count` micro-batches: equal, the first ones one token larger where `total` does not divide. */
-function microBatchSizes(total: number, count: number): number[] {
-  return Array.from({ length: count }, (_, index) => {
-    return Math.floor(total / count) + (index < total % count ? 1 : 0);
-  });
-}
-
-function logitsUse(history: TokenHistory, position: number): LogitsRow['type'] | undefined {
-  if (position === history.tokens.length - 1) return 'sample';
-  const { promptTokenCount, promptLogitsDelivered, request } = history;
-  const isPrompt = position < promptTokenCount - 1 && position >= promptLogitsDelivered;
-  return request.promptLogits === true && isPrompt ? 'prompt' : undefined;
+/** Whether the log-probability of the prompt token after this position is still wanted. */
+function isPromptRow(history: TokenHistory, position: number): boolean {
+  return position < history.promptTokenCount - 1 && position >= history.promptLogitsDelivered;
 }
 
 function tokenAt(history: TokenHistory, position: number): number {
@@ -146,15 +247,4 @@ function tokenAt(history: TokenHistory, position: number): number {
     throw new RangeError(`Sequence ${history.request.id} has no token at position ${position}.`);
   }
   return token;
-}
-
-function pageAt(sequence: RunningSequence, index: number): number {
-  const page = sequence.kvPages[index];
-  if (page === undefined) {
-    const { id } = sequence.history.request;
-    throw new RangeError(
-      `Sequence ${id} has ${sequence.kvPages.length} KV pages, not ${index + 1}.`,
-    );
-  }
-  return page;
 }

@@ -1,33 +1,80 @@
-import type { SchedulerView } from '@megascale/core';
+import type { SchedulerView, WaitingView } from '@megascale/core';
 import type { BatcherLimits } from './batcher-options.js';
+import type { KvCache } from './kv/kv-cache.js';
 import { tokensLeft, type RunningSequence, type WaitingSequence } from './sequence.js';
+import type { SequenceView } from './sequence-view.js';
+import type { WaitingLine } from './waiting-line.js';
 
-/** What a policy sees of a batcher: copies, so that nothing it does can reach the sequences. */
-export function schedulerView(
-  nowMs: number,
-  waiting: Iterable<WaitingSequence>,
-  running: Iterable<RunningSequence>,
-  kvPagesFree: number,
-  limits: BatcherLimits,
-): SchedulerView {
+/** Waiting sequences, from the head of the line, whose cached prefix is looked up for a step. */
+const lookedUpMax = 256;
+
+export interface ViewSources {
+  readonly waiting: WaitingLine;
+  /** Those that can be in the next step. */
+  readonly running: readonly RunningSequence[];
+  readonly pages: KvCache;
+  readonly limits: BatcherLimits;
+  /** Tells views apart. */
+  readonly viewNumber: number;
+  /** Kept by the caller from one view to the next: those whose prefix was looked up. */
+  readonly lookedUp: WaitingSequence[];
+}
+
+/** What a policy sees of a batcher. */
+export function schedulerView(nowMs: number, sources: ViewSources): SchedulerView {
+  const { pages, limits } = sources;
   return {
     nowMs,
-    waiting: Array.from(waiting, (sequence) => ({
-      id: sequence.history.request.id,
-      arrivedAtMs: sequence.history.request.arrivedAtMs,
-      tokensLeft: tokensLeft(sequence),
-    })),
-    running: Array.from(running, (sequence) => ({
-      id: sequence.history.request.id,
-      contextTokens: sequence.computedTokens,
-      tokensLeft: tokensLeft(sequence),
-      kvPages: sequence.kvPages.length,
-    })),
-    kvPagesFree,
+    waiting: waitingViews(sources),
+    running: runningViews(sources),
+    kvPagesFree: pages.freeCount,
     kvPageSize: limits.kvPageSize,
-    microBatchCount: limits.microBatchCount,
+    microBatchCount: limits.pace.microBatchCount,
     tokensPerStepMax: limits.tokensPerStepMax,
     runningMax: limits.runningMax,
     prefillChunkTokensMax: limits.prefillChunkTokensMax,
   };
+}
+
+function runningViews({ running, pages, viewNumber }: ViewSources): SequenceView[] {
+  return running.map((sequence) =>
+    sequence.history.view.run(sequence, pages.freedBy(sequence), viewNumber),
+  );
+}
+
+/**
+ * Those that wait. While there are places to start in, the first of them with the prefix they would find; and without those that would compute what another
+ * is about to compute: they come a step later and find it.
+ */
+function waitingViews({ waiting, running, pages, limits, lookedUp }: ViewSources): WaitingView[] {
+  for (const { history } of lookedUp) history.view.find(history, 0, 0);
+  lookedUp.length = 0;
+  const views = waiting.views();
+  let places = limits.runningMax - running.length;
+  if (!pages.sharing || places < 1 || views.length === 0) return views;
+  const computing = pagesBeingComputed(running, pages);
+  for (const sequence of waiting) {
+    if (places < 1 || lookedUp.length === lookedUpMax) break;
+    lookedUp.push(sequence);
+    const { history } = sequence;
+    const { nodes, tokens, heldPages } = pages.find(history);
+    history.view.find(history, tokens, heldPages);
+    const next = pages.nextPageKey(history, nodes.at(-1)?.page, nodes.length);
+    history.view.heldBack = next !== undefined && computing.has(next);
+    if (next !== undefined) computing.add(next);
+    if (!history.view.heldBack) places -= 1;
+  }
+  const head = views.slice(0, lookedUp.length).filter(({ heldBack }) => !heldBack);
+  return head.length === lookedUp.length ? views : head.concat(views.slice(lookedUp.length));
+}
+
+function pagesBeingComputed(running: readonly RunningSequence[], pages: KvCache): Set<string> {
+  const keys = new Set<string>();
+  for (const sequence of running) {
+    if (sequence.sharedUpTo === undefined || tokensLeft(sequence) === 1) continue;
+    const { sharedPages, history, sharedUpTo } = sequence;
+    const key = pages.nextPageKey(history, sharedUpTo.page, sharedPages);
+    if (key !== undefined) keys.add(key);
+  }
+  return keys;
 }

@@ -1,4 +1,7 @@
-import type { KvPageId, SamplingOptions, SequenceId } from '@megascale/core';
+import type { SamplingOptions, SequenceId } from '@megascale/core';
+import { PageTable } from './kv/page-table.js';
+import type { PrefixNode } from './kv/prefix-tree.js';
+import { SequenceView } from './sequence-view.js';
 
 /**
  * Why a sequence ended. 'stop': end-of-sequence token, or a stop text that the caller found. 'length': maxTokens. 'abort':
@@ -24,6 +27,14 @@ export interface SequenceRequest {
   readonly sampling: SamplingOptions;
   /** Ask for the logits of every prompt token as well, for log-probabilities of the prompt. Default false. */
   readonly promptLogits?: boolean;
+  /** Higher is served sooner. Whole; default 0. */
+  readonly priority?: number;
+  /** Whose request it is, where several share the worker fairly. */
+  readonly tenant?: string;
+  /** Time to the first token that is wanted, in milliseconds from arrival. */
+  readonly ttftTargetMs?: number;
+  /** Time from one token to the next that is wanted, in milliseconds. */
+  readonly tpotTargetMs?: number;
 }
 
 /** What stays with a sequence through all its states. */
@@ -34,6 +45,12 @@ export interface TokenHistory {
   readonly tokens: readonly number[];
   /** Prompt tokens whose logits were delivered: a preempted sequence does not deliver them twice. */
   readonly promptLogitsDelivered: number;
+  /** Prompt tokens that were found computed when it first started. */
+  readonly cachedPromptTokens: number;
+  /** When its first and its newest output token were known, by the clock of `planStep`; undefined before. */
+  readonly firstTokenAtMs: number | undefined;
+  readonly lastTokenAtMs: number | undefined;
+  readonly preemptions: number;
   /** Place in the order of admission; ties of arrival time are told apart by it. */
   readonly admissionNumber: number;
 }
@@ -41,7 +58,14 @@ export interface TokenHistory {
 /** The same, to write; only the batcher does. */
 export interface GrowingHistory extends TokenHistory {
   readonly tokens: number[];
+  readonly view: SequenceView;
+  /** It has finished, for whatever reason. */
+  ended: boolean;
   promptLogitsDelivered: number;
+  cachedPromptTokens: number;
+  firstTokenAtMs: number | undefined;
+  lastTokenAtMs: number | undefined;
+  preemptions: number;
 }
 
 /** Holds no pages; all its tokens are to be computed. */
@@ -54,9 +78,15 @@ export interface RunningSequence {
   readonly state: 'running';
   readonly history: GrowingHistory;
   /** The page table, in position order; room for at least `computedTokens`. The batcher grows it. */
-  readonly kvPages: KvPageId[];
+  readonly kvPages: PageTable;
   /** Tokens whose keys and values are in the pages: positions 0 … computedTokens − 1. The batcher advances it. */
   computedTokens: number;
+  /** Down to where its pages are offered to others; undefined where they are not. */
+  sharedUpTo: PrefixNode | undefined;
+  /** Pages that are offered. */
+  sharedPages: number;
+  /** The micro-batch of the step in flight that has yet to sample its next token; the following step may be planned before it does. */
+  awaitsMicroBatch: number | undefined;
 }
 
 export interface FinishedSequence {
@@ -81,18 +111,31 @@ export function admitSequence(request: SequenceRequest, admissionNumber: number)
   const promptTokenCount = request.promptTokens.length;
   return {
     state: 'waiting',
-    history: { request, promptTokenCount, tokens, promptLogitsDelivered: 0, admissionNumber },
+    history: {
+      ...{ request, promptTokenCount, tokens, admissionNumber, view: new SequenceView(request) },
+      ...{ ended: false, promptLogitsDelivered: 0, cachedPromptTokens: 0, preemptions: 0 },
+      ...{ firstTokenAtMs: undefined, lastTokenAtMs: undefined },
+    },
   };
 }
 
 export function startSequence(sequence: WaitingSequence): RunningSequence {
   expectTransition(sequence, 'running');
-  return { state: 'running', history: sequence.history, kvPages: [], computedTokens: 0 };
+  return {
+    state: 'running',
+    history: sequence.history,
+    kvPages: new PageTable(),
+    computedTokens: 0,
+    sharedUpTo: undefined,
+    sharedPages: 0,
+    awaitsMicroBatch: undefined,
+  };
 }
 
 /** The caller gives the pages back first. */
 export function preemptSequence(sequence: RunningSequence): WaitingSequence {
   expectTransition(sequence, 'waiting');
+  sequence.history.preemptions += 1;
   return { state: 'waiting', history: sequence.history };
 }
 
@@ -102,10 +145,24 @@ export function finishSequence(sequence: LiveSequence, reason: FinishReason): Fi
   return { state: 'finished', history: sequence.history, reason };
 }
 
-/** Tokens to compute before the next one can be sampled. */
+/** Tokens to compute before the next one can be sampled; a token that is being sampled now counts already. */
 export function tokensLeft(sequence: LiveSequence): number {
   const computed = sequence.state === 'running' ? sequence.computedTokens : 0;
-  return sequence.history.tokens.length - computed;
+  return knownTokenCount(sequence) - computed;
+}
+
+/** Tokens known so far, and the one that is being sampled now. */
+export function knownTokenCount(sequence: LiveSequence): number {
+  const awaited = sequence.state === 'running' && sequence.awaitsMicroBatch !== undefined;
+  return sequence.history.tokens.length + (awaited ? 1 : 0);
+}
+
+/** Whether the token that is being sampled now is its last one, whatever it will be. */
+export function endsWithAwaitedToken(sequence: RunningSequence): boolean {
+  const { history, awaitsMicroBatch } = sequence;
+  return (
+    awaitsMicroBatch !== undefined && outputTokenCount(history) + 1 >= history.request.maxTokens
+  );
 }
 
 export function outputTokenCount(history: TokenHistory): number {
@@ -115,9 +172,10 @@ export function outputTokenCount(history: TokenHistory): number {
 /** The reason to end after the newest token, if it gives one. */
 export function finishReasonOf(history: TokenHistory): 'stop' | 'length' | undefined {
   const { eosTokenIds, ignoreEos, maxTokens } = history.request;
-  const newest = history.tokens.at(-1);
+  const { tokens, promptTokenCount } = history;
+  const newest = tokens[tokens.length - 1];
   if (!ignoreEos && newest !== undefined && eosTokenIds.includes(newest)) return 'stop';
-  return outputTokenCount(history) >= maxTokens ? 'length' : undefined;
+  return tokens.length - promptTokenCount >= maxTokens ? 'length' : undefined;
 }
 
 function expectTransition(sequence: Sequence, next: Sequence['state']): void {

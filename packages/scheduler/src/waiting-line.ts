@@ -1,5 +1,6 @@
-import type { WaitingSequence } from './sequence.js';
 import { BoundedQueue } from './bounded-queue.js';
+import type { WaitingSequence } from './sequence.js';
+import type { SequenceView } from './sequence-view.js';
 
 /**
  * Who waits, in the order a policy sees: first those that were admitted before and lost their pages (preempted, or
@@ -9,6 +10,8 @@ import { BoundedQueue } from './bounded-queue.js';
 export class WaitingLine implements Iterable<WaitingSequence> {
   readonly #returned: WaitingSequence[] = [];
   readonly #newcomers: BoundedQueue<WaitingSequence>;
+  /** Of all of them, in order: the line may be long, and is looked at in every step. */
+  readonly #views: SequenceView[] = [];
 
   constructor(waitingMax: number) {
     this.#newcomers = new BoundedQueue('waitingMax', waitingMax);
@@ -26,6 +29,7 @@ export class WaitingLine implements Iterable<WaitingSequence> {
   /** Throws RequestError 'ERR_QUEUE_FULL'. */
   addNewcomer(sequence: WaitingSequence): void {
     this.#newcomers.push(sequence);
+    this.#views.push(sequence.history.view.wait(sequence.history));
   }
 
   addReturned(sequence: WaitingSequence): void {
@@ -33,15 +37,24 @@ export class WaitingLine implements Iterable<WaitingSequence> {
     const later = this.#returned.findIndex(
       ({ history }) => history.admissionNumber > admissionNumber,
     );
-    this.#returned.splice(later < 0 ? this.#returned.length : later, 0, sequence);
+    const place = later < 0 ? this.#returned.length : later;
+    this.#returned.splice(place, 0, sequence);
+    this.#views.splice(place, 0, sequence.history.view.wait(sequence.history));
   }
 
   /** Whether it was there. */
   remove(sequence: WaitingSequence): boolean {
-    const index = this.#returned.indexOf(sequence);
-    if (index < 0) return this.#newcomers.remove(sequence);
-    this.#returned.splice(index, 1);
+    const place = this.#views.indexOf(sequence.history.view);
+    if (place < 0) return false;
+    this.#views.splice(place, 1);
+    if (place < this.#returned.length) this.#returned.splice(place, 1);
+    else this.#newcomers.remove(sequence);
     return true;
+  }
+
+  /** What policies see of them, in order. */
+  views(): SequenceView[] {
+    return this.#views.slice();
   }
 
   *[Symbol.iterator](): Generator<WaitingSequence, void, undefined> {

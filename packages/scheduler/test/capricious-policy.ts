@@ -13,12 +13,11 @@ function planByChance(view: SchedulerView, chance: () => number): StepPlan {
     ...kept.map((sequence) => ({ ...sequence, starts: false })),
     ...view.waiting.map((sequence) => ({
       ...sequence,
-      contextTokens: 0,
-      kvPages: 0,
+      kvPages: preempted.length > 0 ? 0 : sequence.kvPages,
       starts: true,
     })),
   ];
-  let free = preempted.reduce((sum, { kvPages }) => sum + kvPages, view.kvPagesFree);
+  let free = preempted.reduce((sum, { kvPagesFreed }) => sum + kvPagesFreed, view.kvPagesFree);
   let left = view.tokensPerStepMax;
   let places = view.runningMax - kept.length;
   const run: { id: (typeof candidates)[number]['id']; tokens: number }[] = [];
@@ -40,7 +39,8 @@ function planByChance(view: SchedulerView, chance: () => number): StepPlan {
   // Everybody is stuck: the first one may go on alone.
   const [survivor, ...others] = view.running;
   if (survivor === undefined) throw new Error('a waiting sequence found no room in an empty pool');
-  return { run: [{ id: survivor.id, tokens: 1 }], preempt: others.map(({ id }) => id) };
+  const preempt = others.map(({ id }) => id);
+  return { run: preempt.length > 0 ? [] : [{ id: survivor.id, tokens: 1 }], preempt };
 }
 
 /** A linear congruential generator: numbers in [0, 1). */

@@ -1,7 +1,7 @@
 import type { MicroBatch } from '@megascale/core';
-import { pingPong, type Step } from '../src/index.js';
+import { pingPong, type PipelineAction, type Step } from '../src/index.js';
 
-const layerCount = 2;
+export const fakeLayerCount = 2;
 
 /** What one layer makes of the values of positions 0 … n: any change of a value or of their order changes it. */
 function fold(values: readonly number[], layer: number): number {
@@ -20,28 +20,42 @@ export class FakeModel {
   readonly #kvPageSize: number;
   /** kv[layer][page][place] */
   readonly #kv: (number | undefined)[][][];
+  /** By step: [micro-batches][tokens] */
+  readonly #hidden = new WeakMap<Step, number[][]>();
 
   constructor(options: { vocabSize: number; kvPageCount: number; kvPageSize: number }) {
     this.#vocabSize = options.vocabSize;
     this.#kvPageSize = options.kvPageSize;
-    this.#kv = Array.from({ length: layerCount }, () =>
+    this.#kv = Array.from({ length: fakeLayerCount }, () =>
       Array.from({ length: options.kvPageCount }, () => []),
     );
   }
 
   /** The tokens chosen for each logits row of each micro-batch. */
   run(step: Step): number[][] {
-    const hidden = step.microBatches.map((batch) => [...batch.tokenIds]);
     const sampled: number[][] = step.microBatches.map(() => []);
-    for (const action of pingPong(layerCount, step.microBatchIndices)) {
-      const batch = step.microBatches[action.microBatch];
-      const values = hidden[action.microBatch];
-      if (batch === undefined || values === undefined) throw new Error('unknown micro-batch');
-      if (action.type === 'attend') this.#attend(action.layer, batch, values);
-      if (action.type !== 'sample') continue;
-      sampled[action.microBatch] = Array.from(batch.logitsRows, (row) => this.#choose(values[row]));
+    for (const { index } of step.microBatches) this.embed(step, index);
+    for (const action of pingPong(fakeLayerCount, step.microBatchIndices)) {
+      const chosen = this.perform(step, action);
+      if (chosen !== undefined) sampled[action.microBatch] = chosen;
     }
     return sampled;
+  }
+
+  embed(step: Step, microBatch: number): void {
+    const values = this.#hidden.get(step) ?? [];
+    this.#hidden.set(step, values);
+    values[microBatch] = [...this.#batch(step, microBatch).tokenIds];
+  }
+
+  /** Of 'sample', the tokens chosen for the rows of the micro-batch's logits. */
+  perform(step: Step, action: PipelineAction): number[] | undefined {
+    const batch = this.#batch(step, action.microBatch);
+    const values = this.#hidden.get(step)?.[action.microBatch];
+    if (values === undefined) throw new Error('the micro-batch was not embedded');
+    if (action.type === 'attend') this.#attend(action.layer, batch, values);
+    if (action.type !== 'sample') return undefined;
+    return Array.from(batch.logitsRows, (row) => this.#choose(values[row]));
   }
 
   /** The output that a sequence must have, computed directly from its tokens. */
@@ -53,7 +67,7 @@ export class FakeModel {
     const tokens = [...prompt];
     while (tokens.length < prompt.length + maxTokens) {
       let values: number[] = tokens;
-      for (let layer = 0; layer < layerCount; layer += 1) {
+      for (let layer = 0; layer < fakeLayerCount; layer += 1) {
         values = values.map((_, position) => fold(values.slice(0, position + 1), layer));
       }
       const next = this.#choose(values.at(-1));
@@ -61,6 +75,12 @@ export class FakeModel {
       if (eosTokenIds.includes(next)) break;
     }
     return tokens.slice(prompt.length);
+  }
+
+  #batch(step: Step, microBatch: number): MicroBatch {
+    const batch = step.microBatches[microBatch];
+    if (batch === undefined) throw new Error('unknown micro-batch');
+    return batch;
   }
 
   #attend(layer: number, batch: MicroBatch, values: number[]): void {

@@ -21,18 +21,21 @@ const view = (changes: Partial<SchedulerView>): SchedulerView => ({
   ...changes,
 });
 
+const service = (id: number) => ({
+  ...{ id: sequenceId(id), arrivedAtMs: id, priority: 0, outputTokens: 0, preemptions: 0 },
+});
+
 const waits = (id: number, tokensLeft: number): WaitingView => ({
-  id: sequenceId(id),
-  arrivedAtMs: id,
-  tokensLeft,
+  ...service(id),
+  ...{ tokensLeft, contextTokens: 0, kvPages: 0 },
 });
 
 /** Holds exactly the pages of its context, of 4 tokens each. */
 const runs = (id: number, contextTokens: number, tokensLeft = 1): RunningView => ({
-  id: sequenceId(id),
-  contextTokens,
-  tokensLeft,
+  ...service(id),
+  ...{ contextTokens, tokensLeft },
   kvPages: Math.ceil(contextTokens / 4),
+  kvPagesFreed: Math.ceil(contextTokens / 4),
 });
 
 describe('first-come', () => {

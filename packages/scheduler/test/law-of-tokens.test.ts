@@ -3,12 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   Batcher,
+  createStepOrders,
   firstCome,
+  followSteps,
   type BatcherOptions,
   type SequenceRequest,
   type Step,
+  type StepFollower,
+  type StepPace,
 } from '../src/index.js';
-import { FakeModel } from './fake-model.js';
+import { FakeModel, fakeLayerCount } from './fake-model.js';
 import { capriciousPolicy } from './capricious-policy.js';
 
 const vocabSize = 61;
@@ -30,8 +34,11 @@ interface Arrival {
 interface Scenario {
   readonly options: Omit<BatcherOptions, 'policy'>;
   readonly arrivals: readonly Arrival[];
-  /** Steps that are computed and then abandoned, by attempt. */
-  readonly abandoned: ReadonlySet<number>;
+  /** Steps that are abandoned, by attempt: as they begin to sample or, if true, after their first micro-batch. */
+  readonly abandoned: ReadonlyMap<number, boolean>;
+  readonly overlap: boolean;
+  /** m, where steps fit in fewer micro-batches, and what a micro-batch takes: by attempt, in turn. */
+  readonly paces: readonly StepPace[];
 }
 
 const count = (min: number, max: number) => fc.integer({ min, max });
@@ -45,6 +52,7 @@ const pools = fc
   }));
 
 const limits = fc.record({
+  prefixSharing: fc.boolean(),
   microBatchCount: count(1, 4),
   tokensPerMicroBatchMax: count(1, 9),
   tokensPerStepMax: count(1, 40),
@@ -54,12 +62,21 @@ const limits = fc.record({
   positionsMax: fc.constant(100),
 });
 
+const tokens = (minLength: number, maxLength: number) =>
+  fc.array(count(0, vocabSize - 1), { minLength, maxLength, size: 'max' });
+
+/** Half of them begin alike. */
+const prompts = fc.oneof(
+  tokens(1, promptTokensMax),
+  fc.tuple(count(1, promptTokensMax - 1), tokens(1, 3)).map(([shared, own]) =>
+    Array.from({ length: shared }, (_, place) => place + 1)
+      .concat(own)
+      .slice(0, promptTokensMax),
+  ),
+);
+
 const arrival = fc.record({
-  prompt: fc.array(count(0, vocabSize - 1), {
-    minLength: 1,
-    maxLength: promptTokensMax,
-    size: 'max',
-  }),
+  prompt: prompts,
   maxTokens: count(1, outputTokensMax),
   atStep: count(0, 12),
   leavesAfter: fc.option(count(0, 12), { nil: undefined, freq: 4 }),
@@ -69,7 +86,19 @@ const arrival = fc.record({
 const scenarios: fc.Arbitrary<Scenario> = fc.record({
   options: fc.tuple(pools, limits).map(([pool, rest]) => ({ ...pool, ...rest })),
   arrivals: fc.array(arrival, { maxLength: 8, size: 'max' }),
-  abandoned: fc.array(count(0, 30), { maxLength: 3 }).map((steps) => new Set(steps)),
+  abandoned: fc
+    .array(fc.tuple(count(0, 30), fc.boolean()), { maxLength: 3 })
+    .map((steps) => new Map(steps)),
+  overlap: fc.boolean(),
+  paces: fc.array(
+    fc
+      .record({ microBatchCount: count(1, 4), contextTokenUs: count(0, 2) })
+      .map(({ microBatchCount, contextTokenUs }): StepPace => ({
+        microBatchCount,
+        attentionCost: { fixedUs: 5, tokenUs: 1, contextTokenUs },
+      })),
+    { maxLength: 5 },
+  ),
 });
 
 interface Result {
@@ -77,7 +106,11 @@ interface Result {
   readonly reasons: readonly (string | undefined)[];
   readonly batcher: Batcher;
   readonly model: FakeModel;
+  /** Steps that began before the one before had sampled. */
+  readonly overlaps: number;
 }
+
+class Abandoned extends Error {}
 
 /** Runs a scenario to its end, checking on the way what every step must keep. */
 function play(scenario: Scenario, policy: SchedulerPolicy): Result {
@@ -86,11 +119,14 @@ function play(scenario: Scenario, policy: SchedulerPolicy): Result {
   const model = new FakeModel({ vocabSize, ...options });
   const outputs: number[][] = arrivals.map(() => []);
   const reasons: (string | undefined)[] = arrivals.map(() => undefined);
+  const attempts = new Map<Step, number>();
+  let overlaps = 0;
+  let attempt = -1;
   const end = (id: SequenceId, reason: string) => {
     expect(reasons[id], 'a sequence ends once').toBeUndefined();
     reasons[id] = reason;
   };
-  const leave = (attempt: number, midStep: boolean) => {
+  const leave = (midStep: boolean) => {
     for (const [index, { atStep, leavesAfter, leavesMidStep }] of arrivals.entries()) {
       if (leavesAfter === undefined || atStep + leavesAfter !== attempt) continue;
       if (leavesMidStep !== midStep) continue;
@@ -98,30 +134,72 @@ function play(scenario: Scenario, policy: SchedulerPolicy): Result {
       if (finished !== undefined) end(finished.history.request.id, finished.reason);
     }
   };
-  for (let attempt = 0; attempt <= 12 || batcher.hasWork; attempt += 1) {
+  const next = (): Step | undefined => {
+    attempt += 1;
     expect(attempt, 'every sequence ends').toBeLessThan(3000);
     for (const [index, arrival] of arrivals.entries()) {
-      if (arrival.atStep !== attempt) continue;
-      batcher.add(requestOf(index, arrival));
+      if (arrival.atStep === attempt) batcher.add(requestOf(index, arrival));
     }
-    leave(attempt, false);
+    leave(false);
+    setPace(batcher, scenario, attempt);
     const step = batcher.planStep(attempt);
-    if (step === undefined) continue;
+    if (step === undefined) return undefined;
+    attempts.set(step, attempt);
+    if (step.overlapsPrevious) overlaps += 1;
     expectWithinLimits(step, scenario);
-    const sampled = model.run(step);
-    leave(attempt, true);
-    if (abandoned.has(attempt)) {
+    return step;
+  };
+  let sampled: number[] = [];
+  const follower: StepFollower<Step> = {
+    orderOf: createStepOrders(fakeLayerCount),
+    overlap: scenario.overlap,
+    begin: () => undefined,
+    startMicroBatch(step, microBatch) {
+      batcher.startMicroBatch(microBatch);
+      model.embed(step, microBatch);
+    },
+    perform(step, action) {
+      sampled = model.perform(step, action) ?? [];
+    },
+    endMicroBatch(step, microBatch) {
+      if (microBatch === 0) leave(true);
+      const givenUp = abandoned.get(attempts.get(step) ?? -1);
+      if (givenUp === microBatch > 0) throw new Abandoned();
+      const { emitted, finished } = batcher.completeMicroBatch(sampled);
+      for (const { id, tokenId } of emitted) {
+        expect(reasons[id], 'no token after the end').toBeUndefined();
+        outputs[id]?.push(tokenId);
+      }
+      for (const { history, reason } of finished) end(history.request.id, reason);
+    },
+    end: () => undefined,
+    next,
+  };
+  while (attempt < 12 || batcher.hasWork) {
+    const first = next();
+    if (first === undefined) continue;
+    try {
+      followSteps(first, follower);
+    } catch (error) {
+      if (!(error instanceof Abandoned)) throw error;
       batcher.abandonStep();
-      continue;
     }
-    const { emitted, finished } = batcher.completeStep(sampled);
-    for (const { id, tokenId } of emitted) {
-      expect(reasons[id], 'no token after the end').toBeUndefined();
-      outputs[id]?.push(tokenId);
-    }
-    for (const { history, reason } of finished) end(history.request.id, reason);
   }
-  return { outputs, reasons, batcher, model };
+  return { outputs, reasons, batcher, model, overlaps };
+}
+
+/** What there are slots for is kept. */
+function setPace(batcher: Batcher, { options, paces }: Scenario, attempt: number): void {
+  const pace = paces[attempt % Math.max(1, paces.length)];
+  if (pace === undefined) return;
+  const { microBatchCount, tokensPerMicroBatchMax } = options;
+  const tokensMax = Math.min(
+    options.tokensPerStepMax ?? Infinity,
+    microBatchCount * tokensPerMicroBatchMax,
+  );
+  const least = Math.ceil(tokensMax / tokensPerMicroBatchMax);
+  const fitting = Math.min(microBatchCount, Math.max(least, pace.microBatchCount));
+  batcher.setPace({ ...pace, microBatchCount: fitting });
 }
 
 function requestOf(index: number, { prompt, maxTokens, atStep }: Arrival): SequenceRequest {
@@ -213,14 +291,17 @@ describe('scheduling changes no token, emits each once and gives every page back
     );
   });
 
-  it('and the scenarios do preempt, cut chunks, abandon and abort', () => {
-    const seen = { preempted: 0, chunked: 0, aborted: 0, abandoned: 0 };
+  it('and the scenarios do preempt, cut chunks, share, overlap, abandon and abort', () => {
+    const seen = { preempted: 0, chunked: 0, aborted: 0, abandoned: 0, overlapped: 0, shared: 0 };
     for (const scenario of fc.sample(scenarios, { numRuns: 200, seed: 1 })) {
-      const { batcher, reasons } = play(scenario, firstCome);
+      const { batcher, reasons, overlaps } = play(scenario, firstCome);
+      if (overlaps > 0) seen.overlapped += 1;
+      if (batcher.counts.cachedPromptTokensTotal > 0) seen.shared += 1;
       const { preemptionsTotal, stepsTotal } = batcher.counts;
       if (preemptionsTotal > 0) seen.preempted += 1;
       if (reasons.includes('abort')) seen.aborted += 1;
-      if ([...scenario.abandoned].some((attempt) => attempt < stepsTotal)) seen.abandoned += 1;
+      if ([...scenario.abandoned.keys()].some((attempt) => attempt < stepsTotal))
+        seen.abandoned += 1;
       const { prefillChunkTokensMax } = scenario.options;
       if (scenario.arrivals.some(({ prompt }) => prompt.length > prefillChunkTokensMax))
         seen.chunked += 1;

@@ -30,7 +30,7 @@ function sequence({
     ...{ ignoreEos: false, arrivedAtMs: 0, sampling: {}, promptLogits },
   };
   const running = startSequence(admitSequence(request, id));
-  running.kvPages.push(...pages.map(kvPageId));
+  for (const page of pages) running.kvPages.push(kvPageId(page));
   return running;
 }
 
@@ -138,7 +138,9 @@ describe('a micro-batch for the backend', () => {
       kvPageOffsets: Int32Array.of(0, 3, 5),
       logitsRows: Int32Array.of(0),
     });
-    expect(logits).toEqual([{ type: 'sample', history: decoding.history, position: 4 }]);
+    expect(logits).toEqual([
+      { type: 'sample', history: decoding.history, position: 4, sequence: decoding },
+    ]);
   });
 
   it('asks for logits of the last known token only, be it prompt or output', () => {

@@ -1,7 +1,7 @@
 import { microBatchIndex } from '@megascale/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createPingPongPlan, pingPong } from '../src/index.js';
+import { createStepOrders, followSteps, pingPong } from '../src/index.js';
 
 const first = (count: number) =>
   Array.from({ length: count }, (_, index) => microBatchIndex(index));
@@ -13,20 +13,42 @@ interface Times {
   readonly transfer: number;
 }
 
-/** When one step ends on one attention worker and one expert worker that follow `pingPong`. */
-function simulate(layerCount: number, microBatchCount: number, times: Times): number {
+interface Run {
+  readonly layerCount: number;
+  readonly microBatchCount: number;
+  readonly stepCount: number;
+  readonly overlap: boolean;
+}
+
+/** When steps end on one attention worker and one expert worker that follow `followSteps`. */
+function simulateSteps(run: Run, times: Times): number {
   const answersAt = new Map<number, number>();
   let attentionAt = 0;
   let expertsAt = 0;
-  for (const { type, microBatch } of pingPong(layerCount, first(microBatchCount))) {
-    if (type === 'attend') attentionAt += times.attention;
-    if (type === 'combine') attentionAt = Math.max(attentionAt, answersAt.get(microBatch) ?? NaN);
-    if (type !== 'dispatch') continue;
-    expertsAt = Math.max(expertsAt, attentionAt + times.transfer) + times.experts;
-    answersAt.set(microBatch, expertsAt + times.transfer);
-  }
+  let left = run.stepCount - 1;
+  const step = { microBatchIndices: first(run.microBatchCount) };
+  followSteps(step, {
+    orderOf: createStepOrders(run.layerCount),
+    overlap: run.overlap,
+    begin: () => undefined,
+    startMicroBatch: () => undefined,
+    endMicroBatch: () => undefined,
+    end: () => undefined,
+    next: () => (left-- > 0 ? { ...step } : undefined),
+    perform(_, { type, microBatch }) {
+      if (type === 'attend') attentionAt += times.attention;
+      if (type === 'combine') attentionAt = Math.max(attentionAt, answersAt.get(microBatch) ?? NaN);
+      if (type !== 'dispatch') return;
+      expertsAt = Math.max(expertsAt, attentionAt + times.transfer) + times.experts;
+      answersAt.set(microBatch, expertsAt + times.transfer);
+    },
+  });
   return attentionAt;
 }
+
+/** When one step ends. */
+const simulate = (layerCount: number, microBatchCount: number, times: Times): number =>
+  simulateSteps({ layerCount, microBatchCount, stepCount: 1, overlap: false }, times);
 
 /** The closed form for a pipeline that is never short of work. */
 const fullPipeline = (layerCount: number, microBatchCount: number, times: Times) =>
@@ -70,12 +92,14 @@ describe('the order of the ping-pong pipeline', () => {
     );
   });
 
-  it('is also there as a list, the same object for the same micro-batches', () => {
-    const planFor = createPingPongPlan(3);
+  it('is also there in three parts, the same object for the same micro-batches', () => {
+    const orderOf = createStepOrders(3);
     const some = [microBatchIndex(0), microBatchIndex(2)];
-    expect(planFor(some)).toEqual([...pingPong(3, some)]);
-    expect(planFor([...some])).toBe(planFor(some));
-    expect(planFor(first(2))).not.toBe(planFor(some));
+    const { opening, middle, closing } = orderOf(some);
+    expect([...opening.flat(), ...middle, ...closing.flat()]).toEqual([...pingPong(3, some)]);
+    expect(opening.map(([action]) => action?.microBatch)).toEqual(some);
+    expect(orderOf([...some])).toBe(orderOf(some));
+    expect(orderOf(first(2))).not.toBe(orderOf(some));
   });
 });
 
@@ -125,6 +149,38 @@ describe('the time of one step', () => {
       fc.property(layerCount, microBatchCount, stage, stage, (layers, m, attention, experts) => {
         const total = simulate(layers, m, { attention, experts, transfer: 1 });
         expect(total).toBeGreaterThanOrEqual(m * layers * Math.max(attention, experts));
+      }),
+    );
+  });
+});
+
+describe('the time of many steps', () => {
+  const small = fc.integer({ min: 1, max: 6 });
+  const time = fc.integer({ min: 0, max: 20 });
+
+  it('is, without overlap, that of one step each; with overlap never more', () => {
+    fc.assert(
+      fc.property(small, small, small, time, time, time, (...drawn) => {
+        const [layerCount, microBatchCount, stepCount, attention, experts, transfer] = drawn;
+        const times = { attention, experts, transfer };
+        const run = { layerCount, microBatchCount, stepCount };
+        const apart = simulateSteps({ ...run, overlap: false }, times);
+        expect(apart).toBe(stepCount * simulate(layerCount, microBatchCount, times));
+        expect(simulateSteps({ ...run, overlap: true }, times)).toBeLessThanOrEqual(apart);
+      }),
+    );
+  });
+
+  it('is, with overlap, that of one step with as many layers: the pipeline fills once', () => {
+    fc.assert(
+      fc.property(small, small, small, time, time, time, (...drawn) => {
+        const [layerCount, microBatchCount, stepCount, attention, experts, transfer] = drawn;
+        const times = { attention, experts, transfer };
+        const joined = simulateSteps(
+          { layerCount, microBatchCount, stepCount, overlap: true },
+          times,
+        );
+        expect(joined).toBe(simulate(layerCount * stepCount, microBatchCount, times));
       }),
     );
   });

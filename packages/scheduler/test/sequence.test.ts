@@ -30,7 +30,7 @@ describe('a sequence', () => {
     expect(tokensLeft(waiting)).toBe(3);
     expect(startSequence(waiting)).toMatchObject({
       state: 'running',
-      kvPages: [],
+      kvPages: { length: 0 },
       computedTokens: 0,
     });
   });

@@ -2,16 +2,20 @@ import { MegascaleError, sequenceId, type SchedulerView, type StepPlan } from '@
 import { describe, expect, it } from 'vitest';
 import { validatePlan } from '../src/index.js';
 
+const service = (id: number) => ({
+  ...{ id: sequenceId(id), arrivedAtMs: 0, priority: 0, outputTokens: 0, preemptions: 0 },
+});
+
 /** 1 runs (4 tokens in 1 page, decoding), 2 runs (4 in 1, prefill of 9), 3 and 4 wait. */
 const view: SchedulerView = {
   nowMs: 0,
   running: [
-    { id: sequenceId(1), contextTokens: 4, tokensLeft: 1, kvPages: 1 },
-    { id: sequenceId(2), contextTokens: 4, tokensLeft: 9, kvPages: 1 },
+    { ...service(1), contextTokens: 4, tokensLeft: 1, kvPages: 1, kvPagesFreed: 1 },
+    { ...service(2), contextTokens: 4, tokensLeft: 9, kvPages: 1, kvPagesFreed: 1 },
   ],
   waiting: [
-    { id: sequenceId(3), arrivedAtMs: 0, tokensLeft: 6 },
-    { id: sequenceId(4), arrivedAtMs: 0, tokensLeft: 6 },
+    { ...service(3), contextTokens: 0, tokensLeft: 6, kvPages: 0 },
+    { ...service(4), contextTokens: 0, tokensLeft: 6, kvPages: 0 },
   ],
   kvPagesFree: 2,
   kvPageSize: 4,

@@ -6,60 +6,146 @@ export function pagesForTokens(tokens: number, kvPageSize: number): number {
 }
 
 /**
- * Says which pages of one attention worker's KV pool are free. The pages themselves belong to the backend. The page
- * given back last is taken first; a fresh pool hands out 0, 1, 2 …. So the same calls give the same pages.
+ * Says who holds which pages of one attention worker's KV pool. The pages themselves belong to the backend. A page may have several
+ * holders. Without any it is free; if its contents are worth keeping it waits, and is taken only when no other is free, the one that has waited
+ * longest first. Otherwise the page given back last is taken first; a fresh pool hands out 0, 1, 2 …. So the same calls give the same pages.
  *
  * Misuse (taking from an empty pool, giving back twice, a page of another pool) is a bug of the caller: RangeError.
  */
 export class PagePool {
   readonly totalCount: number;
-  /** The free pages; the next one to take is at `#freeCount - 1`. */
-  readonly #free: Int32Array;
-  readonly #taken: Uint8Array;
-  #freeCount: number;
+  /** The free pages that keep nothing; the next one to take is at `#emptyCount - 1`. */
+  readonly #empty: Int32Array;
+  #emptyCount: number;
+  readonly #holders: Int32Array;
+  readonly #kept: Uint8Array;
+  /** Kept pages without a holder, as a ring of links: the entry past the last page is its start and its end. */
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+  #waitingCount = 0;
+  #sharedCount = 0;
+  readonly #onLost: (page: KvPageId) => void;
 
-  constructor(pageCount: number) {
+  /** `onLost`: a kept page is taken for something else. */
+  constructor(pageCount: number, onLost: (page: KvPageId) => void = () => undefined) {
     if (!Number.isInteger(pageCount) || pageCount < 1) {
       throw new RangeError(`A page pool needs at least one page, not ${pageCount}.`);
     }
     this.totalCount = pageCount;
-    this.#free = Int32Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
-    this.#taken = new Uint8Array(pageCount);
-    this.#freeCount = pageCount;
+    this.#empty = Int32Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
+    this.#emptyCount = pageCount;
+    this.#holders = new Int32Array(pageCount);
+    this.#kept = new Uint8Array(pageCount);
+    this.#next = new Int32Array(pageCount + 1).fill(pageCount);
+    this.#previous = new Int32Array(pageCount + 1).fill(pageCount);
+    this.#onLost = onLost;
   }
 
+  /** Pages without a holder, kept ones included. */
   get freeCount(): number {
-    return this.#freeCount;
+    return this.#emptyCount + this.#waitingCount;
+  }
+
+  /** Kept pages without a holder. */
+  get keptFreeCount(): number {
+    return this.#waitingCount;
+  }
+
+  /** Pages with more than one holder. */
+  get sharedCount(): number {
+    return this.#sharedCount;
+  }
+
+  holders(page: KvPageId): number {
+    return this.#holders[page] ?? 0;
   }
 
   take(): KvPageId {
-    const page = this.#free[this.#freeCount - 1];
-    if (page === undefined) {
-      throw new RangeError(`All ${this.totalCount} KV pages are taken; ask freeCount first.`);
-    }
-    this.#freeCount -= 1;
-    this.#taken[page] = 1;
+    const page = this.#emptyCount > 0 ? this.#takeEmpty() : this.#takeKept();
+    this.#holders[page] = 1;
     return kvPageId(page);
   }
 
-  /** All or none: a wrong page leaves the pool as it was. */
+  /** One more holder of a page that has some, or of a kept one. */
+  hold(page: KvPageId): void {
+    this.#mustBeOfPool(page);
+    if (this.#holders[page] === 0) {
+      if (this.#kept[page] === 0)
+        throw new RangeError(`KV page ${page} is free and keeps nothing.`);
+      this.#unlink(page);
+    }
+    const holders = this.holders(page) + 1;
+    this.#holders[page] = holders;
+    if (holders === 2) this.#sharedCount += 1;
+  }
+
+  /** What this page contains is worth keeping after its last holder. */
+  keep(page: KvPageId): void {
+    this.#mustBeOfPool(page);
+    if (this.#holders[page] === 0)
+      throw new RangeError(`KV page ${page} is free; nobody wrote it.`);
+    this.#kept[page] = 1;
+  }
+
+  /** One holder less of each. All or none: a wrong page leaves the pool as it was. The last of a sequence's pages is the first to be lost. */
   giveBack(pages: readonly KvPageId[]): void {
     this.#check(pages);
-    for (const page of pages.toReversed()) {
-      this.#free[this.#freeCount] = page;
-      this.#freeCount += 1;
-      this.#taken[page] = 0;
+    for (let index = pages.length - 1; index >= 0; index -= 1) {
+      const page = pages[index] ?? kvPageId(0);
+      const holders = this.holders(page) - 1;
+      this.#holders[page] = holders;
+      if (holders === 1) this.#sharedCount -= 1;
+      if (holders > 0) continue;
+      if (this.#kept[page] === 1) this.#linkLast(page);
+      else this.#empty[this.#emptyCount++] = page;
     }
   }
 
-  #check(pages: readonly KvPageId[]): void {
-    for (const page of pages) {
-      if (this.#taken[page] === undefined) {
-        throw new RangeError(`KV page ${page} is not of this pool of ${this.totalCount} pages.`);
-      }
+  #takeEmpty(): number {
+    this.#emptyCount -= 1;
+    return this.#empty[this.#emptyCount] ?? 0;
+  }
+
+  #takeKept(): number {
+    const page = this.#next[this.totalCount] ?? this.totalCount;
+    if (page === this.totalCount) {
+      throw new RangeError(`All ${this.totalCount} KV pages are taken; ask freeCount first.`);
     }
-    if (pages.some((page) => this.#taken[page] === 0) || new Set(pages).size < pages.length) {
+    this.#unlink(page);
+    this.#kept[page] = 0;
+    this.#onLost(kvPageId(page));
+    return page;
+  }
+
+  #linkLast(page: number): void {
+    const end = this.totalCount;
+    const last = this.#previous[end] ?? end;
+    this.#next[last] = page;
+    this.#previous[page] = last;
+    this.#next[page] = end;
+    this.#previous[end] = page;
+    this.#waitingCount += 1;
+  }
+
+  #unlink(page: number): void {
+    const [next, previous] = [this.#next[page] ?? 0, this.#previous[page] ?? 0];
+    this.#next[previous] = next;
+    this.#previous[next] = previous;
+    this.#waitingCount -= 1;
+  }
+
+  #check(pages: readonly KvPageId[]): void {
+    for (const page of pages) this.#mustBeOfPool(page);
+    const times = new Map<KvPageId, number>();
+    for (const page of pages) times.set(page, (times.get(page) ?? 0) + 1);
+    for (const [page, count] of times) {
+      if (count <= this.holders(page)) continue;
       throw new RangeError(`KV pages ${pages.join()} are given back, but not all were taken.`);
     }
+  }
+
+  #mustBeOfPool(page: KvPageId): void {
+    if (this.#holders[page] !== undefined) return;
+    throw new RangeError(`KV page ${page} is not of this pool of ${this.totalCount} pages.`);
   }
 }

@@ -29,22 +29,3 @@ export function* pingPong(
     yield { type: 'sample', microBatch };
   }
 }
-
-/** Gives the actions of `pingPong` for these micro-batches, ascending, as a list that is the same object every time. */
-export type PingPongPlan = (microBatches: readonly MicroBatchIndex[]) => readonly PipelineAction[];
-
-/**
- * `pingPong` for the hot path: each list is made once and kept, so that following it allocates nothing per action. It
- * keeps one list per set of micro-batches that ever occurs; with a batcher that is at most m.
- */
-export function createPingPongPlan(layerCount: number): PingPongPlan {
-  const plans = new Map<string, readonly PipelineAction[]>();
-  return (microBatches) => {
-    const key = microBatches.join();
-    const known = plans.get(key);
-    if (known !== undefined) return known;
-    const plan = Object.freeze([...pingPong(layerCount, microBatches)]);
-    plans.set(key, plan);
-    return plan;
-  };
-}

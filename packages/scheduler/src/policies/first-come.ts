@@ -1,18 +1,26 @@
-import type { RunningView, SchedulerPolicy, SchedulerView, StepPlan } from '@megascale/core';
+import type {
+  RunningView,
+  SchedulerPolicy,
+  SchedulerView,
+  ServiceView,
+  StepPlan,
+} from '@megascale/core';
 import { pagesForTokens } from '../kv/page-pool.js';
+import { serviceOrder, virtualArrivalMs } from './service-order.js';
 
 type PlannedTokens = StepPlan['run'][number];
 
 /**
- * Whoever came first is served first. Running sequences go on (a decoding one by its one token, the others by a
+ * Whoever came first is served first; a level of priority counts as ten seconds, and tenants take turns (see `serviceOrder`). Running sequences go on (a decoding one by its one token, the others by a
  * prefill chunk); then waiting ones start in order, and nobody overtakes the head of the queue. When a running sequence cannot
- * place one more token, those that started last give up their pages. The sequence that started first always goes on, so every sequence
+ * place one more token, those that come last in the order give up their pages. The first always goes on, so every sequence
  * becomes the first one day: nobody starves.
  */
 export const firstCome: SchedulerPolicy = {
   specVersion: 1,
   name: 'first-come',
-  plan(view) {
+  plan(given) {
+    const view = inServiceOrder(given);
     const continued = continueRunning(view, shareTokens(view));
     // Pages were short: whoever started now would be preempted next.
     if (continued.preempt.length > 0) return continued;
@@ -20,25 +28,34 @@ export const firstCome: SchedulerPolicy = {
   },
 };
 
+function inServiceOrder(view: SchedulerView): SchedulerView {
+  const byPriority = view.running.some(({ priority }) => priority !== 0);
+  const running = byPriority
+    ? [...view.running].sort((a, b) => virtualArrivalMs(a) - virtualArrivalMs(b))
+    : view.running;
+  return { ...view, running, waiting: serviceOrder(view.waiting, running) };
+}
+
 /**
  * Tokens for each running sequence within the step's limit. The first gets one before all others, because it must go on for
  * nobody to starve; then every decoding sequence its one, and prefill chunks share what is left.
  */
 function shareTokens(view: SchedulerView): number[] {
-  const shares = view.running.map(() => 0);
+  const { running, prefillChunkTokensMax } = view;
+  const shares: number[] = [];
   let left = view.tokensPerStepMax;
-  const raise = (index: number, wanted: number) => {
-    const share = shares[index] ?? 0;
-    const more = Math.min(wanted - share, left);
-    shares[index] = share + more;
-    left -= more;
-  };
-  if (shares.length > 0) raise(0, 1);
-  for (const [index, sequence] of view.running.entries()) {
-    if (sequence.tokensLeft === 1) raise(index, 1);
+  for (let index = 0; index < running.length; index += 1) {
+    const share = left > 0 && (index === 0 || running[index]?.tokensLeft === 1) ? 1 : 0;
+    shares.push(share);
+    left -= share;
   }
-  for (const [index, sequence] of view.running.entries()) {
-    raise(index, Math.min(sequence.tokensLeft, view.prefillChunkTokensMax));
+  for (let index = 0; index < running.length && left > 0; index += 1) {
+    const tokensLeft = running[index]?.tokensLeft ?? 0;
+    const share = shares[index] ?? 0;
+    const more = Math.min(tokensLeft, prefillChunkTokensMax) - share;
+    if (more <= 0) continue;
+    shares[index] = share + Math.min(more, left);
+    left -= Math.min(more, left);
   }
   return shares;
 }
@@ -49,13 +66,13 @@ function continueRunning(view: SchedulerView, shares: readonly number[]): StepPl
   const run: PlannedTokens[] = [];
   let free = view.kvPagesFree;
   let kept = running.length;
-  for (const [index, sequence] of running.entries()) {
+  for (let index = 0; index < kept; index += 1) {
+    const sequence = running[index];
     const share = shares[index] ?? 0;
-    if (index >= kept) break;
-    if (share === 0) continue;
+    if (sequence === undefined || share === 0) continue;
     while (room(sequence, free, kvPageSize) < 1 && kept > index + 1) {
       kept -= 1;
-      free += running[kept]?.kvPages ?? 0;
+      free += running[kept]?.kvPagesFreed ?? 0;
     }
     // The last one left may find no room: it keeps its pages and waits for those before it.
     const tokens = Math.min(share, room(sequence, free, kvPageSize));
@@ -66,8 +83,11 @@ function continueRunning(view: SchedulerView, shares: readonly number[]): StepPl
   return { run, preempt: running.slice(kept).map(({ id }) => id) };
 }
 
-/** Starts waiting sequences in order, each only if its whole prefill will find pages. */
-function startWaiting(view: SchedulerView, continued: readonly PlannedTokens[]): PlannedTokens[] {
+/** Starts waiting sequences in the order given, each only if its whole prefill will find pages. */
+export function startWaiting(
+  view: SchedulerView,
+  continued: readonly PlannedTokens[],
+): PlannedTokens[] {
   const started: PlannedTokens[] = [];
   let places = view.runningMax - view.running.length;
   let left = view.tokensPerStepMax - continued.reduce((sum, { tokens }) => sum + tokens, 0);
@@ -75,8 +95,9 @@ function startWaiting(view: SchedulerView, continued: readonly PlannedTokens[]):
   for (const sequence of view.running) {
     free -= pagesToTake(sequence, sequence.tokensLeft, view.kvPageSize);
   }
-  for (const { id, tokensLeft } of view.waiting) {
-    const pages = pagesForTokens(tokensLeft, view.kvPageSize);
+  for (const sequence of view.waiting) {
+    const { id, tokensLeft } = sequence;
+    const pages = pagesToTake(sequence, tokensLeft, view.kvPageSize);
     if (places < 1 || left < 1 || pages > free) break;
     const tokens = Math.min(tokensLeft, view.prefillChunkTokensMax, left);
     started.push({ id, tokens });
@@ -92,7 +113,7 @@ function room(sequence: RunningView, free: number, kvPageSize: number): number {
   return (sequence.kvPages + free) * kvPageSize - sequence.contextTokens;
 }
 
-function pagesToTake(sequence: RunningView, tokens: number, kvPageSize: number): number {
+function pagesToTake(sequence: ServiceView, tokens: number, kvPageSize: number): number {
   const pages = pagesForTokens(sequence.contextTokens + tokens, kvPageSize);
   return Math.max(0, pages - sequence.kvPages);
 }

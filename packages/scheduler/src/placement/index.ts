@@ -1,0 +1,14 @@
+/** Where experts are: loads, their traces, and plans of who holds which. */
+export * from './decaying-loads.js';
+export * from './expert-loads.js';
+export * from './improve-placement.js';
+export { loadTraceFormat } from './load-trace-format.js';
+export * from './load-trace-reader.js';
+export * from './load-trace-writer.js';
+export * from './move-phases.js';
+export * from './move-plan.js';
+export * from './placement-cost.js';
+export * from './placement-planner.js';
+export * from './plan-placement.js';
+export * from './redundancy-plan.js';
+export * from './zipf-loads.js';

@@ -1,0 +1,126 @@
+import {
+  MegascaleError,
+  PolicyError,
+  type SchedulerView,
+  type SequenceId,
+  type StepPlan,
+} from '@megascale/core';
+import type { BatcherLimits } from './batcher-options.js';
+import { StepCostLearner } from './cost/step-cost-learner.js';
+import type { KvCache } from './kv/kv-cache.js';
+import { schedulerView } from './scheduler-view.js';
+import type { LiveSequence, RunningSequence, WaitingSequence } from './sequence.js';
+import type { SequenceView } from './sequence-view.js';
+import { validatePlan } from './validate-plan.js';
+import type { WaitingLine } from './waiting-line.js';
+
+/** A plan that breaks no rule, and the sequences of its `run`, in that order. */
+export interface CheckedPlan {
+  readonly plan: StepPlan;
+  readonly run: readonly LiveSequence[];
+}
+
+/** Shows the policy what there is, and checks what it answers. */
+export class PlanMaker {
+  readonly stepCosts = new StepCostLearner();
+  readonly #limits: BatcherLimits;
+  readonly #waiting: WaitingLine;
+  readonly #pages: KvCache;
+  readonly #live: ReadonlyMap<SequenceId, LiveSequence>;
+  readonly #lookedUp: WaitingSequence[] = [];
+  #viewNumber = 0;
+
+  constructor(parts: {
+    readonly limits: BatcherLimits;
+    readonly waiting: WaitingLine;
+    readonly pages: KvCache;
+    /** Waiting and running. */
+    readonly live: ReadonlyMap<SequenceId, LiveSequence>;
+  }) {
+    this.#limits = parts.limits;
+    this.#waiting = parts.waiting;
+    this.#pages = parts.pages;
+    this.#live = parts.live;
+  }
+
+  /**
+   * The policy's plan or, if it breaks a rule or throws and there is a fallback, that one's.
+   *
+   * @throws PolicyError 'ERR_PLAN_INVALID' without a fallback.
+   */
+  plan(nowMs: number, running: readonly RunningSequence[]): CheckedPlan {
+    const view = this.#view(nowMs, running, this.#limits.runningMax);
+    const { policy, fallbackPolicy, onPolicyError } = this.#limits;
+    try {
+      return this.#ask(view, policy.plan(view), policy.name);
+    } catch (cause) {
+      const error = policyError(policy.name, cause);
+      if (fallbackPolicy === undefined) throw error;
+      onPolicyError?.(error);
+      const again = this.#view(nowMs, running, this.#limits.runningMax);
+      return this.#ask(again, fallbackPolicy.plan(again), fallbackPolicy.name);
+    }
+  }
+
+  /** A plan for `running` while `endingCount` others have yet to end; undefined where that had better be waited for. */
+  planEarly(
+    nowMs: number,
+    running: readonly RunningSequence[],
+    endingCount: number,
+  ): CheckedPlan | undefined {
+    // A policy may count on a page for whoever runs alone; those that are about to end still hold theirs.
+    const short = endingCount > 0 && this.#pages.freeCount < running.length;
+    if (running.length === 0 || short) return undefined;
+    const view = this.#view(nowMs, running, this.#limits.runningMax - endingCount);
+    const { policy, fallbackPolicy } = this.#limits;
+    try {
+      const plan = policy.plan(view);
+      if (plan.run.length === 0 || plan.preempt.length > 0) return undefined;
+      return this.#ask(view, plan, policy.name);
+    } catch (error) {
+      if (fallbackPolicy === undefined) throw policyError(policy.name, error);
+      // It is asked again when all have their tokens, and what it does wrong is reported then.
+      return undefined;
+    }
+  }
+
+  #view(nowMs: number, running: readonly RunningSequence[], runningMax: number): SchedulerView {
+    this.#viewNumber += 1;
+    const stepCost = this.stepCosts.cost;
+    const view = schedulerView(nowMs, {
+      ...{ waiting: this.#waiting, running, pages: this.#pages, lookedUp: this.#lookedUp },
+      limits: { ...this.#limits, runningMax },
+      viewNumber: this.#viewNumber,
+    });
+    return stepCost === undefined ? view : { ...view, stepCost };
+  }
+
+  #ask(view: SchedulerView, plan: StepPlan, name: string): CheckedPlan {
+    const viewNumber = this.#viewNumber;
+    // Each id is looked up once, and those to be preempted come first.
+    const named: LiveSequence[] = [];
+    const find = (id: SequenceId): SequenceView | undefined => {
+      const sequence = this.#live.get(id);
+      if (sequence === undefined) return undefined;
+      const { view: shown } = sequence.history;
+      if (!shown.isShownIn(viewNumber, sequence.state)) return undefined;
+      named.push(sequence);
+      return shown;
+    };
+    validatePlan(view, plan, name, {
+      find,
+      firstNaming: (candidate: SequenceView) => candidate.firstNamedIn(viewNumber),
+    });
+    return { plan, run: plan.preempt.length === 0 ? named : named.slice(plan.preempt.length) };
+  }
+}
+
+function policyError(policy: string, cause: unknown): PolicyError {
+  if (MegascaleError.isInstance(cause) && cause instanceof PolicyError) return cause;
+  const what = cause instanceof Error ? cause.message : String(cause);
+  return new PolicyError('ERR_PLAN_INVALID', {
+    message: `Policy '${policy}' failed: ${what}. Mend the policy, or run with another one.`,
+    details: { policy, rule: 'returns-a-plan' },
+    cause,
+  });
+}
