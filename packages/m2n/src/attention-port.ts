@@ -6,6 +6,7 @@ import {
   type DispatchTicket,
   type LayerIndex,
   type MicroBatchIndex,
+  type PlacementEpoch,
   type TransportOptions,
 } from '@megascale/core';
 import { PartialRows } from './combine-partial-rows.js';
@@ -62,7 +63,7 @@ export class SharedAttentionPort implements AttentionPort {
     this.slots = attentionSlots(buffer, layout);
     this.tickets = new TicketTable(shape.slotCount, shape.expertWorkerCount);
     const expertRanks = slotExpertRanks(buffer, layout);
-    this.routes = new RouteCounter(options.placement, shape, {
+    this.routes = new RouteCounter(options, shape, {
       expertIds: slotExpertIds(buffer, layout),
       expertRanks,
     });
@@ -91,7 +92,13 @@ export class SharedAttentionPort implements AttentionPort {
       this.parked ? Math.max(step, seen) + 1 : Math.max(step + 1, seen),
       microBatches,
     );
+    this.routes.beginStep();
     this.parked = false;
+  }
+
+  adoptPlacement(placement: PlacementEpoch): void {
+    this.mustBeOpen();
+    this.routes.adopt(placement);
   }
 
   dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
@@ -102,6 +109,7 @@ export class SharedAttentionPort implements AttentionPort {
     const rowCounts = this.routes.count(microBatch, tokens);
     const { frame, cursor } = this;
     frame.type = 'rows';
+    frame.placementEpoch = this.routes.epoch;
     frame.tokens = tokens;
     frame.step = cursor.position.step;
     frame.layer = layer;

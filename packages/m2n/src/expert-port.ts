@@ -1,17 +1,17 @@
 import {
   layerIndex,
-  localExpertTable,
-  residentExperts,
   RowList,
   type ExpertInput,
   type ExpertPort,
   type ExpertRank,
   type ExpertSlot,
+  type PlacementEpoch,
   type RowSource,
   type TransportOptions,
 } from '@megascale/core';
 import { PartialSummer } from './combine-partial-sums.js';
 import { DelayedFrameReader } from './emulated-link-frames.js';
+import { EpochTable } from './epoch-table.js';
 import { FrameInbox } from './frame-inbox.js';
 import { FrameReader, storeLong } from './frame-ring.js';
 import { Gather } from './gather.js';
@@ -46,6 +46,7 @@ export class SharedExpertPort implements ExpertPort {
   private readonly pair: PairWords;
   private readonly gather: Gather;
   private readonly inbox: FrameInbox;
+  private readonly epochs: EpochTable;
   private readonly rows: RowList;
   /** [attention ranks × slotCount], in the order of `slots`. */
   private readonly expertIds: readonly Int32Array[];
@@ -71,8 +72,11 @@ export class SharedExpertPort implements ExpertPort {
       tokens: 0,
       expertIds: new Int32Array(0),
       expertRanks: new Int32Array(0),
+      residents: new Uint8Array(0),
     }));
-    this.rows = rowListOf(rank, options, shape);
+    this.rows = rowListOf(rank, shape);
+    const { placement, placementEpoch: epoch = 0 } = options;
+    this.epochs = new EpochTable(rank, shape, { epoch, placement });
     if (shape.combine === 'expert') {
       const buffers = attention.map(({ buffer }) => buffer);
       this.summer = new PartialSummer({ rank, shape, layout, buffers });
@@ -84,8 +88,9 @@ export class SharedExpertPort implements ExpertPort {
       peer,
       reader: frameReader(parts, index, peer),
     }));
-    const { gather, name } = this;
-    this.inbox = new FrameInbox({ name, memory, words, senders, gather, transport: options });
+    const { gather, epochs, name } = this;
+    const context = { name, memory, words, transport: options };
+    this.inbox = new FrameInbox({ ...context, senders, gather, epochs });
   }
 
   receive(): ExpertInput | undefined {
@@ -125,6 +130,16 @@ export class SharedExpertPort implements ExpertPort {
     this.state = 'ready';
   }
 
+  learnPlacement(placement: PlacementEpoch): void {
+    if (this.state === 'closed') throw portClosed(this.name);
+    this.epochs.learn(placement);
+  }
+
+  retirePlacements(upTo: number): void {
+    if (this.state === 'closed') throw portClosed(this.name);
+    this.epochs.retire(upTo);
+  }
+
   close(): void {
     if (this.state === 'closed') return;
     this.state = 'closed';
@@ -151,6 +166,11 @@ export class SharedExpertPort implements ExpertPort {
       source.expertIds = this.expertIds[source.slotIndex] ?? source.expertIds;
       const expertRanks = this.expertRanks[source.slotIndex];
       if (expertRanks !== undefined) source.expertRanks = expertRanks;
+      const residents = this.epochs.residentsOf(frame.placementEpoch);
+      if (residents === undefined) {
+        throw this.wrongRoutes(`Placement epoch ${frame.placementEpoch} was retired too early.`);
+      }
+      source.residents = residents;
       announced += frame.rowCount;
     }
     const layer = layerIndex(served[0]?.layer ?? 0);
@@ -209,14 +229,8 @@ function pairOf(layout: AttentionSegmentLayout, rank: ExpertRank): PairWords {
   return pair;
 }
 
-function rowListOf(rank: ExpertRank, options: TransportOptions, shape: PortShape): RowList {
-  const { attentionWorkerCount, slotCount, tokensPerSlotMax, topK } = shape;
-  const localExpertCount = residentExperts(options.placement, rank).length;
-  return new RowList({
-    localExperts: localExpertTable(options.placement, rank),
-    localExpertCount,
-    topK,
-    rank,
-    rowsMax: attentionWorkerCount * slotCount * tokensPerSlotMax * Math.min(topK, localExpertCount),
-  });
+function rowListOf(rank: ExpertRank, shape: PortShape): RowList {
+  const { attentionWorkerCount, slotCount, tokensPerSlotMax, topK, expertCount } = shape;
+  const rowsMax = attentionWorkerCount * slotCount * tokensPerSlotMax * topK;
+  return new RowList({ expertCount, topK, rank, rowsMax });
 }

@@ -23,8 +23,8 @@ export interface FabricPortOptions {
   readonly port: string;
   /** Negative: none. */
   readonly trafficClass: number;
-  /** For tests: trusts no provider to keep writes in order. */
-  readonly countsWrites: boolean;
+  /** For tests: encloses nothing in notices, and trusts no provider to keep writes in order. */
+  readonly sendsApart: boolean;
 }
 
 /** One port's memory, the copies of its peers' segments, and the thread that keeps them alike. */

@@ -26,8 +26,8 @@ export class FabricMemory implements SharedMemory {
   private readonly ranks = new Map<ArrayBufferLike, number>();
 
   /** @throws TransportError 'ERR_PEER_CLOSED' without a provider that can do it. */
-  constructor(context: PortContext, countsWrites = false) {
-    this.port = openPort(context, countsWrites);
+  constructor(context: PortContext, sendsApart = false) {
+    this.port = openPort(context, sendsApart);
     this.provider = this.port.place().provider;
   }
 
@@ -83,7 +83,7 @@ export class FabricMemory implements SharedMemory {
   }
 }
 
-function openPort(context: PortContext, countsWrites: boolean): FabricPort {
+function openPort(context: PortContext, sendsApart: boolean): FabricPort {
   const { role, rank, shape, options } = context;
   const { provider = '', host, port, trafficClass = -1 } = options.network ?? {};
   const { FabricPort, fabricTrouble } = fabricBinding();
@@ -98,7 +98,7 @@ function openPort(context: PortContext, countsWrites: boolean): FabricPort {
       host: host ?? defaultHost,
       port: port === undefined || port === 0 ? '' : String(port),
       trafficClass,
-      countsWrites,
+      sendsApart,
     });
   } catch (error) {
     throw unavailable(error instanceof Error ? error.message : String(error));

@@ -6,6 +6,7 @@ import {
   type ExpertPort,
   type LayerIndex,
   type MicroBatchIndex,
+  type PlacementEpoch,
   type TransportOptions,
 } from '@megascale/core';
 import { stopped } from './peer-errors.js';
@@ -24,6 +25,7 @@ export interface FaultyPortParts {
   readonly name: string;
   readonly options: TransportOptions;
   readonly faults: readonly RankFault[];
+  readonly sleep: (ms: number) => void;
 }
 
 /** Counts a rank's messages and lets its faults happen. */
@@ -52,11 +54,11 @@ class RankFaults {
   }
 
   private stall(ms: number): void {
-    const { clock, stopReason } = this.parts.options;
+    const { sleep, options } = this.parts;
+    const { clock, stopReason } = options;
     const untilUs = clock.nowUs() + ms * 1000;
-    const nobody = new Int32Array(new SharedArrayBuffer(4));
     while (clock.nowUs() < untilUs) {
-      Atomics.wait(nobody, 0, 0, Math.min(stallSliceMs, (untilUs - clock.nowUs()) / 1000));
+      sleep(Math.min(stallSliceMs, (untilUs - clock.nowUs()) / 1000));
       const reason = stopReason();
       if (reason !== undefined) throw stopped(this.parts.name, reason);
     }
@@ -80,6 +82,11 @@ export class FaultyAttentionPort implements AttentionPort {
   beginStep(microBatches: readonly MicroBatchIndex[]): void {
     this.faults.mustBeThere();
     this.port.beginStep(microBatches);
+  }
+
+  adoptPlacement(placement: PlacementEpoch): void {
+    this.faults.mustBeThere();
+    this.port.adoptPlacement(placement);
   }
 
   dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
@@ -129,6 +136,16 @@ export class FaultyExpertPort implements ExpertPort {
   reply(input: ExpertInput): void {
     this.faults.beforeMessage();
     this.port.reply(input);
+  }
+
+  learnPlacement(placement: PlacementEpoch): void {
+    this.faults.mustBeThere();
+    this.port.learnPlacement(placement);
+  }
+
+  retirePlacements(upTo: number): void {
+    this.faults.mustBeThere();
+    this.port.retirePlacements(upTo);
   }
 
   close(): void {

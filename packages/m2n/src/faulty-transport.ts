@@ -38,14 +38,17 @@ export interface FaultPlan {
   /** Of which words and bits are damaged. Default 0. */
   readonly seed?: number;
   readonly faults: readonly Fault[];
+  /** How a rank that stalls lets time go by. Default: it sleeps. */
+  readonly sleep?: (ms: number) => void;
 }
 
 /** `factory` with faults that come when the plan says, for tests of what lives above a transport of this package. */
 export function withFaults(factory: TransportFactory, plan: FaultPlan): TransportFactory {
-  const { seed = 0, faults } = plan;
+  const { seed = 0, faults, sleep = sleepMs } = plan;
   const partsOf = (role: 'attention' | 'expert', rank: number, options: TransportOptions) => ({
     name: `${role} rank ${rank}`,
     options,
+    sleep,
     faults: faults.flatMap((fault) =>
       'role' in fault && fault.role === role && fault.rank === rank ? [fault] : [],
     ),
@@ -65,7 +68,8 @@ export function withFaults(factory: TransportFactory, plan: FaultPlan): Transpor
           damageFrame({ words, start, frame, slots, type: fault.type, seed });
         }
       };
-      const tapped: TappedOptions = { ...options, [frameTap]: tap };
+      // A tap sees frames without the stamps of an emulated link: only who damages any has one.
+      const tapped: TappedOptions = own.length === 0 ? options : { ...options, [frameTap]: tap };
       const port = await factory.openAttention(rank, tapped);
       slots = port.slots;
       return new FaultyAttentionPort(port, partsOf('attention', rank, options));
@@ -76,4 +80,8 @@ export function withFaults(factory: TransportFactory, plan: FaultPlan): Transpor
       return new FaultyExpertPort(port, partsOf('expert', rank, options));
     },
   };
+}
+
+function sleepMs(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

@@ -2,6 +2,7 @@ import type { TransportOptions } from '@megascale/core';
 import { PunctualWait } from './emulated-link-wait.js';
 import { createFrame } from './frame.js';
 import { storeLong, type FrameReader } from './frame-ring.js';
+import type { EpochTable } from './epoch-table.js';
 import type { Gather } from './gather.js';
 import { at, foreignFrameRemedy, frameInvalid, peerClosed, peerTimeout } from './peer-errors.js';
 import { PeerWait, type Lookout } from './peer-wait.js';
@@ -25,6 +26,7 @@ export interface FrameInboxOptions {
   /** [attention ranks] */
   readonly senders: readonly Sender[];
   readonly gather: Gather;
+  readonly epochs: EpochTable;
   readonly transport: TransportOptions;
 }
 
@@ -109,9 +111,13 @@ export class FrameInbox implements Lookout {
   }
 
   private read(sender: Sender, nowUs: number): void {
+    const { epochs, name } = this.options;
     for (;;) {
       const result = sender.reader.read(this.frame);
       if (result === 'empty') return;
+      if (result === 'frame' && !epochs.admits(sender.rank, this.frame)) {
+        throw epochs.refusal(name, sender.peer.name, this.frame);
+      }
       if (result === 'frame' && this.options.gather.arrive(sender.rank, this.frame, nowUs))
         continue;
       throw frameInvalid(

@@ -50,6 +50,7 @@ export class FrameWriter {
     putLong(words, start + frameWord.nextStepLow, frame.next.step);
     words[start + frameWord.nextLayer] = frame.next.layer;
     words[start + frameWord.nextMicroBatch] = frame.next.microBatch;
+    words[start + frameWord.placementEpoch] = frame.placementEpoch;
   }
 }
 
@@ -104,6 +105,7 @@ export class FrameReader {
     frame.next.step = getLong(words, start + frameWord.nextStepLow);
     frame.next.layer = words[start + frameWord.nextLayer] ?? 0;
     frame.next.microBatch = words[start + frameWord.nextMicroBatch] ?? 0;
+    frame.placementEpoch = words[start + frameWord.placementEpoch] ?? 0;
   }
 
   private isValid(frame: Frame): boolean {
@@ -116,7 +118,8 @@ export class FrameReader {
       below(frame.next.layer, layerCount) &&
       below(frame.next.microBatch, slotCount) &&
       below(frame.tokens, tokensPerSlotMax + 1) &&
-      below(frame.rowCount, frame.tokens * topK + 1)
+      below(frame.rowCount, frame.tokens * topK + 1) &&
+      frame.placementEpoch >= 0
     );
   }
 }

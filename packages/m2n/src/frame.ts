@@ -17,6 +17,8 @@ export interface Frame extends Position {
   tokens: number;
   /** Rows for this expert rank; 0 = nothing to do and nothing to answer. */
   rowCount: number;
+  /** Of the placement that the slot's rows were given to ranks by. */
+  placementEpoch: number;
   /** The rank's next frame will not stand before this position. */
   next: Position;
 }
@@ -30,6 +32,7 @@ export function createFrame(): Frame {
     microBatch: 0,
     tokens: 0,
     rowCount: 0,
+    placementEpoch: 0,
     next: { step: 0, layer: 0, microBatch: 0 },
   };
 }
@@ -49,6 +52,7 @@ export function copyFrame(from: Frame, to: Frame): void {
   to.sequence = from.sequence;
   to.tokens = from.tokens;
   to.rowCount = from.rowCount;
+  to.placementEpoch = from.placementEpoch;
   copyPosition(from, to);
   copyPosition(from.next, to.next);
 }

@@ -224,6 +224,7 @@ export class Gather {
     held.sequence = frame.sequence;
     held.tokens = frame.tokens;
     held.rowCount = frame.rowCount;
+    held.placementEpoch = frame.placementEpoch;
     held.arrivedUs = nowUs;
     copyPosition(frame, held);
     copyPosition(frame.next, held.next);

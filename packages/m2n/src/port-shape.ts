@@ -1,4 +1,11 @@
-import { bytesPerElement, ConfigError, type DType, type TransportOptions } from '@megascale/core';
+import {
+  bytesPerElement,
+  ConfigError,
+  placementEpochMax,
+  type DType,
+  type PlacementEpoch,
+  type TransportOptions,
+} from '@megascale/core';
 import { checkEmulatedLink } from './emulated-link.js';
 import * as limits from './wire-format.js';
 
@@ -14,7 +21,7 @@ export interface PortShape {
   readonly tokensPerSlotMax: number;
   readonly slotCount: number;
   readonly expertCount: number;
-  /** Of the expert placement. */
+  /** Of the expert placement at opening, and its epoch. */
   readonly placementHash: number;
   /** Who sums a token's answers. */
   readonly combine: 'attention' | 'expert';
@@ -30,10 +37,8 @@ export function portShape(options: TransportOptions): PortShape {
   check('tokensPerSlotMax', options.tokensPerSlotMax, 1, limits.tokensMax);
   check('slotCount', options.slotCount, 1, limits.slotsMax);
   check('placement.length', options.placement.length, 1, limits.expertsMax);
-  for (const [id, ranks] of options.placement.entries()) {
-    check(`placement[${id}].length`, ranks.length, 1, limits.workersMax);
-    for (const rank of ranks) check(`placement[${id}]`, rank, 0, options.expertWorkerCount - 1);
-  }
+  checkRanks(options.placement, options.expertWorkerCount);
+  check('placementEpoch', options.placementEpoch ?? 0, 0, placementEpochMax);
   checkCombine(options);
   if (options.emulatedLink !== undefined) checkEmulatedLink(options.emulatedLink);
   return {
@@ -47,9 +52,23 @@ export function portShape(options: TransportOptions): PortShape {
     tokensPerSlotMax: options.tokensPerSlotMax,
     slotCount: options.slotCount,
     expertCount: options.placement.length,
-    placementHash: hash(JSON.stringify(options.placement)),
+    placementHash: hash(JSON.stringify([options.placementEpoch ?? 0, options.placement])),
     combine: options.combine ?? 'attention',
   };
+}
+
+/** @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other experts or ranks than the port was opened with. */
+export function checkPlacement({ epoch, placement }: PlacementEpoch, shape: PortShape): void {
+  check('placementEpoch', epoch, 0, placementEpochMax);
+  check('placement.length', placement.length, shape.expertCount, shape.expertCount);
+  checkRanks(placement, shape.expertWorkerCount);
+}
+
+function checkRanks(placement: TransportOptions['placement'], expertWorkerCount: number): void {
+  for (const [id, ranks] of placement.entries()) {
+    check(`placement[${id}].length`, ranks.length, 1, limits.workersMax);
+    for (const rank of ranks) check(`placement[${id}]`, rank, 0, expertWorkerCount - 1);
+  }
 }
 
 /** 32 bits that differ where shapes differ: a check against mistakes, not against attacks. */

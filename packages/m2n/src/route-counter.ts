@@ -1,15 +1,27 @@
-import { ReplicaBalancer, type MicroBatchIndex, type TransportOptions } from '@megascale/core';
+import {
+  ReplicaBalancer,
+  type MicroBatchIndex,
+  type PlacementEpoch,
+  type TransportOptions,
+} from '@megascale/core';
+import { epochNotNewer } from './epoch-table.js';
 import { frameInvalid } from './peer-errors.js';
-import type { PortShape } from './port-shape.js';
+import { checkPlacement, type PortShape } from './port-shape.js';
+
+type BalanceOptions = Pick<TransportOptions, 'placement' | 'placementEpoch' | 'splitRowsMin'>;
 
 /** Decides which expert rank takes each row of a slot, writes it there, and counts. */
 export class RouteCounter {
-  private readonly balancer: ReplicaBalancer;
+  /** Of the placement in force. */
+  epoch: number;
+  private balancer: ReplicaBalancer;
+  /** Comes into force with the next step. */
+  private adopted: { readonly epoch: number; readonly balancer: ReplicaBalancer } | undefined;
   /** [expert ranks] */
   private readonly rowCounts: Int32Array;
 
   constructor(
-    placement: TransportOptions['placement'],
+    private readonly options: BalanceOptions,
     private readonly shape: PortShape,
     /** [slotCount] of [tokensPerSlotMax, topK] each */
     private readonly slots: {
@@ -17,8 +29,24 @@ export class RouteCounter {
       readonly expertRanks: readonly Int32Array[];
     },
   ) {
-    this.balancer = new ReplicaBalancer(placement, shape.expertWorkerCount);
+    this.epoch = options.placementEpoch ?? 0;
+    this.balancer = this.balancerOf(options.placement);
     this.rowCounts = new Int32Array(shape.expertWorkerCount);
+  }
+
+  /** See `AttentionPort.adoptPlacement`. */
+  adopt(next: PlacementEpoch): void {
+    const { epoch } = this.adopted ?? this;
+    if (next.epoch <= epoch) throw epochNotNewer(next.epoch, epoch);
+    checkPlacement(next, this.shape);
+    this.adopted = { epoch: next.epoch, balancer: this.balancerOf(next.placement) };
+  }
+
+  beginStep(): void {
+    if (this.adopted === undefined) return;
+    this.epoch = this.adopted.epoch;
+    this.balancer = this.adopted.balancer;
+    this.adopted = undefined;
   }
 
   /**
@@ -33,18 +61,22 @@ export class RouteCounter {
     if (ids === undefined || ranks === undefined) return rowCounts;
     const end = tokens * this.shape.topK;
     balancer.balance(ids, end);
-    const { rankOfExpert } = balancer;
     rowCounts.fill(0);
     for (let index = 0; index < end; index++) {
       const id = ids[index] ?? -1;
       ranks[index] = -1;
       if (id === -1) continue;
-      const rank = rankOfExpert[id];
+      const rank = balancer.take(id);
       if (rank === undefined) throw this.unknownExpert(id, microBatch, index);
       ranks[index] = rank;
       rowCounts[rank] = (rowCounts[rank] ?? 0) + 1;
     }
     return rowCounts;
+  }
+
+  private balancerOf(placement: TransportOptions['placement']): ReplicaBalancer {
+    const { expertWorkerCount } = this.shape;
+    return new ReplicaBalancer(placement, expertWorkerCount, this.options.splitRowsMin);
   }
 
   private unknownExpert(id: number, microBatch: number, index: number): Error {

@@ -14,7 +14,7 @@ import type {
 import { tcpBinding, type TcpEngine } from './tcp-binding.js';
 import { endAtExit } from './tcp-exit.js';
 import { pairKeys } from './tcp-keys.js';
-import { tcpOptions, type TcpOptions } from './tcp-options.js';
+import { checkMessageBytes, tcpOptions, type TcpOptions } from './tcp-options.js';
 import { segmentState, segmentWord } from './wire-format.js';
 
 const connectPollMs = 1;
@@ -37,6 +37,7 @@ export class TcpMemory implements SharedMemory {
   /** @throws ConfigError 'ERR_CONFIG_FIELD' */
   constructor(private readonly context: PortContext) {
     this.options = tcpOptions(context.options.network);
+    checkMessageBytes(context.shape);
     this.layoutHash = shapeHash(context.shape);
   }
 

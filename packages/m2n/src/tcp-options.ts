@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { ConfigError, type NetworkOptions } from '@megascale/core';
+import type { PortShape } from './port-shape.js';
 
 export type TcpOptions = Required<Omit<NetworkOptions, 'provider' | 'preSharedKey'>> &
   Pick<NetworkOptions, 'preSharedKey'>;
@@ -33,6 +34,23 @@ export function tcpOptions(network: NetworkOptions = {}): TcpOptions {
   }
   const key = preSharedKey === undefined ? {} : { preSharedKey };
   return { host, port, busyPollUs, trafficClass, congestionControl, ...key };
+}
+
+/**
+ * The head of a message counts the bytes behind it in one word.
+ *
+ * @throws ConfigError 'ERR_CONFIG_FIELD' for slots whose rows, or whose answers, are more.
+ */
+export function checkMessageBytes(shape: PortShape): void {
+  const { tokensPerSlotMax, hiddenSize, topK, elementBytes } = shape;
+  const rowBytes = hiddenSize * elementBytes;
+  const tokenBytes = Math.max(rowBytes + 12 * topK, topK * rowBytes);
+  const tokensMax = Math.floor((2 ** 32 - 1) / tokenBytes);
+  if (tokensPerSlotMax <= tokensMax) return;
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `TransportOptions.tokensPerSlotMax is ${tokensPerSlotMax}; over tcp a micro-batch of this model has at most ${tokensMax} tokens, so that its answers fit a message.`,
+    details: { field: 'tokensPerSlotMax', value: tokensPerSlotMax, max: tokensMax },
+  });
 }
 
 function integer(field: string, value: number, max: number): void {

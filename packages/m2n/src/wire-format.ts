@@ -2,7 +2,7 @@
  * What lies where in shared memory. Every number here is part of the protocol: change one and
  * `protocolVersion` must grow. Offsets are in 32-bit words unless their name says bytes.
  */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** First word of a segment: 'M2NA' and 'M2NE'. */
 export const segmentMagic = { attention: 0x4d324e41, expert: 0x4d324e45 } as const;
@@ -58,6 +58,8 @@ export const frameWord = {
   /** When it was sent, in µs of the machine's monotonic clock; only over an emulated link, else 0. */
   sentUsLow: 12,
   sentUsHigh: 13,
+  /** Of the placement that says which rank takes which row of the slot. */
+  placementEpoch: 14,
 } as const;
 
 /** Words of one entry of `PairWords.replies`. */

@@ -1,8 +1,10 @@
 import { expertRank, layerIndex, microBatchIndex } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import { binding } from '../src/binding.js';
+import { fabric } from '../src/fabric.js';
 import { loopback } from '../src/loopback.js';
 import { shm } from '../src/shm.js';
+import { tcp } from '../src/tcp.js';
 import { openPorts, smallOptions } from './one-thread.js';
 
 const warmUpSteps = 5000;
@@ -59,5 +61,48 @@ describe.each(transports)('open ports of $name', (transport) => {
     expect(plausible.length).toBeGreaterThan(0);
     expect(Math.min(...plausible)).toBeLessThan(bytesPerPairMax * expert.length);
     expect(native?.allocationCount(), 'segments made, memory registered').toBe(allocated);
+  });
+});
+
+const networks = [
+  { name: 'tcp', transport: tcp, network: {} },
+  { name: 'tcp with a key', transport: tcp, network: { preSharedKey: 'sixteen bytes and more' } },
+  { name: 'fabric', transport: fabric, network: { provider: 'shm' } },
+];
+const messages = 1000;
+
+describe.each(networks)('open ports over $name', ({ transport, network }) => {
+  it('map no memory, register none and keep JavaScript\u2019s heap as it is, message by message', async (test) => {
+    const probe = await transport.probe();
+    if (!probe.available) return test.skip(probe.reason);
+    const { attention, expert } = await openPorts(transport, { ...smallOptions, network });
+    const [sender] = attention;
+    const [receiver] = expert;
+    if (sender === undefined || receiver === undefined) throw new Error('Expected ports.');
+    for (const { expertIds } of sender.slots) expertIds.bytes?.set([0, 0, 0, 0, 1]);
+    const [layers, microBatches] = [[0, 1].map(layerIndex), [microBatchIndex(0)]];
+    const runStep = (): void => {
+      sender.beginStep(microBatches);
+      for (const layer of layers) {
+        const ticket = sender.dispatch(layer, microBatches[0] ?? microBatchIndex(0), 3);
+        const input = receiver.receive();
+        if (input !== undefined) receiver.reply(input);
+        sender.combine(ticket);
+        sender.release(ticket);
+      }
+    };
+    for (let step = 0; step < messages; step++) runStep();
+    const allocated = binding().allocationCount();
+    expect(allocated).toBeGreaterThan(0);
+    const measured = Array.from({ length: 5 }, () => {
+      const before = process.memoryUsage().heapUsed;
+      for (let step = 0; step < messages / layers.length; step++) runStep();
+      return (process.memoryUsage().heapUsed - before) / messages;
+    });
+    expect(binding().allocationCount(), 'memory mapped or registered').toBe(allocated);
+    const plausible = measured.filter((bytes) => bytes >= 0);
+    // Clock readings, boxed: some more than over shared memory, since waits look at the clock as they turn.
+    expect(Math.min(...plausible)).toBeLessThan(16 * bytesPerPairMax);
+    for (const port of [...attention, ...expert]) port.close();
   });
 });

@@ -12,10 +12,14 @@ afterAll(() => {
   vi.unstubAllEnvs();
 });
 
-describe.each(['shm', 'tcp;ofi_rxm'])('fabric over %s', (provider) => {
+describe.each([
+  { transport: 'fabric', provider: 'shm' },
+  { transport: 'fabric', provider: 'tcp;ofi_rxm' },
+  { transport: 'fabric apart', provider: 'shm' },
+])('$transport over $provider', ({ transport, provider }) => {
   transportContract({
-    name: `fabric over ${provider} between processes`,
-    transport: 'fabric',
+    name: `${transport} over ${provider} between processes`,
+    transport,
     start: participantProcesses(startFile),
     options: { network: { provider } },
     absent: () => Promise.resolve(fabricBinding().fabricTrouble(provider)),

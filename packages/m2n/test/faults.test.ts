@@ -2,6 +2,7 @@ import {
   participantProcesses,
   participantThreads,
   TransportTeam,
+  type TeamPlan,
   type ParticipantReport,
   type PlainTransportOptions,
   type TeamReport,
@@ -28,8 +29,8 @@ const options: PlainTransportOptions = {
   spinUs: 0,
   gather: { type: 'lockstep' },
 };
-const steps = (experts: readonly number[]) =>
-  Array<{ type: 'step'; tokens: number[]; experts: readonly number[] }>(6).fill({
+const steps = (experts: readonly number[], count = 6) =>
+  Array<{ type: 'step'; tokens: number[]; experts: readonly number[] }>(count).fill({
     type: 'step',
     tokens: [3, 4],
     experts,
@@ -51,10 +52,15 @@ const starts = [
 describe.each(starts)('$transport, when it goes wrong for one pair of ranks', (each) => {
   const team = new TransportTeam(each.start);
   afterAll(() => team.close());
-  const run = (fault: string, changes: Partial<PlainTransportOptions> = {}, seed = 0) =>
+  const run = (
+    fault: string,
+    changes: Partial<PlainTransportOptions> = {},
+    other: { readonly seed?: number; readonly attention?: TeamPlan['attention'] } = {},
+  ) =>
     team.run({
       ...plan,
-      transport: `${each.transport} with ${fault} ${seed}`,
+      attention: other.attention ?? plan.attention,
+      transport: `${each.transport} with ${fault} ${other.seed ?? 0}`,
       options: { ...options, ...changes },
       expertOptions: { peerTimeoutMs: timeoutMs },
     });
@@ -66,7 +72,7 @@ describe.each(starts)('$transport, when it goes wrong for one pair of ranks', (e
   )(
     'a frame that is %s (seed %i) is ERR_FRAME_INVALID where it came; the other pair goes on',
     async (fault, seed) => {
-      const report = await run(fault, {}, seed);
+      const report = await run(fault, {}, { seed });
       expectError(report.expert[1], 'ERR_FRAME_INVALID', /attention rank 0/);
       expectError(
         report.attention[0],
@@ -98,12 +104,14 @@ describe.each(starts)('$transport, when it goes wrong for one pair of ranks', (e
   it.each(['stalled-attention', 'lost-attention'])(
     'a %s rank is ERR_PEER_TIMEOUT in lockstep to the expert rank that waits for it',
     async (fault) => {
-      // The attention ranks are patient, so that it is the expert rank whose wait ends first.
-      const report = await run(fault, { peerTimeoutMs: patientMs });
+      // The attention ranks are patient, so that it is the expert rank whose wait ends first; and the healthy one has steps
+      // left, however much later the other one began.
+      const attention = [steps([1, 3]), steps([0, 2], 3000)];
+      const report = await run(fault, { peerTimeoutMs: patientMs }, { attention });
       expectError(
         report.expert[0],
         'ERR_PEER_TIMEOUT',
-        /expert rank 0 at layer 0, micro-batch \d .*attention rank 0/,
+        /expert rank 0 at layer \d, micro-batch \d .*attention rank 0/,
       );
       expectError(report.attention[1], 'ERR_PEER_CLOSED', /expert rank 0/);
     },

@@ -7,6 +7,7 @@ export interface KillState {
   readonly victim: 'attention' | 'expert';
   /** Instead of by an action of its own: when it is told to start, or when everybody's addresses are known. */
   readonly killedAt?: 'start' | 'addresses';
+  /** What each does once both have opened. */
   readonly attention: readonly AttentionAction[];
   readonly expert: readonly ExpertAction[];
   /** What the survivor's last action throws, or its opening. Without it all goes well. */
@@ -47,7 +48,7 @@ export const killStates: readonly KillState[] = [
     expert: [],
     code: lost,
   },
-  { victim: 'attention', state: 'open, idle', attention: [pause, die], expert: [serve] },
+  { victim: 'attention', state: 'open, idle', attention: [die], expert: [serve] },
   { victim: 'attention', state: 'step begun', attention: [begin, die], expert: [serve] },
   {
     victim: 'attention',
@@ -101,7 +102,12 @@ export const killStates: readonly KillState[] = [
     expert: [],
     code: lost,
   },
-  { victim: 'expert', state: 'open, idle', expert: [die], attention: [failingStep] },
+  {
+    victim: 'expert',
+    state: 'open, idle',
+    expert: [die],
+    attention: [pause, failingStep],
+  },
   {
     victim: 'expert',
     state: 'dispatched, not received',

@@ -10,16 +10,24 @@ import type { KillState } from './kill-states.js';
 
 const startFile = new URL('./killed-participant.mjs', import.meta.url);
 
+interface ProgressListener {
+  address(address: string): void;
+  opened(): void;
+}
+
 /** A process that plays one worker after the other. */
 export class Participant {
   private readonly child: ChildProcess = fork(startFile, { execArgv: ['--expose-gc'] });
+  /** A signal or exit code; undefined while it runs. */
+  endedBy: string | undefined;
   private onMessage: (message: MessageFromParticipant | undefined) => void = () => undefined;
 
   constructor() {
     this.child.on('message', (message) => {
       this.onMessage(message as MessageFromParticipant);
     });
-    this.child.on('exit', () => {
+    this.child.on('exit', (code, signal) => {
+      this.endedBy = signal ?? `exit code ${code}`;
       this.onMessage(undefined);
     });
   }
@@ -29,7 +37,7 @@ export class Participant {
   }
 
   send(message: MessageToParticipant): void {
-    this.child.send(message);
+    if (this.child.connected) this.child.send(message);
   }
 
   kill(): void {
@@ -37,10 +45,11 @@ export class Participant {
   }
 
   /** What it reports of its plan; undefined when it ended. */
-  report(onAddress: (address: string) => void): Promise<ParticipantReport | undefined> {
+  report(on: ProgressListener): Promise<ParticipantReport | undefined> {
     return new Promise((resolve) => {
       this.onMessage = (message) => {
-        if (message?.type === 'address') onAddress(message.address);
+        if (message?.type === 'address') on.address(message.address);
+        else if (message?.type === 'opened') on.opened();
         else resolve(message?.report);
       };
     });
@@ -54,32 +63,48 @@ export interface PairOptions {
   readonly stopAfterMs: number;
   /** Started already, to save time. */
   readonly victim?: Participant;
+  /** Once both act. */
+  readonly meanwhile?: (victim: Participant) => Promise<void>;
 }
 
 /** Lets a new worker die beside `survivor` as the state says; what the survivor then reports. */
 export async function runKill(
   survivor: Participant,
   kill: KillState,
-  { transport, options, stopAfterMs, victim = new Participant() }: PairOptions,
+  { transport, options, stopAfterMs, victim = new Participant(), meanwhile }: PairOptions,
 ): Promise<ParticipantReport | undefined> {
   const common = { transport, rank: 0, seed: 1, options, stopAfterMs } as const;
   const plans: Record<KillState['victim'], ParticipantPlan> = {
     attention: { role: 'attention', ...common, actions: kill.attention },
     expert: { role: 'expert', ...common, actions: kill.expert },
   };
-  const addresses: Partial<Record<KillState['victim'], string>> = {};
-  const know = (role: KillState['victim']) => (address: string) => {
-    addresses[role] = address;
-    const { attention, expert } = addresses;
-    if (attention === undefined || expert === undefined) return;
-    const message = { type: 'addresses', attention: [attention], expert: [expert] } as const;
-    if (kill.killedAt === 'addresses') victim.kill();
-    else victim.send(message);
-    survivor.send(message);
-  };
   const other = kill.victim === 'attention' ? 'expert' : 'attention';
-  const ended = victim.report(know(kill.victim));
-  const report = survivor.report(know(other));
+  const sides = { [kill.victim]: victim, [other]: survivor };
+  const addresses: Partial<Record<string, string>> = {};
+  const opened = new Set<string>();
+  const listen = (role: string): ProgressListener => ({
+    address: (address) => {
+      addresses[role] = address;
+      const { attention, expert } = addresses;
+      if (attention === undefined || expert === undefined) return;
+      if (kill.killedAt === 'addresses') victim.kill();
+      const message = { type: 'addresses', attention: [attention], expert: [expert] } as const;
+      for (const side of Object.values(sides)) side.send(message);
+    },
+    opened: () => {
+      opened.add(role);
+      if (opened.size < 2) return;
+      for (const side of Object.values(sides)) side.send({ type: 'go' });
+      void meanwhile?.(victim);
+    },
+  });
+  const ended = victim.report(listen(kill.victim)).finally(() => {
+    survivor.send({ type: 'go' });
+  });
+  // A survivor that could not open leaves the victim waiting.
+  const report = survivor.report(listen(other)).finally(() => {
+    if (!opened.has(other)) victim.kill();
+  });
   survivor.send({ type: 'run', plan: plans[other] });
   if (kill.killedAt === 'start') victim.kill();
   else victim.send({ type: 'run', plan: plans[kill.victim] });

@@ -1,3 +1,4 @@
+import { placementEpochMax } from '@megascale/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createFrame, type Frame } from '../src/frame.js';
@@ -51,6 +52,7 @@ function framesOf({ layerCount, slotCount, tokensPerSlotMax, topK }: PortShape) 
       ...position,
       tokens: fc.constant(tokens),
       rowCount: fc.nat(tokens * topK),
+      placementEpoch: fc.nat(placementEpochMax),
       next: fc.record(position),
     }),
   );

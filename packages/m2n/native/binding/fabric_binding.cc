@@ -65,7 +65,7 @@ PortOptions OptionsOf(const Napi::Object& options) {
           .host = TextOf(options, "host"),
           .port = TextOf(options, "port"),
           .traffic_class = static_cast<int>(IntegerOf(options, "trafficClass")),
-          .counts_writes = IsTrue(options, "countsWrites")};
+          .sends_apart = IsTrue(options, "sendsApart")};
 }
 
 // The mapping ends when JavaScript's last view of it is collected and the port is gone, never

@@ -87,6 +87,7 @@ void Encode(const Napi::CallbackInfo& info) {
   frame.micro_batch = static_cast<std::int32_t>(IntegerOf(source, "microBatch"));
   frame.tokens = static_cast<std::int32_t>(IntegerOf(source, "tokens"));
   frame.row_count = static_cast<std::int32_t>(IntegerOf(source, "rowCount"));
+  frame.placement_epoch = static_cast<std::int32_t>(IntegerOf(source, "placementEpoch"));
   frame.next = {.step = IntegerOf(next, "step"),
                 .layer = static_cast<std::int32_t>(IntegerOf(next, "layer")),
                 .micro_batch = static_cast<std::int32_t>(IntegerOf(next, "microBatch"))};
@@ -105,7 +106,8 @@ Napi::Value Decode(const Napi::CallbackInfo& info) {
                                {"layer", frame.layer},
                                {"microBatch", frame.micro_batch},
                                {"tokens", frame.tokens},
-                               {"rowCount", frame.row_count}});
+                               {"rowCount", frame.row_count},
+                               {"placementEpoch", frame.placement_epoch}});
   result.Set("type", Napi::String::New(env, frame.type == FrameType::kPark ? "park" : "rows"));
   result.Set("next", ObjectOf(env, {{"step", frame.next.step},
                                     {"layer", frame.next.layer},

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/allocation_count.hpp"
+
 namespace megascale::m2n::fabric {
 namespace {
 
@@ -98,6 +100,7 @@ Region Endpoint::Register(void* data, std::size_t bytes) {
   const auto mode = static_cast<std::uint64_t>(info_->domain_attr->mr_mode);
   const std::uint64_t key = RandomKey(info_->domain_attr->mr_key_size);
   Check(fi_mr_reg(domain_.get(), data, bytes, kAccess, 0, key, 0, &region, nullptr), "fi_mr_reg");
+  CountAllocation();
   regions_.emplace_back(region);
   const bool is_virtual = (mode & FI_MR_VIRT_ADDR) != 0;
   return Region{.remote = {.base = is_virtual ? reinterpret_cast<std::uintptr_t>(data) : 0,

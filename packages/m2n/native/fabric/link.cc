@@ -30,9 +30,9 @@ Link::Link(const LinkContext& context, std::uint32_t peer, std::int32_t* mirror,
       outbox_(outbox),
       segment_(context.is_attention ? const_cast<std::int32_t*>(context.own_words) : mirror),
       pair_(context.layout.pairs[context.is_attention ? peer : context.rank]),
-      replies_sent_(static_cast<std::size_t>(context.is_attention ? 0 : context.shape.slot_count)),
-      frames_(segment_, pair_),
-      tokens_(replies_sent_.size()) {
+      tokens_(static_cast<std::size_t>(context.shape.slot_count)),
+      replies_sent_(context.is_attention ? 0 : tokens_.size()),
+      frames_(segment_, pair_) {
   // Whoever rings the copy's doorbell asks for what is new to be sent.
   StoreRelease(mirror_ + SegmentWord::kDoorbellParked, 1);
 }
@@ -43,15 +43,17 @@ void Link::Note(const Immediate& immediate) {
 
 void Link::Read(std::int64_t now_us) {
   while (is_met_ && !loss_.has_value() && arrivals_.HasNotice()) {
-    const Notice notice = Copy(inbox_ + arrivals_.next() * kNoticeWords);
+    const std::int32_t* entry =
+        inbox_ + arrivals_.next() * (context_.inbox_entry_bytes / sizeof(std::int32_t));
+    const Notice notice = Copy(entry);
     if (!arrivals_.IsWhole(static_cast<std::uint32_t>(notice[NoticeWord::kParts]))) break;
     heard_us_ = now_us;
     arrivals_.Pass();
-    Take(notice);
+    Take(notice, reinterpret_cast<const std::byte*>(entry + kNoticeWords));
   }
 }
 
-void Link::Take(const Notice& notice) {
+void Link::Take(const Notice& notice, const std::byte* enclosed) {
   if (notice[NoticeWord::kSequence] != static_cast<std::int32_t>(arrivals_.read())) {
     return Invalid("it sent a notice out of order");
   }
@@ -64,10 +66,10 @@ void Link::Take(const Notice& notice) {
     case NoticeKind::kStatus:
       return TakeState(notice[NoticeWord::kState]);
     case NoticeKind::kFrame:
-      if (!context_.is_attention) return TakeFrame(notice);
+      if (!context_.is_attention) return TakeFrame(notice, enclosed);
       break;
     case NoticeKind::kReply:
-      if (context_.is_attention) return TakeReply(notice);
+      if (context_.is_attention) return TakeReply(notice, enclosed);
       break;
     default:
       break;
@@ -117,29 +119,48 @@ void Link::TakeState(std::int32_t state) {
   }
 }
 
-void Link::TakeFrame(const Notice& notice) {
+void Link::TakeFrame(const Notice& notice, const std::byte* enclosed) {
   Frame frame;
   if (!DecodeFrame(notice.data() + NoticeWord::kBody, context_.shape, &frame)) {
     return Invalid("it sent an invalid frame");
   }
   if (frames_.Room() <= 0) return Invalid("it sent more frames than a ring holds");
   const std::int32_t sequence = frame.sequence;
-  tokens_[static_cast<std::size_t>(frame.micro_batch)] = frame.tokens;
+  if (frame.type == FrameType::kRows) {
+    tokens_[static_cast<std::size_t>(frame.micro_batch)] = frame.tokens;
+    if (!Unpack(MessageOfFrame(frame), notice, enclosed)) return;
+  }
   frames_.Write(&frame);
   has_news_ = true;
   if (frame.sequence != sequence) Invalid("it sent a frame out of order");
 }
 
-void Link::TakeReply(const Notice& notice) {
+void Link::TakeReply(const Notice& notice, const std::byte* enclosed) {
   const std::int32_t slot = notice[NoticeWord::kSlot];
   if (slot < 0 || slot >= context_.shape.slot_count) {
     return Invalid("it answered a micro-batch that there is not");
   }
+  if (!Unpack(MessageOfReply(static_cast<std::size_t>(slot)), notice, enclosed)) return;
   std::int32_t* reply = segment_ + pair_.replies + slot * kReplyWords;
   const std::int32_t* words = notice.data() + NoticeWord::kBody;
   for (std::int64_t word = 1; word < kReplyWords; ++word) StoreRelease(reply + word, words[word]);
   StoreRelease(reply + ReplyWord::kSequence, words[ReplyWord::kSequence]);
   has_news_ = true;
+}
+
+bool Link::Unpack(Message message, const Notice& notice, const std::byte* enclosed) {
+  const std::int64_t bytes = notice[NoticeWord::kEnclosedBytes];
+  if (bytes == 0) return true;
+  auto* segment = reinterpret_cast<std::byte*>(segment_);
+  std::int64_t at = 0;
+  if (bytes > 0 && bytes <= static_cast<std::int64_t>(context_.inbox_entry_bytes - kNoticeBytes)) {
+    for (Span part; message.Next(&part) && part.byte_length <= bytes - at;) {
+      std::copy_n(enclosed + at, part.byte_length, segment + part.byte_offset);
+      at += part.byte_length;
+    }
+  }
+  if (at != bytes) Invalid("it enclosed other rows than it announced");
+  return at == bytes;
 }
 
 void Link::Lose(LossCode code, const std::string& why) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,6 +28,9 @@ struct LinkContext {
   Region mirror_region;  // Of an expert rank's mirrors, where attention ranks write.
   Region outbox_region;
   bool keeps_order = false;
+  bool encloses = true;
+  std::size_t inbox_entry_bytes = 0;
+  std::size_t outbox_entry_bytes = 0;  // As in the peers' inboxes.
 };
 
 // Where one peer's memory is, of its address.
@@ -35,6 +39,9 @@ struct PeerPlace {
   RemoteMemory inbox;  // Notices of all its peers, by rank.
   RemoteMemory data;   // Attention ranks: the segment. Expert ranks: the mirrors, by rank.
   std::int32_t nonce[2] = {0, 0};
+  // Of the provider shm, the peer's process: one that was killed may have left a lock taken in its
+  // memory, for which the provider would wait for ever.
+  std::int32_t owner = 0;
 };
 
 enum class LossCode { kPeerClosed, kFrameInvalid };
@@ -48,7 +55,8 @@ struct Loss {
 // the port's copy of the peer's memory up to date. Not thread-safe; neither allocates nor waits.
 class Link {
  public:
-  // `mirror`: the copy of the peer's segment. `inbox`, `outbox`: kInboxBytes of registered memory.
+  // `mirror`: the copy of the peer's segment. `inbox`, `outbox`: kNotices entries of registered
+  // memory, of the size that the context says.
   Link(const LinkContext& context, std::uint32_t peer, std::int32_t* mirror, std::int32_t* inbox,
        std::int32_t* outbox);
 
@@ -72,6 +80,8 @@ class Link {
   bool is_met() const { return is_met_; }
   bool is_open() const { return is_open_; }
   const std::optional<Loss>& loss() const { return loss_; }
+  // The peer has closed, or is lost.
+  bool HasPeerEnded() const;
   // Nothing more will be said, or the peer has read all of it.
   bool IsDone() const;
 
@@ -80,7 +90,13 @@ class Link {
   bool Begin(std::int64_t now_us);
   bool BeginFrame();
   bool BeginReply();
+  std::int32_t* OutboxEntry() const;
+  std::int32_t ExpertRank() const;
+  Message MessageOfFrame(const Frame& frame) const;
+  Message MessageOfReply(std::size_t slot) const;
   void BeginNotice(std::int32_t kind);
+  // Copies the parts of the message behind its notice and returns true, if they have room there.
+  bool Enclose();
   bool PostParts(Endpoint& endpoint);
   bool PostNotice(Endpoint& endpoint, std::int64_t now_us);
   bool HasRoom(std::uint32_t reserve) const { return sent_ - taken_ + reserve < kNotices; }
@@ -88,10 +104,12 @@ class Link {
   std::int32_t OwnState() const;
 
   // Receiving.
-  void Take(const Notice& notice);
+  void Take(const Notice& notice, const std::byte* enclosed);
   void TakeHello(const Notice& notice);
-  void TakeFrame(const Notice& notice);
-  void TakeReply(const Notice& notice);
+  void TakeFrame(const Notice& notice, const std::byte* enclosed);
+  void TakeReply(const Notice& notice, const std::byte* enclosed);
+  // Puts the enclosed parts where they belong; false if they are not those of the message.
+  bool Unpack(Message message, const Notice& notice, const std::byte* enclosed);
   void TakeState(std::int32_t state);
   bool TakeCounts(const Notice& notice);
   void Invalid(const std::string& why) { Lose(LossCode::kFrameInvalid, why); }
@@ -117,6 +135,7 @@ class Link {
   Span part_;
   bool has_part_ = false;
   std::uint32_t parts_ = 0;
+  std::vector<std::int32_t> tokens_;  // [slots] of the last frame of the pair.
   // Sent so far.
   bool hello_sent_ = false;
   std::uint32_t sent_ = 0;   // Notices.
@@ -133,7 +152,6 @@ class Link {
   // Received so far.
   Arrivals arrivals_;
   FrameWriter frames_;
-  std::vector<std::int32_t> tokens_;  // [slots] of the last frame.
   std::int64_t heard_us_ = 0;
   bool has_news_ = false;
 };

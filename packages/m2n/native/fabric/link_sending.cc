@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fabric/dead_owner.hpp"
 #include "fabric/link.hpp"
 
 // The half of Link that sends.
@@ -24,6 +25,10 @@ void Link::Meet(const PeerPlace& place, std::int64_t now_us) {
 std::int32_t Link::OwnState() const {
   return is_abandoned_ ? SegmentState::kLost
                        : LoadAcquire(context_.own_words + SegmentWord::kState);
+}
+
+bool Link::HasPeerEnded() const {
+  return loss_.has_value() || LoadAcquire(mirror_ + SegmentWord::kState) == SegmentState::kClosed;
 }
 
 bool Link::IsDone() const {
@@ -105,10 +110,9 @@ bool Link::BeginFrame() {
     return false;
   }
   if (frame.type == FrameType::kRows && frame.row_count > 0) {
-    const SlotSpans& slot = context_.layout.slots[static_cast<std::size_t>(frame.micro_batch)];
-    message_ = Message::OfFrame(context_.shape, slot, frame.tokens,
-                                segment_ + slot.expert_ranks.byte_offset / 4,
-                                static_cast<std::int32_t>(peer_), context_.brings_weights);
+    tokens_[static_cast<std::size_t>(frame.micro_batch)] = frame.tokens;
+    message_ = MessageOfFrame(frame);
+    if (Enclose()) message_ = Message();
   }
   return true;
 }
@@ -123,13 +127,51 @@ bool Link::BeginReply() {
     notice_[NoticeWord::kSlot] = static_cast<std::int32_t>(index);
     std::copy_n(reply, kReplyWords, notice_.begin() + NoticeWord::kBody);
     replies_sent_[index] = sequence;
-    const SlotSpans& slot = context_.layout.slots[index];
-    message_ = Message::OfReply(context_.shape, slot, tokens_[index],
-                                segment_ + slot.expert_ranks.byte_offset / 4,
-                                static_cast<std::int32_t>(context_.rank), context_.brings_weights);
+    message_ = MessageOfReply(index);
+    if (Enclose()) message_ = Message();
     return true;
   }
   return false;
+}
+
+Message Link::MessageOfFrame(const Frame& frame) const {
+  const SlotSpans& slot = context_.layout.slots[static_cast<std::size_t>(frame.micro_batch)];
+  return Message::OfFrame(context_.shape, slot, frame.tokens,
+                          segment_ + slot.expert_ranks.byte_offset / 4, ExpertRank(),
+                          context_.brings_weights);
+}
+
+Message Link::MessageOfReply(std::size_t slot) const {
+  const SlotSpans& spans = context_.layout.slots[slot];
+  return Message::OfReply(context_.shape, spans, tokens_[slot],
+                          segment_ + spans.expert_ranks.byte_offset / 4, ExpertRank(),
+                          context_.brings_weights);
+}
+
+// Of the pair.
+std::int32_t Link::ExpertRank() const {
+  return static_cast<std::int32_t>(context_.is_attention ? peer_ : context_.rank);
+}
+
+std::int32_t* Link::OutboxEntry() const {
+  const std::size_t words = context_.outbox_entry_bytes / sizeof(std::int32_t);
+  return outbox_ + (sent_ & (kNotices - 1)) * words;
+}
+
+bool Link::Enclose() {
+  if (!context_.encloses) return false;
+  const auto room = static_cast<std::int64_t>(context_.outbox_entry_bytes - kNoticeBytes);
+  const auto* segment = reinterpret_cast<const std::byte*>(segment_);
+  auto* to = reinterpret_cast<std::byte*>(OutboxEntry() + kNoticeWords);
+  std::int64_t bytes = 0;
+  Message message = message_;
+  for (Span part; message.Next(&part);) {
+    if (part.byte_length > room - bytes) return false;
+    std::copy_n(segment + part.byte_offset, part.byte_length, to + bytes);
+    bytes += part.byte_length;
+  }
+  notice_[NoticeWord::kEnclosedBytes] = static_cast<std::int32_t>(bytes);
+  return true;
 }
 
 bool Link::PostParts(Endpoint& endpoint) {
@@ -171,15 +213,15 @@ bool Link::PostNotice(Endpoint& endpoint, std::int64_t now_us) {
     notice_[NoticeWord::kWaitsFor] = LoadAcquire(own + SegmentWord::kWaitsFor);
     notice_[NoticeWord::kRingTail] = LoadAcquire(segment_ + pair_.ring_tail);
   }
-  std::int32_t* words = outbox_ + entry * kNoticeWords;
+  std::int32_t* words = OutboxEntry();
   std::copy(notice_.begin(), notice_.end(), words);
-  const std::uint64_t offset = context_.rank * kInboxBytes + entry * kNoticeBytes;
+  const std::size_t entries = context_.rank * std::size_t{kNotices} + entry;
   const Write write{
       .data = words,
-      .bytes = kNoticeBytes,
+      .bytes = kNoticeBytes + static_cast<std::size_t>(notice_[NoticeWord::kEnclosedBytes]),
       .descriptor = context_.outbox_region.descriptor,
       .to = place_.address,
-      .address = place_.inbox.base + offset,
+      .address = place_.inbox.base + entries * context_.outbox_entry_bytes,
       .key = place_.inbox.key,
       .carries_immediate = true,
       .immediate = Immediate{.rank = context_.rank, .entry = entry, .is_notice = true}.Pack(),
@@ -195,6 +237,10 @@ bool Link::PostNotice(Endpoint& endpoint, std::int64_t now_us) {
 }
 
 bool Link::Post(Endpoint& endpoint, const Write& write) {
+  if (!OwnerLives(place_.owner)) {
+    Lose(LossCode::kPeerClosed, "its process has ended");
+    return false;
+  }
   const Posted posted = endpoint.Post(write);
   if (posted == Posted::kFailed) {
     Lose(LossCode::kPeerClosed, "libfabric could not write to it (" + endpoint.failure() + ")");

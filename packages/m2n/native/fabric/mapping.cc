@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "protocol/allocation_count.hpp"
+
 namespace megascale::m2n::fabric {
 
 Mapping::Mapping(std::size_t byte_length) : byte_length_(byte_length) {
@@ -16,6 +18,7 @@ Mapping::Mapping(std::size_t byte_length) : byte_length_(byte_length) {
     throw std::system_error(errno, std::generic_category(),
                             std::to_string(byte_length) + " bytes of memory");
   }
+  CountAllocation();
   data_ = static_cast<std::byte*>(data);
 }
 

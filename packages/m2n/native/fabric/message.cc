@@ -34,8 +34,7 @@ Message Message::OfReply(const PortShape& shape, const SlotSpans& slot, std::int
 }
 
 bool Message::Next(Span* part) {
-  if (rows_.Next(part)) return true;
-  if (routes_left_ == 0) return false;
+  if (routes_left_ == 0) return rows_.Next(part);
   const Span* const routes[] = {&slot_->expert_ids, &slot_->expert_ranks, &slot_->weights};
   *part = {.byte_offset = routes[--routes_left_]->byte_offset, .byte_length = route_bytes_};
   return true;

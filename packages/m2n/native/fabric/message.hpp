@@ -10,7 +10,8 @@ namespace megascale::m2n::fabric {
 // The parts of an attention segment that one message brings, one span after the other, found while
 // they are sent: nothing is listed, so nothing is allocated. A frame brings the tokens' rows that
 // the expert rank takes and all routes; a reply the answers of that rank, or of each token the
-// first of them, which holds their sum where the expert rank `sums_answers`.
+// first of them, which holds their sum where the expert rank `sums_answers`. Routes come before
+// rows: who has taken them over can find the rows as the sender did.
 class Message {
  public:
   Message() = default;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "protocol/wire_format.hpp"
@@ -8,13 +10,22 @@
 namespace megascale::m2n::fabric {
 
 // Two cache lines that end every message between a pair of ranks. They are written into a ring of
-// kNotices in the receiver's inbox; the write's immediate data says which entry of whose ring.
+// kNotices in the receiver's inbox; the write's immediate data says which entry of whose ring. What
+// is small follows them in the same write, so that a small message is one write.
 inline constexpr std::uint32_t kNotices = 128;
 inline constexpr std::size_t kNoticeWords = 2 * static_cast<std::size_t>(kCacheLineWords);
 inline constexpr std::size_t kNoticeBytes = kNoticeWords * sizeof(std::int32_t);
-inline constexpr std::size_t kInboxBytes = kNotices * kNoticeBytes;  // Of one pair.
+// Of an entry of the ring, at most; less where many peers would make the inbox large.
+inline constexpr std::size_t kEntryBytesMax = 4096;
+inline constexpr std::size_t kInboxesBytesMax = std::size_t{64} << 20;
 // Entries kept for acknowledgements, so that two full rings can still empty each other.
 inline constexpr std::uint32_t kNoticesForStatus = 16;
+
+// Of an entry in the inbox of a port with so many peers: whole notices.
+constexpr std::size_t EntryBytes(std::size_t peers) {
+  const std::size_t share = kInboxesBytesMax / std::max<std::size_t>(peers, 1) / kNotices;
+  return std::clamp(share - share % kNoticeBytes, kNoticeBytes, kEntryBytesMax);
+}
 
 using Notice = std::array<std::int32_t, kNoticeWords>;
 
@@ -40,6 +51,9 @@ struct NoticeWord {
   static constexpr std::size_t kStepSeenHigh = 6;
   static constexpr std::size_t kWaitsFor = 7;
   static constexpr std::size_t kRingTail = 8;
+  // Bytes of the message's parts that follow the notice, one part after the other. 0: they came
+  // before it, where they belong.
+  static constexpr std::size_t kEnclosedBytes = 9;
   // Replies: the micro-batch, then its entry of PairWords::replies.
   static constexpr std::size_t kSlot = 12;
   // Replies: kReplyWords. Frames: kFrameWords. Hellos: the first words of the sender's segment,

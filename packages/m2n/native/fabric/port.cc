@@ -9,6 +9,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "fabric/dead_owner.hpp"
+
 namespace megascale::m2n::fabric {
 namespace {
 
@@ -18,6 +20,10 @@ constexpr std::int64_t kTickUs = 1000;
 // A port that closed waits so long for its peers to know, and then so long for what is on its way.
 constexpr std::int64_t kFarewellUs = 1'000'000;
 constexpr std::int64_t kLingerUs = 20'000;
+// So long, and looking so often, it then sees to it that nothing is left of peers that ended: one
+// that closed removes its memory itself, unless it is killed before it has come to that.
+constexpr std::int64_t kLeavingUs = 2'000'000;
+constexpr microseconds kNapLeaving{5000};
 // How the thread sleeps while nobody else drives: short after something happened, then longer.
 constexpr microseconds kNapMin{20};
 constexpr microseconds kNapParkedMax{100};
@@ -25,6 +31,10 @@ constexpr microseconds kNapMax{1000};
 // While the port's thread drives, every waking of this one costs it its core.
 constexpr microseconds kNapDriven{500};
 constexpr int kNapsBeforeLonger = 50;
+// Nobody holds the mutex for so long who is not stuck.
+constexpr std::chrono::milliseconds kPatience{200};
+// Nobody who lives and runs holds a lock of the provider for so many times that.
+constexpr int kPatienceWithLiving = 5;
 
 std::int64_t NowUs() {
   return std::chrono::duration_cast<microseconds>(
@@ -38,11 +48,21 @@ std::size_t PeersOf(const PortOptions& options) {
                                                        : shape.attention_worker_count);
 }
 
+// Ranks of its own pool, which are the peers of its peers.
+std::size_t ColleaguesOf(const PortOptions& options) {
+  const PortShape& shape = options.shape;
+  return static_cast<std::size_t>(options.is_attention ? shape.attention_worker_count
+                                                       : shape.expert_worker_count);
+}
+
 }  // namespace
 
 Port::Port(const PortOptions& options)
-    : inbox_(PeersOf(options) * kInboxBytes), outbox_(PeersOf(options) * kInboxBytes) {
+    : inbox_(PeersOf(options) * kNotices * EntryBytes(PeersOf(options))),
+      outbox_(PeersOf(options) * kNotices * EntryBytes(ColleaguesOf(options))) {
   const std::size_t peers = PeersOf(options);
+  context_.inbox_entry_bytes = EntryBytes(peers);
+  context_.outbox_entry_bytes = EntryBytes(ColleaguesOf(options));
   context_.is_attention = options.is_attention;
   context_.rank = options.rank;
   context_.shape = options.shape;
@@ -61,7 +81,8 @@ Port::Port(const PortOptions& options)
                                                          .traffic_class = options.traffic_class,
                                                          .completions_max = peers * kNotices,
                                                          .write_bytes_max = attention_bytes});
-  context_.keeps_order = endpoint_->keeps_order() && !options.counts_writes;
+  context_.keeps_order = endpoint_->keeps_order() && !options.sends_apart;
+  context_.encloses = !options.sends_apart;
   const Region inbox = endpoint_->Register(inbox_.data(), inbox_.byte_length());
   context_.outbox_region = endpoint_->Register(outbox_.data(), outbox_.byte_length());
   if (options.is_attention) {
@@ -81,14 +102,15 @@ Port::Port(const PortOptions& options)
     };
     links_.push_back(std::make_unique<Link>(
         context_, static_cast<std::uint32_t>(peer), words(*mirrors_, mirror_bytes_),
-        words(inbox_, kInboxBytes), words(outbox_, kInboxBytes)));
+        words(inbox_, kNotices * context_.inbox_entry_bytes),
+        words(outbox_, kNotices * context_.outbox_entry_bytes)));
   }
   thread_ = std::thread([this] { Run(); });
 }
 
 Port::~Port() {
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(lock_);
     if (closed_us_ < 0) {
       for (auto& link : links_) link->Abandon();
       closed_us_ = NowUs();
@@ -104,26 +126,31 @@ Link& Port::LinkOf(std::uint32_t peer) {
 }
 
 void Port::Open(std::uint32_t peer, const std::vector<std::uint8_t>& name, PeerPlace place) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Link& link = LinkOf(peer);
   if (link.is_met() || endpoint_ == nullptr) throw std::runtime_error("it was opened before");
+  {
+    const std::lock_guard names_lock(names_mutex_);
+    peer_names_.push_back({.peer = peer, .name = name});
+  }
   place.address = endpoint_->Insert(name);
+  place.owner = OwnerOf(name);
   link.Meet(place, NowUs());
   Progress();
 }
 
 bool Port::IsOpen(std::uint32_t peer) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   return LinkOf(peer).is_open();
 }
 
 std::optional<Loss> Port::LossOf(std::uint32_t peer) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   return LinkOf(peer).loss();
 }
 
 void Port::Send(std::uint32_t peer) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Link& link = LinkOf(peer);
   if (endpoint_ == nullptr) return;
   link.Send(*endpoint_, NowUs());
@@ -131,7 +158,7 @@ void Port::Send(std::uint32_t peer) {
 }
 
 void Port::Close() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   if (closed_us_ >= 0) return;
   closed_us_ = NowUs();
   Progress();
@@ -186,7 +213,7 @@ void Port::Wait(const DoorbellWait& wait) {
   do {
     was_driven_.store(true, std::memory_order_relaxed);
     {
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(lock_);
       Progress();
     }
     if (has_rung()) return;
@@ -196,13 +223,13 @@ void Port::Wait(const DoorbellWait& wait) {
   const std::int64_t left_us = wait.timeout_microseconds - (NowUs() - began_us);
   if (left_us <= 0) return;
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(lock_);
     is_parked_ = true;
     parked_.notify_one();
   }
   WaitForRing(count, Words() + SegmentWord::kDoorbellParked,
               {.seen = wait.seen, .spin_microseconds = 0, .timeout_microseconds = left_us});
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   is_parked_ = false;
 }
 
@@ -210,7 +237,7 @@ void Port::Run() {
   // The kernel may else add 50 µs to every nap.
   prctl(PR_SET_TIMERSLACK, 1);
   int idle = 0;
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(lock_);
   while (!IsFinished(NowUs())) {
     const bool was_driven = was_driven_.exchange(false, std::memory_order_relaxed);
     if (!was_driven) idle = Progress() ? 0 : idle + 1;
@@ -222,6 +249,30 @@ void Port::Run() {
     parked_.wait_for(lock, nap, [&] { return is_parked_ && !was_parked; });
   }
   endpoint_.reset();
+  std::vector<PeerName> left = peer_names_;
+  std::erase_if(left, [&](const PeerName& peer) {
+    return RemoveMemoryOfDeadOwner(peer.name) || !links_[peer.peer]->HasPeerEnded();
+  });
+  lock.unlock();
+  const std::int64_t until_us = NowUs() + kLeavingUs;
+  while (!left.empty() && NowUs() < until_us) {
+    std::this_thread::sleep_for(kNapLeaving);
+    std::erase_if(left, [](const PeerName& peer) { return RemoveMemoryOfDeadOwner(peer.name); });
+  }
+}
+
+void Port::Lock::lock() {
+  for (int tries = 1; !port_.mutex_.try_lock_for(kPatience); ++tries) {
+    port_.FreeProviderLocks(tries >= kPatienceWithLiving);
+  }
+}
+
+void Port::FreeProviderLocks(bool of_living_too) {
+  const std::lock_guard lock(names_mutex_);
+  for (const auto& [_, name] : peer_names_) {
+    if (of_living_too || !OwnerLives(OwnerOf(name))) FreeLockOf(name);
+  }
+  if (of_living_too) FreeLockOf(place_.name);
 }
 
 bool Port::IsFinished(std::int64_t now_us) {

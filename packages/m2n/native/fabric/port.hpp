@@ -25,8 +25,8 @@ struct PortOptions {
   std::string host;
   std::string port;
   int traffic_class = -1;
-  // Tests: do not rely on the provider's order.
-  bool counts_writes = false;
+  // Tests: enclose nothing in notices, and do not rely on the provider's order.
+  bool sends_apart = false;
 };
 
 // What peers must know to write into this port's memory.
@@ -37,6 +37,11 @@ struct PortPlace {
   RemoteMemory data;
 };
 
+struct PeerName {
+  std::uint32_t peer;
+  std::vector<std::uint8_t> name;
+};
+
 // A port's memory, its peers' copies and what keeps them alike. Whoever waits drives the provider;
 // a thread of its own does so while nobody waits, and after Close until peers know of the end.
 // Safe to use from one thread beside that one.
@@ -44,7 +49,8 @@ class Port : private CompletionSink {
  public:
   // Throws std::runtime_error.
   explicit Port(const PortOptions& options);
-  // Without Close before it: peers see a thread that ended. Returns within a second.
+  // Without Close before it: peers see a thread that ended. Returns within a second, and within
+  // three where the process of a peer that closed or was lost still runs.
   ~Port();
 
   const PortPlace& place() const { return place_; }
@@ -68,7 +74,21 @@ class Port : private CompletionSink {
   void OnRemoteWrite(std::uint32_t immediate) override;
   void OnFailure(std::uint32_t peer, const std::string& why) override;
 
+  // mutex_, for lock guards; patient, since its holder may be stuck in the provider.
+  class Lock {
+   public:
+    explicit Lock(Port& port) : port_(port) {}
+    void lock();
+    void unlock() { port_.mutex_.unlock(); }
+
+   private:
+    Port& port_;
+  };
+
   void Run();
+  // So that whoever is stuck in a lock of the provider goes on: its holder was killed. Locks that
+  // belong to the living may be left taken too, by someone else who was writing to them.
+  void FreeProviderLocks(bool of_living_too);
   // With mutex_ held. True if anything happened.
   bool Progress();
   void RingIfNews(Link& link);
@@ -84,12 +104,16 @@ class Port : private CompletionSink {
   Mapping outbox_;
   PortPlace place_;
 
-  std::mutex mutex_;  // Guards all that follows but the atomics.
+  std::mutex names_mutex_;
+  std::vector<PeerName> peer_names_;  // Changed under both mutexes, read under either.
+
+  std::timed_mutex mutex_;  // Guards all that follows but the atomics. Taken through lock_.
+  Lock lock_{*this};
   std::unique_ptr<Endpoint> endpoint_;
   std::vector<std::unique_ptr<Link>> links_;
   std::int64_t ticked_us_ = 0;
   std::int64_t closed_us_ = -1;
-  std::condition_variable parked_;
+  std::condition_variable_any parked_;
   bool is_parked_ = false;                // The port's thread sleeps and relies on the other.
   std::atomic<bool> was_driven_ = false;  // By the port's thread, since the other one looked.
   std::thread thread_;                    // Last: it uses everything above.

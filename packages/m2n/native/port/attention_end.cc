@@ -57,6 +57,7 @@ void AttentionEnd::Dispatch(const Position& at, const Position& next, std::int32
   static_cast<Position&>(frame) = at;
   frame.next = next;
   frame.tokens = tokens;
+  frame.placement_epoch = options_.placement_epoch;
   for (std::size_t expert = 0; expert < experts_.size(); ++expert) {
     frame.row_count = row_counts_[expert];
     Send(expert, &frame);

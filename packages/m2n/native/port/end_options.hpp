@@ -14,6 +14,9 @@ struct EndOptions {
   std::int32_t rank = 0;
   std::vector<std::int32_t> rank_of_expert =
       {};  // [expert_count] the expert rank that takes its rows.
+  // The epoch of that placement. These ends keep the placement they were made with: an expert end
+  // refuses rows of any other epoch.
+  std::int32_t placement_epoch = 0;
   // 32 bits that all segments of a deployment hold, whatever fixes them. Beside ends in TypeScript:
   // `shapeHash` of src/port-shape.ts.
   std::int32_t layout_hash = 0;

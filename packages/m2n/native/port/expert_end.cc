@@ -76,6 +76,13 @@ bool ExpertEnd::TakeFrame(std::size_t rank, ReceivedFrame* received) {
       StoreLong(own_.words() + SegmentWord::kStepSeenLow, step_seen_);
     }
     if (received->frame.row_count == 0) continue;
+    if (received->frame.placement_epoch != options_.placement_epoch) {
+      throw PortError(PortErrorCode::kFrameInvalid,
+                      NameOfRank(SegmentRole::kExpert, options_.rank) + " found a frame of " +
+                          attention_[rank].name() + " in placement epoch " +
+                          std::to_string(received->frame.placement_epoch) + ", but serves " +
+                          std::to_string(options_.placement_epoch) + " alone");
+    }
     received->attention_rank = static_cast<std::int32_t>(rank);
     CollectRows(received);
     return true;

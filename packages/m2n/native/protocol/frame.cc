@@ -28,7 +28,7 @@ bool IsValid(const Frame& frame, const PortShape& shape) {
          Below(frame.next.layer, shape.layer_count) &&
          Below(frame.next.micro_batch, shape.slot_count) &&
          Below(frame.tokens, shape.tokens_per_slot_max + 1) &&
-         Below(frame.row_count, frame.tokens * shape.top_k + 1);
+         Below(frame.row_count, frame.tokens * shape.top_k + 1) && frame.placement_epoch >= 0;
 }
 
 }  // namespace
@@ -46,6 +46,7 @@ void EncodeFrame(const Frame& frame, std::int32_t* words) {
   words[FrameWord::kNextLayer] = frame.next.layer;
   words[FrameWord::kNextMicroBatch] = frame.next.micro_batch;
   PutLong(words + FrameWord::kSentUsLow, frame.sent_us);
+  words[FrameWord::kPlacementEpoch] = frame.placement_epoch;
 }
 
 bool DecodeFrame(const std::int32_t* words, const PortShape& shape, Frame* frame) {
@@ -62,6 +63,7 @@ bool DecodeFrame(const std::int32_t* words, const PortShape& shape, Frame* frame
   frame->next.layer = words[FrameWord::kNextLayer];
   frame->next.micro_batch = words[FrameWord::kNextMicroBatch];
   frame->sent_us = GetLong(words + FrameWord::kSentUsLow);
+  frame->placement_epoch = words[FrameWord::kPlacementEpoch];
   return IsValid(*frame, shape);
 }
 

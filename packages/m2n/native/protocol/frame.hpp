@@ -21,6 +21,7 @@ struct Frame : Position {
   std::int32_t sequence = 0;
   std::int32_t tokens = 0;     // In the slot, for whatever expert rank.
   std::int32_t row_count = 0;  // For this expert rank.
+  std::int32_t placement_epoch = 0;
   Position next;
   std::int64_t sent_us = 0;
 };

@@ -14,8 +14,8 @@ inline constexpr std::int64_t kCacheLineWords = 16;
 inline constexpr std::int64_t kExpertsMax = 65536;
 
 struct FrameKind {
-  static constexpr std::int32_t kRows = 1295122945;
-  static constexpr std::int32_t kPark = 1295122946;
+  static constexpr std::int32_t kRows = 1295123201;
+  static constexpr std::int32_t kPark = 1295123202;
 };
 
 struct FrameWord {
@@ -33,6 +33,7 @@ struct FrameWord {
   static constexpr std::int32_t kNextMicroBatch = 11;
   static constexpr std::int32_t kSentUsLow = 12;
   static constexpr std::int32_t kSentUsHigh = 13;
+  static constexpr std::int32_t kPlacementEpoch = 14;
 };
 
 inline constexpr std::int64_t kFrameWords = 16;
@@ -41,7 +42,7 @@ inline constexpr std::int64_t kHiddenSizeMax = 1048576;
 
 inline constexpr std::int64_t kLayersMax = 4096;
 
-inline constexpr std::int64_t kProtocolVersion = 2;
+inline constexpr std::int64_t kProtocolVersion = 3;
 
 struct ReplyWord {
   static constexpr std::int32_t kSequence = 0;

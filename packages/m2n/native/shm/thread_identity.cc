@@ -49,6 +49,10 @@ ThreadStatus ReadStatus(std::int32_t process_id, std::int32_t thread_id) {
   return ParseStatus(text.data());
 }
 
+bool HasEnded(const ThreadStatus& status) {
+  return status.state == 'Z' || status.state == 'X' || status.state == 'x';
+}
+
 }  // namespace
 
 ThreadIdentity CurrentThread() {
@@ -61,8 +65,12 @@ ThreadIdentity CurrentThread() {
 
 bool IsAlive(const ThreadIdentity& thread) {
   const ThreadStatus status = ReadStatus(thread.process_id, thread.thread_id);
-  const bool ended = status.state == 'Z' || status.state == 'X' || status.state == 'x';
-  return status.found && !ended && status.start_ticks == thread.start_ticks;
+  return status.found && !HasEnded(status) && status.start_ticks == thread.start_ticks;
+}
+
+bool IsZombie(std::int32_t process_id) {
+  const ThreadStatus status = ReadStatus(process_id, process_id);
+  return status.found && HasEnded(status);
 }
 
 }  // namespace megascale::m2n

@@ -18,4 +18,7 @@ ThreadIdentity CurrentThread();
 // False once the thread has ended, even if its process was not waited for yet. Allocates nothing.
 bool IsAlive(const ThreadIdentity& thread);
 
+// True from the end of a process until its parent took note of that: so long it keeps its id.
+bool IsZombie(std::int32_t process_id);
+
 }  // namespace megascale::m2n

@@ -8,6 +8,8 @@
 #include <string>
 #include <system_error>
 
+#include "protocol/allocation_count.hpp"
+
 namespace megascale::m2n {
 
 AnonymousMemory::AnonymousMemory(std::size_t byte_length)
@@ -17,6 +19,7 @@ AnonymousMemory::AnonymousMemory(std::size_t byte_length)
     throw std::system_error(errno, std::generic_category(),
                             "mmap of " + std::to_string(byte_length) + " bytes");
   }
+  CountAllocation();
   madvise(data_, byte_length, MADV_HUGEPAGE);
 }
 

@@ -2,6 +2,7 @@
 
 #include "tcp/link.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <system_error>
 #include <utility>
@@ -13,6 +14,8 @@ namespace {
 
 // Signs of life per time of silence that is allowed.
 constexpr std::int64_t kStatusPerSilence = 4;
+// The peer's limit may be shorter than this side's.
+constexpr std::int64_t kStatusUsMax = 100'000;
 
 std::string Milliseconds(std::int64_t us) { return std::to_string(us / 1000) + " ms"; }
 
@@ -132,7 +135,8 @@ void Link::Tick(std::int64_t now_us) {
     return Lose(Loss::Code::kClosed,
                 "nothing was heard of it for " + Milliseconds(port_.silence_us));
   }
-  if (now_us - sent_us_ >= port_.silence_us / kStatusPerSilence) status_is_due_ = true;
+  const std::int64_t status_us = std::min(port_.silence_us / kStatusPerSilence, kStatusUsMax);
+  if (now_us - sent_us_ >= status_us) status_is_due_ = true;
   if (OwnStatus() != status_sent_) status_is_due_ = true;
   if (status_is_due_ || connection_.send_is_blocked() || is_closing_) Send(now_us);
 }

@@ -18,7 +18,7 @@ constexpr std::size_t kListenerNumber = 0;
 constexpr std::size_t kSparePlaces = 16;
 constexpr std::int64_t kTicksPerSilence = 16;
 constexpr std::int64_t kTickUsMin = 5'000;
-constexpr std::int64_t kTickUsMax = 250'000;
+constexpr std::int64_t kTickUsMax = 50'000;
 // More than these are found by the poller.
 constexpr std::size_t kFewLinks = 2;
 

@@ -47,9 +47,13 @@ int VersionOf(std::int32_t kind) {
   return (kind >> 8) & 0xff;
 }
 
-std::int64_t BodyBytes(const Head& head) { return GetLong(head, HeadWord::kBodyBytes); }
+std::int64_t BodyBytes(const Head& head) {
+  return static_cast<std::uint32_t>(head[HeadWord::kBodyBytes]);
+}
 
-void SetBodyBytes(Head* head, std::int64_t bytes) { PutLong(head, HeadWord::kBodyBytes, bytes); }
+void SetBodyBytes(Head* head, std::int64_t bytes) {
+  (*head)[HeadWord::kBodyBytes] = static_cast<std::int32_t>(bytes);
+}
 
 Head EncodeGreeting(std::int32_t kind, const Greeting& greeting) {
   Head head{};

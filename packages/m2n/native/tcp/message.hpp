@@ -10,8 +10,9 @@ namespace megascale::m2n {
 
 // A message of the tcp transport is a head of one cache line, then what the head announces, then,
 // where a pre-shared key is used, a tag over all of it. All words are little-endian. The head of a
-// frame is the frame itself (protocol/frame.hpp); its last two words, which a frame leaves empty,
-// announce the bytes between head and tag, as in every head.
+// frame is the frame itself (protocol/frame.hpp); its last word, which a frame leaves empty,
+// announces the bytes between head and tag, as in every head: src/tcp-options.ts refuses slots that
+// would need more than it can count.
 inline constexpr std::size_t kHeadWords = kFrameWords;
 inline constexpr std::size_t kHeadBytes = kHeadWords * sizeof(std::int32_t);
 inline constexpr std::size_t kTagBytes = 16;
@@ -29,7 +30,7 @@ struct MessageKind {
 
 struct HeadWord {
   static constexpr std::size_t kKind = 0;
-  static constexpr std::size_t kBodyBytes = 14;  // Low, then high.
+  static constexpr std::size_t kBodyBytes = 15;  // Unsigned.
 };
 
 // The version in a head's first word, or -1 when the word is of no message.

@@ -190,8 +190,9 @@ const Test silent{"an expert rank that does not answer is a timeout", [](Random&
                         },
                         [&](AttentionEnd& end) {
                           DispatchOne(end);
-                          RequireThrows<PortError>("waited 200 ms for expert rank 0",
-                                                   [&] { end.Combine(0); });
+                          RequireThrows<PortError>(
+                              "attention rank 0 at layer 0, micro-batch 0 waited ",
+                              [&] { end.Combine(0); });
                         });
                   }};
 

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <thread>
 
+#include "heap_count.hpp"
+#include "protocol/allocation_count.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/wire_format.hpp"
 #include "tcp/engine.hpp"
@@ -88,8 +91,7 @@ struct SlotMemory {
   char* bytes;
 };
 
-void Dispatch(const Pair& pair, FrameWriter* writer, int round) {
-  const SlotMemory own(*pair.attention->own());
+void Dispatch(const Pair& pair, const SlotMemory& own, FrameWriter* writer, int round) {
   for (int route = 0; route < kTokens * 2; ++route) {
     // Every token but the second has an expert.
     const bool is_routed = route / 2 != 1;
@@ -108,8 +110,7 @@ void Dispatch(const Pair& pair, FrameWriter* writer, int round) {
   pair.attention->Wake(0);
 }
 
-void Answer(const Pair& pair, const Frame& frame) {
-  const SlotMemory copy(*pair.at_expert);
+void Answer(const Pair& pair, const SlotMemory& copy, const Frame& frame) {
   for (int route : {0, 1, 4, 5}) {
     for (int value = 0; value < 300; ++value) {
       copy.At<float>(copy.slot().answers)[route * 300 + value] =
@@ -131,7 +132,7 @@ const Test kRounds{
           Frame frame;
           Pair::Await(pair.expert.get(), [&] { return reader.Read(&frame) == ReadResult::kFrame; });
           Require(frame.step == round && frame.row_count == 4, "another frame came");
-          Answer(pair, frame);
+          Answer(pair, copy, frame);
         }
         Pair::AwaitState(pair.expert.get(), *pair.at_expert, SegmentState::kClosed);
         pair.expert->BeginClosing();
@@ -141,7 +142,7 @@ const Test kRounds{
       const std::int32_t* reply =
           pair.attention->own()->words() + own.layout.pairs[0].replies + ReplyWord::kSequence;
       for (int round = 1; round <= 200; ++round) {
-        Dispatch(pair, &writer, round);
+        Dispatch(pair, own, &writer, round);
         Pair::Await(pair.attention.get(), [&] { return LoadAcquire(reply) == round; });
         const float* answers = own.At<float>(own.slot().answers);
         const float* hidden = own.At<float>(own.slot().hidden);
@@ -154,6 +155,41 @@ const Test kRounds{
       }
       pair.attention->BeginClosing();
       expert.join();
+    }};
+
+const Test kFrugal{
+    "joined tcp engines allocate nothing for a message, on any thread", [](Random&) {
+      constexpr int kRoundCount = 1020;
+      Pair pair;
+      std::thread expert([&] {
+        const SlotMemory copy(*pair.at_expert);
+        FrameReader reader(pair.at_expert->words(), copy.layout.pairs[0], SetupOf(false).shape);
+        for (int round = 1; round <= kRoundCount; ++round) {
+          Frame frame;
+          Pair::Await(pair.expert.get(), [&] { return reader.Read(&frame) == ReadResult::kFrame; });
+          Answer(pair, copy, frame);
+        }
+      });
+      const SlotMemory own(*pair.attention->own());
+      FrameWriter writer(pair.attention->own()->words(), own.layout.pairs[0]);
+      const std::int32_t* reply =
+          pair.attention->own()->words() + own.layout.pairs[0].replies + ReplyWord::kSequence;
+      std::int64_t heap = 0, mapped = 0;
+      for (int round = 1; round <= kRoundCount; ++round) {
+        // The first messages size lists.
+        if (round == 21) {
+          heap = testing::HeapAllocations();
+          mapped = AllocationCount();
+        }
+        Dispatch(pair, own, &writer, round);
+        Pair::Await(pair.attention.get(), [&] { return LoadAcquire(reply) == round; });
+      }
+      // Before the texts of what is required, which are on the heap.
+      heap = testing::HeapAllocations() - heap;
+      mapped = AllocationCount() - mapped;
+      expert.join();
+      Require(heap == 0, "the heap was used " + std::to_string(heap) + " times");
+      Require(mapped == 0, "memory was mapped");
     }};
 
 const Test kGone{"a tcp peer that vanishes is lost, with a reason", [](Random&) {
