@@ -16,6 +16,7 @@ export class AnswerBuilder {
   readonly #eosTokenIds: ReadonlySet<number>;
   readonly #promptTokens: number;
   #outputTokens = 0;
+  #cachedPromptTokens = 0;
   #held: OutputToken[] = [];
 
   constructor(tokenizer: Tokenizer, promptTokenIds: readonly number[], options: AnswerOptions) {
@@ -29,6 +30,7 @@ export class AnswerBuilder {
   /** The piece this token completes; undefined while text is held back. Tokens travel with the piece their text is in. */
   add(token: GeneratedToken): Piece | undefined {
     this.#outputTokens += 1;
+    this.#cachedPromptTokens += token.cached ?? 0;
     this.#held.push(this.#describe(token));
     const ends = token.finished === 'stop' && this.#eosTokenIds.has(token.id);
     const { text, match } = this.#stopTexts.push(ends ? '' : this.#detokenizer.push(token.id));
@@ -38,6 +40,11 @@ export class AnswerBuilder {
     const tail = this.#stopTexts.push(this.#detokenizer.flush());
     if (tail.match !== undefined) return this.#finish(text + tail.text, 'stop');
     return this.#finish(text + tail.text + this.#stopTexts.flush(), token.finished);
+  }
+
+  /** So far. */
+  get outputTokens(): number {
+    return this.#outputTokens;
   }
 
   #piece(text: string): Piece {
@@ -50,7 +57,11 @@ export class AnswerBuilder {
     return {
       ...this.#piece(text),
       finishReason,
-      usage: { promptTokens: this.#promptTokens, outputTokens: this.#outputTokens },
+      usage: {
+        promptTokens: this.#promptTokens,
+        cachedPromptTokens: this.#cachedPromptTokens,
+        outputTokens: this.#outputTokens,
+      },
     };
   }
 

@@ -2,28 +2,29 @@ import {
   attentionRank,
   expertRank,
   buildModelGraph,
-  MegascaleError,
   openCheckpoint,
   partition,
   residentExperts,
-  Sampler,
-  sequenceId,
-  serializeError,
   systemClock,
   type AttentionPort,
-  type AttentionStage,
   type Backend,
-  type Clock,
   type Partition,
+  type Region,
+  type SchedulerPolicy,
   type WeightSource,
 } from '@megascale/core';
-import { Batcher, createPingPongPlan, type Step } from '@megascale/scheduler';
+import { Batcher, firstCome } from '@megascale/scheduler';
+import { AttentionLoop, type LoopParts } from './attention-loop.js';
 import { ColocatedPort } from './colocated-port.js';
-import type { Admission, CoordinatorMessage, GeneratedToken } from './messages.js';
-import { loadBackend, loadPolicy, loadTransport } from './plugins.js';
+import { ExpertLoadCounter } from './expert-load-counter.js';
+import { guardedPolicy } from './guarded-policy.js';
 import { evenPlacement } from './placement.js';
-import { emptyStepClock, StepDriver, type StepClock } from './step-driver.js';
-import { TokenChooser } from './token-chooser.js';
+import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from './plugins.js';
+import { PolicyFailures } from './policy-failures.js';
+import { PaceKeeper } from './pace-keeper.js';
+import { PipelineTimer } from './pipeline-timer.js';
+import { FlightRecorder } from './recorder/flight-recorder.js';
+import { emptyStepClock, type StepClock } from './step-driver.js';
 import { backendOptions, transportOptions, type WorkerContext } from './worker-context.js';
 import { WorkerProfiler, type ProfiledStage } from './worker-profiler.js';
 
@@ -48,6 +49,7 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
     positionsMax: config.contextTokensMax,
   });
   const time = emptyStepClock();
+  const recorder = new FlightRecorder(config.recorderEvents);
   const profiled: ProfiledStage[] = [{ stage: 'attention', profiler: stage.profiler }];
   const port = config.colocated
     ? await openColocatedPort(context, {
@@ -55,30 +57,30 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
         model,
         weights: checkpoint.weights,
         time,
+        recorder,
         profiled,
       })
     : await openPort(context, backend, model);
   stage.bindSlots(port.slots);
+  const timer = new PipelineTimer(stage, port, systemClock);
+  const policyFailures = new PolicyFailures(inbox);
+  const batcher = await openBatcher(config, policyFailures);
   const loop = new AttentionLoop(context, {
-    stage,
-    port,
+    stage: timer.stage,
+    port: timer.port,
+    pace: new PaceKeeper({ batcher, timer, choose: config.chooseMicroBatches }),
     time,
+    recorder,
     profiler: new WorkerProfiler(profiled, inbox),
+    policyFailures,
     clock: systemClock,
     layerCount: model.attention.stages.length,
+    expertCount: model.attention.sizes.expertCount,
+    topK: model.attention.sizes.topK,
+    slotExpertIds: port.slots.map(({ expertIds }) => int32View(expertIds)),
     vocabSize: model.attention.sizes.vocabSize,
-    batcher: new Batcher({
-      policy: await loadPolicy(config.policy),
-      kvPageCount: config.kvPages,
-      kvPageSize: config.kvPageSize,
-      microBatchCount: config.microBatches,
-      tokensPerMicroBatchMax: config.tokensPerMicroBatchMax,
-      tokensPerStepMax: config.tokensPerStepMax,
-      prefillChunkTokensMax: config.prefillChunkTokens,
-      runningMax: config.runningMax,
-      waitingMax: config.waitingMax,
-      positionsMax: config.contextTokensMax,
-    }),
+    ...expertLoadsOf(context, model.attention),
+    batcher,
   });
   inbox.send({ type: 'worker-ready', backend: backend.name, isa: backend.isa });
   try {
@@ -88,6 +90,47 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
     stage.close();
     backend.close();
   }
+}
+
+/** Counts where somebody listens. */
+function expertLoadsOf(
+  { start: { config }, inbox }: WorkerContext,
+  { sizes, stages }: Partition['attention'],
+): Pick<LoopParts, 'expertLoads'> {
+  if (config.expertLoadWindowMs === 0) return {};
+  return {
+    expertLoads: new ExpertLoadCounter({
+      layerCount: stages.length,
+      expertCount: sizes.expertCount,
+      windowUs: config.expertLoadWindowMs * 1000,
+      send: (message) => {
+        inbox.send(message);
+      },
+    }),
+  };
+}
+
+async function openBatcher(config: Config, policyFailures: PolicyFailures): Promise<Batcher> {
+  return new Batcher({
+    policy: await openPolicy(config),
+    fallbackPolicy: firstCome,
+    onPolicyError: policyFailures.note,
+    prefixSharing: config.prefixSharing,
+    kvPageCount: config.kvPages,
+    kvPageSize: config.kvPageSize,
+    microBatchCount: config.microBatches,
+    tokensPerMicroBatchMax: config.tokensPerMicroBatchMax,
+    tokensPerStepMax: config.tokensPerStepMax,
+    prefillChunkTokensMax: config.prefillChunkTokens,
+    runningMax: config.runningMax,
+    waitingMax: config.waitingMax,
+    positionsMax: config.contextTokensMax,
+  });
+}
+
+async function openPolicy({ policy, policyTimeMs }: Config): Promise<SchedulerPolicy> {
+  const loaded = await loadPolicy(policy);
+  return isKnownPolicy(policy) ? loaded : guardedPolicy(loaded, policyTimeMs);
 }
 
 async function openPort(
@@ -110,10 +153,11 @@ async function openColocatedPort(
     model: Partition;
     weights: WeightSource;
     time: StepClock;
+    recorder: FlightRecorder;
     profiled: ProfiledStage[];
   },
 ): Promise<AttentionPort> {
-  const { backend, weights, time } = parts;
+  const { backend, weights, time, recorder } = parts;
   const program = parts.model.expert;
   const { expertCount, topK } = program.sizes;
   const expertStage = await backend.createExpertStage({
@@ -131,148 +175,14 @@ async function openColocatedPort(
     slotCount: config.microBatches,
     clock: systemClock,
     time,
+    recorder,
   });
 }
 
-interface LoopParts {
-  readonly stage: AttentionStage;
-  readonly port: AttentionPort;
-  readonly batcher: Batcher;
-  readonly clock: Clock;
-  readonly time: StepClock;
-  readonly profiler: WorkerProfiler;
-  readonly layerCount: number;
-  readonly vocabSize: number;
-}
+type Config = WorkerContext['start']['config'];
 
-class AttentionLoop {
-  readonly #context: WorkerContext;
-  readonly #parts: LoopParts;
-  readonly #chooser: TokenChooser;
-  readonly #driver: StepDriver;
-
-  constructor(context: WorkerContext, parts: LoopParts) {
-    this.#context = context;
-    this.#parts = parts;
-    this.#chooser = new TokenChooser(new Sampler(parts.vocabSize), parts.vocabSize);
-    this.#driver = new StepDriver({
-      ...parts,
-      planFor: createPingPongPlan(parts.layerCount),
-      onLogits: (step, microBatch, logits) => {
-        this.#chooser.choose(step.logits[microBatch] ?? [], microBatch, logits);
-      },
-    });
-  }
-
-  /** Until told to stop, or until a peer is lost (TransportError). */
-  async run(): Promise<void> {
-    const { inbox, control } = this.#context;
-    const { batcher, clock, port } = this.#parts;
-    let parked = true;
-    while (control.stopReason() === undefined) {
-      for (const message of inbox.drain()) this.#receive(message);
-      const before = clock.nowUs();
-      const step = batcher.planStep(before / 1000);
-      if (step !== undefined) {
-        parked = false;
-        if (!this.#runStep(step, before)) return;
-        continue;
-      }
-      if (!parked) {
-        port.park();
-        parked = true;
-      }
-      this.#report([]);
-      await inbox.arrival();
-    }
-  }
-
-  /** False when this worker was told to stop in mid-step. */
-  #runStep(step: Step, startedUs: number): boolean {
-    const { batcher, clock } = this.#parts;
-    try {
-      this.#chooser.begin(step.microBatches.length);
-      this.#driver.run(step);
-    } catch (error) {
-      batcher.abandonStep();
-      if (MegascaleError.isInstance(error) && this.#stopping()) return false;
-      throw error;
-    }
-    const { emitted, finished } = batcher.completeStep(this.#chooser.chosen);
-    const tokens = emitted.map((token): GeneratedToken => {
-      const { logprob, top } = this.#chooser.detailsOf(token.microBatch, token.row);
-      return {
-        sequence: token.id,
-        id: token.tokenId,
-        ...(logprob === undefined ? {} : { logprob }),
-        ...(top === undefined ? {} : { top }),
-        ...(token.finishReason === undefined ? {} : { finished: token.finishReason }),
-      };
-    });
-    for (const { history } of finished) this.#chooser.forget(history.request.id);
-    const endUs = clock.nowUs();
-    const { time, profiler } = this.#parts;
-    time.totalUs += endUs - startedUs;
-    const stepTokens = step.microBatches.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
-    profiler.noteStep(
-      { startUs: startedUs, endUs, outputTokens: tokens.length, tokens: stepTokens },
-      time,
-    );
-    if (tokens.length > 0) this.#report(tokens);
-    return true;
-  }
-
-  #stopping(): boolean {
-    return this.#context.control.stopReason() !== undefined;
-  }
-
-  #receive(message: CoordinatorMessage): void {
-    if (message.type === 'sequences-admitted') message.sequences.forEach(this.#admit, this);
-    if (message.type === 'sequence-cancelled') {
-      this.#parts.batcher.cancel(sequenceId(message.id));
-      this.#chooser.forget(sequenceId(message.id));
-    }
-    this.#parts.profiler.receive(message);
-  }
-
-  #admit(message: Admission): void {
-    const id = sequenceId(message.id);
-    try {
-      this.#parts.batcher.add({
-        id,
-        promptTokens: message.promptTokenIds,
-        maxTokens: message.maxTokens,
-        eosTokenIds: message.endTokenIds,
-        ignoreEos: message.endTokenIds.length === 0,
-        arrivedAtMs: this.#parts.clock.nowUs() / 1000,
-        sampling: message.sampling,
-      });
-      this.#chooser.register(id, {
-        sampling: message.sampling,
-        ...(message.logprobs === undefined ? {} : { logprobs: message.logprobs }),
-      });
-    } catch (error) {
-      this.#context.inbox.send({
-        type: 'sequence-failed',
-        id: message.id,
-        error: serializeError(error),
-      });
-    }
-  }
-
-  #report(tokens: GeneratedToken[]): void {
-    const { counts } = this.#parts.batcher;
-    this.#context.inbox.send({
-      type: 'tokens-generated',
-      tokens,
-      stats: {
-        sequencesWaiting: counts.waiting,
-        sequencesRunning: counts.running,
-        kvPagesFree: counts.kvPagesFree,
-        preemptions: counts.preemptionsTotal,
-        steps: counts.stepsTotal,
-        ...this.#parts.time,
-      },
-    });
-  }
+function int32View({ bytes }: Region): Int32Array {
+  return bytes === undefined
+    ? new Int32Array(0)
+    : new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }

@@ -1,8 +1,6 @@
 import {
   bytesPerElement,
-  expertRank,
   layerIndex,
-  localExpertTable,
   microBatchIndex,
   RowList,
   TransportError,
@@ -17,7 +15,7 @@ import {
   type ModelSizes,
   type RowSource,
 } from '@megascale/core';
-import { evenPlacement } from './placement.js';
+import { eventKind, type FlightRecorder } from './recorder/flight-recorder.js';
 import type { StepClock } from './step-driver.js';
 
 export interface ColocatedOptions {
@@ -30,6 +28,7 @@ export interface ColocatedOptions {
   readonly clock: Clock;
   /** Expert time is counted as computing, not as dispatching. */
   readonly time: StepClock;
+  readonly recorder: FlightRecorder;
 }
 
 interface Ticket extends DispatchTicket {
@@ -57,8 +56,7 @@ export class ColocatedPort implements AttentionPort {
     this.#options = options;
     options.expertStage.bindSlots(this.slots);
     this.#rows = new RowList({
-      localExperts: localExpertTable(evenPlacement(expertCount, 1), expertRank(0)),
-      localExpertCount: expertCount,
+      expertCount,
       topK,
       rowsMax: options.tokensPerSlotMax * topK,
     });
@@ -71,11 +69,18 @@ export class ColocatedPort implements AttentionPort {
       slotIndex,
       tokens: 0,
       expertIds: int32View(expertIds.bytes),
+      residents: new Uint8Array(expertCount).fill(1),
     }));
   }
 
   beginStep(): void {
     // Nobody else has to know.
+  }
+
+  adoptPlacement(): void {
+    throw new TransportError('ERR_FRAME_INVALID', {
+      message: 'A colocated worker holds every expert. Load the model disaggregated to move them.',
+    });
   }
 
   dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
@@ -90,20 +95,23 @@ export class ColocatedPort implements AttentionPort {
     source.tokens = tokens;
     this.#one[0] = source;
     this.#rows.merge(layer, this.#one, 1);
-    this.#runExperts(layer);
+    this.#runExperts(layer, microBatch);
     ticket.layer = layer;
     ticket.tokens = tokens;
     this.#busy[microBatch] = true;
     return ticket;
   }
 
-  #runExperts(layer: LayerIndex): void {
+  #runExperts(layer: LayerIndex, microBatch: MicroBatchIndex): void {
     if (this.#rows.rowCount === 0) return;
-    const { clock, time, expertStage } = this.#options;
+    const { clock, time, expertStage, recorder } = this.#options;
     const before = clock.nowUs();
     expertStage.run(layer, this.#rows);
-    const elapsed = clock.nowUs() - before;
+    const after = clock.nowUs();
+    recorder.note(eventKind.experts, before, after, layer, microBatch, this.#rows.rowCount);
+    const elapsed = after - before;
     time.computeUs += elapsed;
+    time.expertUs += elapsed;
     time.dispatchUs -= elapsed;
   }
 

@@ -1,16 +1,23 @@
 import {
-  attentionRank,
   deserializeError,
   RequestError,
+  systemClock,
+  type PlacementEpoch,
   type ResolvedSampling,
 } from '@megascale/core';
-import { chooseAttentionWorker } from '@megascale/scheduler';
 import { deferred, type Deferred } from './deferred.js';
+import type { ExpertBalance } from './expert-balance.js';
 import { Fleet, type WorkerHandle } from './fleet.js';
 import type { EngineStats, WorkerProfile } from './language-model.js';
 import type { Admission, WorkerMessage, WorkerStats } from './messages.js';
+import type { BalanceLinks } from './open-balance.js';
 import type { EngineConfig } from './options.js';
+import { evenPlacement } from './placement.js';
+import { PlacementKeeper, type MoveReport } from './placement-keeper.js';
+import { RecordingDesk } from './recorder/take-recordings.js';
+import type { WorkerRecording } from './recorder/worker-recording.js';
 import { TokenStream } from './token-stream.js';
+import { WorkerLoads, type PlacedSequence } from './worker-loads.js';
 
 /** How long after a loss the workers are started again: doubled with every loss. */
 const restartDelayMs = 200;
@@ -21,21 +28,30 @@ export interface SequenceSubmission {
   readonly endTokenIds: readonly number[];
   readonly sampling: ResolvedSampling;
   readonly logprobs?: number;
+  readonly priority?: number;
+  readonly tenant?: string;
+  readonly ttftTargetMs?: number;
+  readonly tpotTargetMs?: number;
 }
 
 interface Assigned {
   readonly rank: number;
   readonly stream: TokenStream;
-  readonly promptTokens: number;
-  outstandingTokens: number;
+  readonly placed: PlacedSequence;
 }
 
 export interface CoordinatorOptions {
   readonly config: EngineConfig;
   readonly modelDirectory: string;
+  /** Of the model. */
+  readonly expertCount: number;
   readonly workerFile: URL;
   readonly restartsMax: number;
+  /** Where expert loads are recorded or balanced. */
+  readonly openBalance?: ((links: BalanceLinks) => ExpertBalance) | undefined;
   readonly onReady?: (worker: WorkerHandle) => void;
+  /** A worker's policy failed, in a way it had not before. */
+  readonly onPolicyFailed?: (error: Error) => void;
   /** A worker was lost; what follows is a restart or, in the end, the state 'failed'. */
   readonly onLost?: (error: Error) => void;
 }
@@ -50,6 +66,10 @@ export class Coordinator {
   readonly #workerStats = new Map<WorkerHandle, WorkerStats>();
   /** By attention rank: submitted in this turn of the event loop. */
   readonly #unsent = new Map<number, Admission[]>();
+  readonly #loads: WorkerLoads;
+  readonly #recordings = new RecordingDesk();
+  readonly #placement: PlacementKeeper;
+  readonly #balance: ExpertBalance | undefined;
   readonly #profiles = new Map<WorkerHandle, Deferred<ProfileTaken>>();
   #fleet: Fleet | undefined;
   #state: State = 'ready';
@@ -63,6 +83,19 @@ export class Coordinator {
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
+    this.#loads = new WorkerLoads(options.config);
+    const { config, expertCount } = options;
+    this.#placement = new PlacementKeeper(config, {
+      epoch: 0,
+      placement: firstPlacement(config, expertCount),
+    });
+    this.#balance = options.openBalance?.({
+      placement: () => {
+        const canMove = this.#state === 'ready' && this.#fleet !== undefined;
+        return canMove && !this.#placement.isMoving ? this.#placement.inForce.placement : undefined;
+      },
+      move: (placement) => this.movePlacement(placement),
+    });
   }
 
   static async start(options: CoordinatorOptions): Promise<Coordinator> {
@@ -86,19 +119,16 @@ export class Coordinator {
         details: { limit: 'waitingMax', max: admitted },
       });
     }
-    const rank = chooseAttentionWorker(this.#loads()) ?? attentionRank(0);
+    const placed = this.#loads.place(submission.promptTokenIds, submission.maxTokens);
+    const { rank } = placed;
     const id = this.#nextId++;
     const stream = new TokenStream();
-    this.#sequences.set(id, {
-      rank,
-      stream,
-      promptTokens: submission.promptTokenIds.length,
-      outstandingTokens: submission.promptTokenIds.length + submission.maxTokens,
-    });
+    this.#sequences.set(id, { rank, stream, placed });
     this.#promptTokensTotal += submission.promptTokenIds.length;
     this.#admit(rank, {
       id,
       ...submission,
+      submittedUs: systemClock.nowUs(),
       promptTokenIds: [...submission.promptTokenIds],
       endTokenIds: [...submission.endTokenIds],
     });
@@ -139,6 +169,24 @@ export class Coordinator {
     );
   }
 
+  /** What every worker's flight recorder holds, attention workers first. */
+  async recordings(): Promise<WorkerRecording[]> {
+    const fleet = this.#requireFleet();
+    return this.#recordings.take([...fleet.attention, ...fleet.expert]);
+  }
+
+  /** Moves experts between the workers while they serve; see `PlacementKeeper.move`. */
+  async movePlacement(
+    placement: PlacementEpoch['placement'],
+    bytesPerSecond = this.#options.config.moveBytesPerSecond,
+  ): Promise<MoveReport> {
+    return this.#placement.move(this.#requireFleet(), placement, bytesPerSecond);
+  }
+
+  get placement(): PlacementEpoch & { readonly moving: boolean } {
+    return { ...this.#placement.inForce, moving: this.#placement.isMoving };
+  }
+
   /** Frees what the sequence holds. Nothing happens when it has already ended. */
   cancel(id: number): void {
     const sequence = this.#sequences.get(id);
@@ -171,10 +219,16 @@ export class Coordinator {
       requestsRunning: running,
       kvPagesTotal,
       kvPagesFree: sum((stats) => stats.kvPagesFree) + unreported,
+      kvPagesCached: sum((stats) => stats.kvPagesCached),
+      cachedPromptTokensTotal: sum((stats) => stats.cachedPromptTokens),
+      computedTokensTotal: sum((stats) => stats.computedTokens),
+      policyErrorsTotal: sum((stats) => stats.policyErrors),
       promptTokensTotal: this.#promptTokensTotal,
       outputTokensTotal: this.#outputTokensTotal,
       preemptionsTotal: sum((stats) => stats.preemptions),
+      microBatches: Math.max(0, ...all.map((stats) => stats.microBatches)),
       stepsTotal: sum((stats) => stats.steps),
+      ...(this.#balance === undefined ? {} : { experts: this.#balance.stats }),
       workers: fleet === undefined ? [] : [...fleet.attention, ...fleet.expert].map(describe),
       stepTime: {
         ...spent,
@@ -198,20 +252,22 @@ export class Coordinator {
       clearTimeout(timer);
     }
     this.#state = 'closed';
-    this.#failAll(
-      new RequestError('ERR_UNAVAILABLE', {
-        message: 'The engine was closed. Send the request elsewhere.',
-      }),
-    );
+    const closed = new RequestError('ERR_UNAVAILABLE', {
+      message: 'The engine was closed. Send the request elsewhere.',
+    });
+    this.#placement.fail(closed);
+    this.#failAll(closed);
     await this.#recovery;
     await this.#fleet?.stop();
     this.#fleet = undefined;
+    this.#balance?.close();
   }
 
   async #startFleet(): Promise<void> {
     const { onReady } = this.#options;
     this.#fleet = await Fleet.start({
       ...this.#options,
+      placement: this.#placement.inForce,
       onMessage: (worker, message) => {
         this.#receive(worker, message);
       },
@@ -227,6 +283,16 @@ export class Coordinator {
       this.#sequences.get(message.id)?.stream.fail(deserializeError(message.error));
       this.#forget(message.id);
     }
+    this.#recordings.receive(worker, message);
+    this.#placement.receive(worker, message);
+    this.#balance?.receive(message);
+    if (message.type === 'policy-failed') {
+      this.#options.onPolicyFailed?.(deserializeError(message.error));
+    }
+    if (message.type === 'experts-timed') {
+      const times = { ...message, rank: worker.rank };
+      for (const attention of this.#fleet?.attention ?? []) attention.send(times);
+    }
     if (message.type === 'profile-taken') {
       const { stages, steps } = message;
       this.#profiles.get(worker)?.resolve({ stages, steps });
@@ -234,12 +300,13 @@ export class Coordinator {
     }
     if (message.type !== 'tokens-generated') return;
     this.#workerStats.set(worker, message.stats);
+    this.#loads.noteCost(worker.rank, message.stats.attentionCost);
     for (const token of message.tokens) {
       // Cancelled in the meantime: its last tokens are nobody's.
       const sequence = this.#sequences.get(token.sequence);
       if (sequence === undefined) continue;
       this.#outputTokensTotal += 1;
-      sequence.outstandingTokens -= 1;
+      this.#loads.noteToken(sequence.placed);
       sequence.stream.push(token);
       if (token.finished !== undefined) this.#forget(token.sequence);
     }
@@ -258,6 +325,8 @@ export class Coordinator {
     this.#workerStats.clear();
     this.#unsent.clear();
     for (const waiting of this.#profiles.values()) waiting.reject(error);
+    this.#recordings.fail(error);
+    this.#placement.fail(error);
     this.#profiles.clear();
     if (draining || this.#restarts >= this.#options.restartsMax) return;
     this.#restarts += 1;
@@ -286,19 +355,9 @@ export class Coordinator {
     });
   }
 
-  #loads(): { rank: ReturnType<typeof attentionRank>; outstandingTokens: number }[] {
-    const loads = Array.from({ length: this.#options.config.attentionWorkers }, (_, rank) => ({
-      rank: attentionRank(rank),
-      outstandingTokens: 0,
-    }));
-    for (const { rank, outstandingTokens } of this.#sequences.values()) {
-      const load = loads[rank];
-      if (load !== undefined) load.outstandingTokens += outstandingTokens;
-    }
-    return loads;
-  }
-
   #forget(id: number): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence !== undefined) this.#loads.remove(sequence.placed);
     this.#sequences.delete(id);
     if (this.#sequences.size === 0) this.#idle?.();
   }
@@ -309,6 +368,12 @@ export class Coordinator {
       this.#forget(id);
     }
   }
+}
+
+/** What expert workers hold when nothing was moved yet. */
+function firstPlacement(config: EngineConfig, expertCount: number): PlacementEpoch['placement'] {
+  const { colocated, expertWorkers, expertReplicas } = config;
+  return evenPlacement(expertCount, colocated ? 1 : expertWorkers, colocated ? 1 : expertReplicas);
 }
 
 function describe({ role, rank, pid }: WorkerHandle): EngineStats['workers'][number] {

@@ -5,7 +5,10 @@ import {
   openCheckpoint,
   partition,
   residentExperts,
+  systemClock,
 } from '@megascale/core';
+import { ExpertMover } from './expert-mover.js';
+import { ExpertTimer } from './expert-timer.js';
 import { loadBackend, loadTransport } from './plugins.js';
 import {
   backendOptions,
@@ -13,6 +16,9 @@ import {
   transportOptions,
   type WorkerContext,
 } from './worker-context.js';
+import { answerRecording } from './recorder/answer-recording.js';
+import { FlightRecorder } from './recorder/flight-recorder.js';
+import { serveExperts } from './serve-experts.js';
 import { WorkerProfiler } from './worker-profiler.js';
 
 /**
@@ -25,7 +31,7 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
   const rank = expertRank(start.rank);
   const checkpoint = openCheckpoint(start.modelDirectory);
   const program = partition(buildModelGraph(checkpoint.config)).expert;
-  const experts = residentExperts(placementOf(config, program.sizes), rank);
+  const experts = residentExperts(placementOf(start), rank);
 
   const factory = await loadBackend(config.backend);
   const backend = await factory.create(backendOptions(context));
@@ -37,9 +43,9 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
       config.attentionWorkers *
       config.microBatches *
       config.tokensPerMicroBatchMax *
-      Math.min(program.sizes.topK, experts.length),
+      program.sizes.topK,
   });
-  let ready = false;
+  let hear: () => void = () => undefined;
   const transport = await loadTransport(config.transport);
   const options = transportOptions(
     context,
@@ -47,23 +53,37 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
     backend,
   );
   const profiler = new WorkerProfiler([{ stage: 'expert', profiler: stage.profiler }], inbox);
+  const recorder = new FlightRecorder(config.recorderEvents);
   const port = await transport.openExpert(rank, {
     ...options,
-    // This thread is always inside a wait or a run; waits look here, so it is where questions are answered.
+    // This thread is nearly always inside a wait; waits look here, so it is where questions are answered.
     stopReason: () => {
-      if (ready) for (const message of inbox.drain()) profiler.receive(message);
+      hear();
       return options.stopReason();
     },
   });
-  ready = true;
+  const mover = new ExpertMover({
+    ...{ rank, stage, port, inbox },
+    layerCount: program.stages.length,
+    placement: placementOf(start),
+    clock: systemClock,
+  });
+  hear = () => {
+    for (const message of inbox.drain()) {
+      profiler.receive(message);
+      answerRecording(message, recorder, inbox);
+      mover.receive(message);
+    }
+    mover.work();
+  };
   stage.bindSlots(port.slots);
   inbox.send({ type: 'worker-ready', backend: backend.name, isa: backend.isa });
 
+  const timer = new ExpertTimer((times) => {
+    inbox.send({ type: 'experts-timed', ...times });
+  });
   try {
-    for (let input = port.receive(); input !== undefined; input = port.receive()) {
-      stage.run(input.layer, input);
-      port.reply(input);
-    }
+    serveExperts({ port, stage, recorder, timer, clock: systemClock, between: hear });
   } catch (error) {
     if (!(MegascaleError.isInstance(error) && control.stopReason() !== undefined)) throw error;
   } finally {

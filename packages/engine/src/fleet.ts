@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { deserializeError, TransportError } from '@megascale/core';
+import { deserializeError, TransportError, type PlacementEpoch } from '@megascale/core';
 import { deferred } from './deferred.js';
 import { hostOf } from './hosts.js';
 import {
@@ -18,6 +18,8 @@ const stopLimitMs = 5_000;
 export interface FleetOptions {
   readonly config: EngineConfig;
   readonly modelDirectory: string;
+  /** What expert workers hold at the start. */
+  readonly placement: PlacementEpoch;
   /** Start file of a worker process. */
   readonly workerFile: URL;
   /** Messages after start-up. */
@@ -188,6 +190,10 @@ class WorkerProcess implements WorkerHandle {
       rank,
       modelDirectory: options.modelDirectory,
       config: options.config,
+      placement: {
+        epoch: options.placement.epoch,
+        placement: options.placement.placement.map((holders) => [...holders]),
+      },
     });
   }
 

@@ -2,4 +2,16 @@
 export { LLM, type LlmEvent, type LoadHooks } from './llm.js';
 export type * from './language-model.js';
 export { type LlmOptions, type EngineConfig } from './options.js';
-export { backendNames, loadBackend, loadTransport, transportNames } from './plugins.js';
+export { backendNames, loadBackend, loadPolicy, loadTransport, transportNames } from './plugins.js';
+export { flightTrace, type FlightTrace, type FlightTraceEvent } from './recorder/flight-trace.js';
+export {
+  pipelineNumbers,
+  type BubbleCause,
+  type PipelineNumbers,
+  type WorkerNumbers,
+} from './recorder/pipeline-numbers.js';
+export type { Recording } from './recorder/flight-recorder.js';
+export type { WorkerRecording } from './recorder/worker-recording.js';
+export type { MoveReport } from './placement-keeper.js';
+export type { RequestAccount } from './request-account.js';
+export type { ExpertBalanceStats, ExpertsMoved } from './expert-balance.js';

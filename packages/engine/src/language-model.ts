@@ -1,5 +1,9 @@
 import type { EmulatedLink, OpRecord, SamplingOptions, StageProfile } from '@megascale/core';
 
+import type { ExpertBalanceStats } from './expert-balance.js';
+import type { RequestAccount } from './request-account.js';
+import type { WorkerRecording } from './recorder/worker-recording.js';
+
 /** What a program (and the HTTP server) sees of a running model. `LLM` is the implementation. */
 export interface LanguageModel {
   readonly info: ModelInfo;
@@ -20,6 +24,10 @@ export interface LanguageModel {
   generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
   /** What is going on now: for /health, /metrics and tests. */
   stats(): Promise<EngineStats>;
+  /** Where the time of a finished request went, one account per answer; empty where nothing is known of it. */
+  accounts(requestId: string): readonly RequestAccount[];
+  /** What every worker did last, for a trace or for numbers (`flightTrace`, `pipelineNumbers`). */
+  recordings(): Promise<WorkerRecording[]>;
   /** Refuses new requests, lets running ones finish within the limit, then stops every worker. Idempotent. */
   close(options?: { readonly drainMs?: number }): Promise<void>;
 }
@@ -65,6 +73,16 @@ export interface GenerateOptions extends SamplingOptions {
   readonly ignoreEos?: boolean;
   /** Log-probabilities of each output token and of so many alternatives (0–20). Absent: none are computed. */
   readonly logprobs?: number;
+  /** The id that `accounts` is asked by. Default: one that is not told. */
+  readonly requestId?: string;
+  /** Higher is served sooner. Whole, −1,000 to 1,000; default 0. What a level is worth is the policy's matter. */
+  readonly priority?: number;
+  /** Whose request it is: tenants take turns. At most 256 characters. */
+  readonly tenant?: string;
+  /** Wanted from arrival to the first token, in milliseconds, for policies that look at it. */
+  readonly ttftTargetMs?: number;
+  /** Wanted from one token to the next, in milliseconds. */
+  readonly tpotTargetMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -93,6 +111,8 @@ export interface OutputToken {
 
 export interface Usage {
   readonly promptTokens: number;
+  /** Of those, so many were in KV pages that other requests had filled. */
+  readonly cachedPromptTokens: number;
   readonly outputTokens: number;
 }
 
@@ -104,10 +124,22 @@ export interface EngineStats {
   readonly requestsRunning: number;
   readonly kvPagesTotal: number;
   readonly kvPagesFree: number;
+  /** Pages whose contents a new request may take over. */
+  readonly kvPagesCached: number;
   readonly promptTokensTotal: number;
+  /** Of those, found in pages that other requests had filled. */
+  readonly cachedPromptTokensTotal: number;
+  /** Tokens that steps computed: of prompts, of output, and again after a preemption. */
+  readonly computedTokensTotal: number;
+  /** Steps that the scheduler policy failed to plan, and first-come planned. */
+  readonly policyErrorsTotal: number;
   readonly outputTokensTotal: number;
   readonly preemptionsTotal: number;
+  /** m: micro-batches of a step at most, the most of any attention worker; 0 before the first step. */
+  readonly microBatches: number;
   readonly stepsTotal: number;
+  /** Of expert balance, where expert loads are recorded or balanced. */
+  readonly experts?: ExpertBalanceStats;
   /** Process ids of the workers, for people and tests. */
   readonly workers: readonly {
     readonly role: 'attention' | 'expert';

@@ -4,18 +4,18 @@ import {
   buildModelGraph,
   checkWeights,
   ConfigError,
-  openChatTemplate,
+  expertRank,
   openCheckpoint,
-  openTokenizer,
   RequestError,
   resolveSampling,
-  type ChatTemplate,
-  type GenerationConfig,
-  type ModelGraph,
-  type Tokenizer,
+  systemClock,
+  type PlacementEpoch,
 } from '@megascale/core';
 import { AnswerBuilder } from './answer-builder.js';
-import { Coordinator } from './coordinator.js';
+import { checkPolicy } from './check-policy.js';
+import { Coordinator, type SequenceSubmission } from './coordinator.js';
+import { describeModel } from './describe-model.js';
+import type { ExpertsMoved } from './expert-balance.js';
 import type {
   ChatMessage,
   EngineStats,
@@ -25,8 +25,13 @@ import type {
   Piece,
   WorkerProfile,
 } from './language-model.js';
+import { PromptTokeniser } from './prompt-tokeniser.js';
+import { requestAccount, RequestAccounts, type RequestAccount } from './request-account.js';
+import type { WorkerRecording } from './recorder/worker-recording.js';
+import { balanceOpener } from './open-balance.js';
 import { parseOptions, resolveOptions, type EngineConfig, type LlmOptions } from './options.js';
-import { loadBackend, loadTransport } from './plugins.js';
+import type { MoveReport } from './placement-keeper.js';
+import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from './plugins.js';
 
 /** What happens while a model is being loaded, and when workers are lost. */
 export type LlmEvent =
@@ -37,16 +42,25 @@ export type LlmEvent =
       readonly ready: number;
       readonly total: number;
     }
-  | { readonly type: 'worker-lost'; readonly error: Error };
+  | { readonly type: 'worker-lost'; readonly error: Error }
+  /** Experts were moved, or could not be, because of recent traffic. */
+  | { readonly type: 'experts-moved'; readonly move: ExpertsMoved }
+  | { readonly type: 'experts-not-moved'; readonly error: Error }
+  /** A scheduler policy failed, in a way it had not before; first-come planned the step. */
+  | { readonly type: 'policy-failed'; readonly error: Error };
 
 export interface LoadHooks {
   readonly onEvent?: (event: LlmEvent) => void;
   /** Start file of a worker process; only tests and bundlers need to say. */
   readonly workerFile?: URL;
+  /** How long the module of a policy of one's own may take to load. Default: 30 s. */
+  readonly policyLoadMs?: number;
 }
 
 const logprobsMax = 20;
 const stopTextsMax = 16;
+const priorityMax = 1_000;
+const tenantLengthMax = 256;
 
 /**
  * A running model: attention workers, expert workers and the coordinator between them and you.
@@ -59,19 +73,17 @@ const stopTextsMax = 16;
  */
 export class LLM implements LanguageModel {
   readonly info: ModelInfo;
-  readonly #tokenizer: Tokenizer;
-  readonly #chatTemplate: ChatTemplate | undefined;
+  readonly #tokeniser: PromptTokeniser;
   readonly #coordinator: Coordinator;
+  readonly #accounts = new RequestAccounts();
 
   private constructor(parts: {
     info: ModelInfo;
-    tokenizer: Tokenizer;
-    chatTemplate: ChatTemplate | undefined;
+    tokeniser: PromptTokeniser;
     coordinator: Coordinator;
   }) {
     this.info = parts.info;
-    this.#tokenizer = parts.tokenizer;
-    this.#chatTemplate = parts.chatTemplate;
+    this.#tokeniser = parts.tokeniser;
     this.#coordinator = parts.coordinator;
   }
 
@@ -90,20 +102,33 @@ export class LLM implements LanguageModel {
     const checkpoint = openCheckpoint(directory);
     const graph = buildModelGraph(checkpoint.config);
     checkWeights(graph, checkpoint.weights);
-    const tokenizer = openTokenizer(directory);
-    const chatTemplate = openChatTemplate(directory);
+    const name = parsed.name ?? basename(resolve(directory));
+    const tokeniser = new PromptTokeniser(directory, name);
     const config = resolveOptions(parsed, graph.sizes);
-    await requirePlugins(config);
+    await requirePlugins(config, hooks);
     const total = config.attentionWorkers + (config.colocated ? 0 : config.expertWorkers);
     let ready = 0;
+    const openBalance = balanceOpener(parsed, config, graph, {
+      onMoved: (move) => {
+        hooks.onEvent?.({ type: 'experts-moved', move });
+      },
+      onMoveFailed: (error) => {
+        hooks.onEvent?.({ type: 'experts-not-moved', error });
+      },
+    });
     const coordinator = await Coordinator.start({
+      openBalance,
       config,
       modelDirectory: resolve(directory),
       workerFile: hooks.workerFile ?? new URL('./worker-process-main.js', import.meta.url),
+      expertCount: graph.sizes.expertCount,
       restartsMax: parsed.restartsMax,
       onReady: ({ role, rank }) => {
         ready += 1;
         hooks.onEvent?.({ type: 'worker-ready', role, rank, ready, total });
+      },
+      onPolicyFailed: (error) => {
+        hooks.onEvent?.({ type: 'policy-failed', error });
       },
       onLost: (error) => {
         ready = 0;
@@ -111,34 +136,26 @@ export class LLM implements LanguageModel {
       },
     });
     const info = describeModel({
-      name: parsed.name ?? basename(resolve(directory)),
+      name,
       graph,
       config,
       generation: checkpoint.generationConfig,
-      hasChatTemplate: chatTemplate !== undefined,
+      hasChatTemplate: tokeniser.hasChatTemplate,
       backend: coordinator.backend,
     });
-    return new LLM({ info, tokenizer, chatTemplate, coordinator });
+    return new LLM({ info, tokeniser, coordinator });
   }
 
   encode(text: string): number[] {
-    return this.#tokenizer.encode(text);
+    return this.#tokeniser.encode(text);
   }
 
   detokenize(tokenIds: readonly number[]): string {
-    return this.#tokenizer.decode(tokenIds);
+    return this.#tokeniser.tokenizer.decode(tokenIds);
   }
 
   encodeChat(messages: readonly ChatMessage[]): number[] {
-    if (this.#chatTemplate === undefined) {
-      throw new RequestError('ERR_REQUEST_INVALID', {
-        message: `Model ${this.info.name} has no chat template. Use /v1/completions with a text prompt.`,
-        details: { field: 'messages' },
-      });
-    }
-    const text = this.#chatTemplate.render({ messages: messages.map((each) => ({ ...each })) });
-    // The template writes the special tokens itself.
-    return this.#tokenizer.encode(text, { addSpecialTokens: false });
+    return this.#tokeniser.encodeChat(messages);
   }
 
   async *generate(
@@ -146,6 +163,9 @@ export class LLM implements LanguageModel {
     options: GenerateOptions = {},
   ): AsyncGenerator<Piece, void> {
     const promptTokenIds = typeof prompt === 'string' ? this.encode(prompt) : prompt;
+    const tokenisingUs = this.#tokeniser.tookUs(promptTokenIds);
+    const askedUs = systemClock.nowUs() - tokenisingUs;
+    let detokenisingUs = 0;
     const maxTokens = this.#checkLengths(promptTokenIds, options.maxTokens);
     checkRequest(options);
     const sampling = resolveSampling(options, this.info.defaultSampling, drawSeed);
@@ -156,13 +176,14 @@ export class LLM implements LanguageModel {
       endTokenIds: options.ignoreEos === true ? [] : this.info.eosTokenIds,
       sampling,
       ...(options.logprobs === undefined ? {} : { logprobs: options.logprobs }),
+      ...serviceWishes(options),
     });
     const abort = (): void => {
       stream.fail(abortError());
       this.#coordinator.cancel(id);
     };
     options.signal?.addEventListener('abort', abort, { once: true });
-    const answer = new AnswerBuilder(this.#tokenizer, promptTokenIds, {
+    const answer = new AnswerBuilder(this.#tokeniser.tokenizer, promptTokenIds, {
       stop: options.stop ?? [],
       eosTokenIds: options.ignoreEos === true ? [] : this.info.eosTokenIds,
     });
@@ -170,7 +191,22 @@ export class LLM implements LanguageModel {
       for (;;) {
         for (const token of await stream.next()) {
           throwIfAborted(options.signal);
+          const beganUs = systemClock.nowUs();
           const piece = answer.add(token);
+          const endUs = systemClock.nowUs();
+          detokenisingUs += endUs - beganUs;
+          if (token.account !== undefined) {
+            const { length: promptTokens } = promptTokenIds;
+            const outside = {
+              tokenisingUs,
+              detokenisingUs,
+              totalUs: endUs - askedUs,
+              promptTokens,
+            };
+            const { outputTokens } = answer;
+            const account = requestAccount(token.account, { ...outside, outputTokens });
+            this.#accounts.add(options.requestId ?? String(id), account);
+          }
           if (piece !== undefined) yield piece;
           if (piece?.finishReason !== undefined) return;
         }
@@ -191,6 +227,41 @@ export class LLM implements LanguageModel {
    */
   profile(options: { readonly recordsMax?: number } = {}): Promise<WorkerProfile[]> {
     return this.#coordinator.profile(options.recordsMax ?? 0);
+  }
+
+  /**
+   * Where the time of a request went, one account per answer: of the newest thousand requests that came to their end. Empty for
+   * another id, or one that was aborted.
+   */
+  accounts(requestId: string): readonly RequestAccount[] {
+    return this.#accounts.get(requestId);
+  }
+
+  /** What every worker did last, on one clock; always there (option `recorderEvents`). */
+  async recordings(): Promise<WorkerRecording[]> {
+    return this.#coordinator.recordings();
+  }
+
+  /** Which expert workers hold which expert, by expert id, and whether experts are being moved. */
+  placement(): PlacementEpoch & { readonly moving: boolean } {
+    return this.#coordinator.placement;
+  }
+
+  /**
+   * Moves experts between the expert workers: placement[expert] = the ranks that hold it from now on. Serving goes on and no token
+   * changes: workers load what they gain between their other work, at most `bytesPerSecond` (default: option `moveBytesPerSecond`),
+   * requests change over from step to step, and only then the workers forget what they lost. Until then they hold both.
+   *
+   * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement that cannot be, a colocated engine, or `combine: 'expert'`; RequestError
+   * 'ERR_UNAVAILABLE' while there are no workers or another move runs; ConfigError or BackendError of a worker that cannot load its
+   * experts, and all go back to what they had; TransportError when a worker is lost.
+   */
+  async movePlacement(
+    placement: readonly (readonly number[])[],
+    options: { readonly bytesPerSecond?: number } = {},
+  ): Promise<MoveReport> {
+    const ranks = placement.map((holders) => holders.map(expertRank));
+    return this.#coordinator.movePlacement(ranks, options.bytesPerSecond);
   }
 
   async close(options: { readonly drainMs?: number } = {}): Promise<void> {
@@ -230,8 +301,10 @@ export class LLM implements LanguageModel {
 }
 
 /** Fails early, in this process, when a backend or transport cannot run here. */
-async function requirePlugins(config: EngineConfig): Promise<void> {
+async function requirePlugins(config: EngineConfig, hooks: LoadHooks): Promise<void> {
   await loadBackend(config.backend);
+  if (isKnownPolicy(config.policy)) await loadPolicy(config.policy);
+  else await checkPolicy(config.policy, hooks.policyLoadMs);
   if (config.colocated) return;
   const transport = await loadTransport(config.transport);
   const answer = await transport.probe();
@@ -242,41 +315,40 @@ async function requirePlugins(config: EngineConfig): Promise<void> {
   });
 }
 
-function describeModel(parts: {
-  readonly name: string;
-  readonly graph: ModelGraph;
-  readonly config: EngineConfig;
-  readonly generation: GenerationConfig;
-  readonly hasChatTemplate: boolean;
-  readonly backend: { readonly name: string; readonly isa: string };
-}): ModelInfo {
-  const { graph, config, generation } = parts;
-  const { attentionWorkers, expertWorkers, microBatches, transport, emulatedLink } = config;
-  const link = emulatedLink === undefined ? {} : { emulatedLink };
+function serviceWishes({
+  priority,
+  tenant,
+  ttftTargetMs,
+  tpotTargetMs,
+}: GenerateOptions): Pick<
+  SequenceSubmission,
+  'priority' | 'tenant' | 'ttftTargetMs' | 'tpotTargetMs'
+> {
   return {
-    name: parts.name,
-    family: graph.family,
-    vocabSize: graph.sizes.vocabSize,
-    contextTokensMax: config.contextTokensMax,
-    hasChatTemplate: parts.hasChatTemplate,
-    topology: config.colocated
-      ? { type: 'colocated', attentionWorkers, microBatches }
-      : {
-          type: 'disaggregated',
-          attentionWorkers,
-          expertWorkers,
-          microBatches,
-          transport,
-          ...link,
-        },
-    backend: parts.backend.name,
-    isa: parts.backend.isa,
-    defaultSampling: generation.sampling,
-    eosTokenIds: generation.eosTokenIds,
+    ...(priority === undefined ? {} : { priority }),
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(ttftTargetMs === undefined ? {} : { ttftTargetMs }),
+    ...(tpotTargetMs === undefined ? {} : { tpotTargetMs }),
   };
 }
 
-function checkRequest({ logprobs, stop }: GenerateOptions): void {
+function checkRequest(options: GenerateOptions): void {
+  const { logprobs, stop, priority, tenant } = options;
+  if (
+    priority !== undefined &&
+    !(Number.isInteger(priority) && Math.abs(priority) <= priorityMax)
+  ) {
+    const range = `-${String(priorityMax)} to ${String(priorityMax)}`;
+    throw invalid('priority', `it must be a whole number from ${range}`, priority);
+  }
+  if (tenant !== undefined && tenant.length > tenantLengthMax) {
+    throw invalid('tenant', `it may have ${String(tenantLengthMax)} characters`, tenant.length);
+  }
+  for (const field of ['ttftTargetMs', 'tpotTargetMs'] as const) {
+    const target = options[field];
+    if (target === undefined || (Number.isFinite(target) && target > 0)) continue;
+    throw invalid(field, 'it must be a positive number of milliseconds', target);
+  }
   if (
     logprobs !== undefined &&
     (!Number.isInteger(logprobs) || logprobs < 0 || logprobs > logprobsMax)

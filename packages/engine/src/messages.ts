@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { hostSchema, networkSchema } from './hosts.js';
 import { emulatedLink, gatherPolicy } from './options.js';
+import { placementAnswers, placementEpoch, placementOrders } from './placement-messages.js';
 
 /**
  * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
  * both sides. Within a worker, the main thread passes the same messages on to its data thread.
  */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 const index = z.int().nonnegative();
 
@@ -31,9 +32,17 @@ const engineConfig = z.object({
   expertWorkers: index,
   expertReplicas: index,
   microBatches: index,
+  chooseMicroBatches: z.boolean(),
+  overlapSteps: z.boolean(),
   backend: z.string(),
+  backendSettings: z.record(z.string(), z.number()),
   transport: z.string(),
   policy: z.string(),
+  policyTimeMs: index,
+  ttftTargetMs: z.number().optional(),
+  tpotTargetMs: z.number().optional(),
+  prefixSharing: z.boolean(),
+  placeBy: z.enum(['time', 'tokens']),
   attentionThreads: index,
   expertThreads: index,
   isa: z.string().optional(),
@@ -54,6 +63,10 @@ const engineConfig = z.object({
   hosts: z.array(hostSchema).readonly(),
   network: networkSchema,
   emulatedLink: emulatedLink.optional(),
+  recorderEvents: index,
+  moveBytesPerSecond: index,
+  expertLoadWindowMs: index,
+  splitRowsMin: index,
 });
 
 export const workerRole = z.enum(['attention', 'expert']);
@@ -68,8 +81,16 @@ const admission = z.object({
   sampling,
   /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
   logprobs: index.optional(),
+  priority: z.int().optional(),
+  tenant: z.string().optional(),
+  ttftTargetMs: z.number().optional(),
+  tpotTargetMs: z.number().optional(),
+  /** By the coordinator's clock. */
+  submittedUs: z.number(),
 });
 export type Admission = z.infer<typeof admission>;
+
+const expertTimes = { runUs: z.number(), fixedUs: z.number() };
 
 /** Coordinator → worker. */
 export const coordinatorMessage = z.discriminatedUnion('type', [
@@ -80,6 +101,7 @@ export const coordinatorMessage = z.discriminatedUnion('type', [
     rank: index,
     modelDirectory: z.string(),
     config: engineConfig,
+    placement: placementEpoch,
   }),
   /** Everyone's address, by rank: the answer to 'worker-reachable'. */
   z.object({
@@ -94,18 +116,41 @@ export const coordinatorMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('peer-lost'), role: workerRole, rank: index }),
   /** Answered by 'profile-taken'; from then on the next `recordsMax` ops are recorded anew. */
   z.object({ type: z.literal('profile-requested'), recordsMax: index }),
+  /** Answered by 'recording-taken', with the flight recorder's newest events. */
+  z.object({ type: z.literal('recording-requested') }),
+  /** Answered at once by 'clock-read'. */
+  z.object({ type: z.literal('clock-requested'), sentUs: z.number() }),
+  /** What an expert worker's runs take, for attention workers that choose m. */
+  z.object({ type: z.literal('experts-timed'), rank: index, ...expertTimes }),
+  ...placementOrders,
   z.object({ type: z.literal('worker-stop') }),
 ]);
 export type CoordinatorMessage = z.infer<typeof coordinatorMessage>;
 export type WorkerStart = Extract<CoordinatorMessage, { type: 'worker-start' }>;
+
+const workerAccount = z.object({
+  queueUs: z.number(),
+  attentionUs: z.number(),
+  dispatchUs: z.number(),
+  expertsUs: z.number(),
+  combineUs: z.number(),
+  samplingUs: z.number(),
+  planningUs: z.number(),
+  pausedUs: z.number(),
+  steps: index,
+  expertRows: z.array(index).readonly(),
+});
 
 const generatedToken = z.object({
   sequence: index,
   id: index,
   logprob: z.number().optional(),
   top: z.array(z.object({ id: index, logprob: z.number() })).optional(),
+  /** On a sequence's first token, where there are any: prompt tokens whose keys and values others had computed. */
+  cached: index.optional(),
   /** Present on a sequence's last token. */
   finished: z.enum(['stop', 'length']).optional(),
+  account: workerAccount.optional(),
 });
 export type GeneratedToken = z.infer<typeof generatedToken>;
 
@@ -114,13 +159,26 @@ const workerStats = z.object({
   sequencesRunning: index,
   kvPagesFree: index,
   preemptions: index,
+  /** m */
+  microBatches: index,
+  kvPagesCached: index,
+  cachedPromptTokens: index,
+  computedTokens: index,
+  /** Steps that the policy failed to plan, and another had to. */
+  policyErrors: index,
   steps: index,
   totalUs: z.number(),
   computeUs: z.number(),
+  combineUs: z.number(),
+  expertUs: z.number(),
   waitUs: z.number(),
   dispatchUs: z.number(),
   samplingUs: z.number(),
   halfLayers: index,
+  /** Of one half-layer of one micro-batch; absent until enough was measured. */
+  attentionCost: z
+    .object({ fixedUs: z.number(), tokenUs: z.number(), contextTokenUs: z.number() })
+    .optional(),
 });
 export type WorkerStats = z.infer<typeof workerStats>;
 
@@ -157,6 +215,16 @@ const stepRecord = z.object({
   samplingUs: z.number(),
 });
 
+const recording = z.object({
+  kinds: z.array(index).readonly(),
+  startUs: z.array(z.number()).readonly(),
+  endUs: z.array(z.number()).readonly(),
+  layers: z.array(z.int()).readonly(),
+  microBatches: z.array(z.int()).readonly(),
+  sizes: z.array(index).readonly(),
+  lost: index,
+});
+
 /** Worker → coordinator. */
 export const workerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('worker-reachable'), address: z.string() }),
@@ -171,11 +239,25 @@ export const workerMessage = z.discriminatedUnion('type', [
     tokens: z.array(generatedToken),
     stats: workerStats,
   }),
+  /** The policy failed, in a way it had not before. */
+  z.object({ type: z.literal('policy-failed'), error: serializedError }),
   z.object({ type: z.literal('sequence-failed'), id: index, error: serializedError }),
   z.object({
     type: z.literal('profile-taken'),
     stages: z.array(stageTaken),
     steps: z.array(stepRecord),
+  }),
+  z.object({ type: z.literal('recording-taken'), recording }),
+  /** The worker's clock, and when the coordinator asked. */
+  z.object({ type: z.literal('clock-read'), sentUs: z.number(), workerUs: z.number() }),
+  z.object({ type: z.literal('experts-timed'), ...expertTimes }),
+  ...placementAnswers,
+  /** Rows per expert of one attention worker, [layers, experts], since it told last. */
+  z.object({
+    type: z.literal('expert-load-counted'),
+    durationUs: index,
+    dispatches: index,
+    rows: z.instanceof(Int32Array),
   }),
   z.object({ type: z.literal('worker-failed'), error: serializedError }),
 ]);

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import {
   ConfigError,
+  defaultSplitRowsMin,
   type EmulatedLink,
   type GatherPolicy,
   type KvDType,
@@ -8,6 +9,8 @@ import {
 } from '@megascale/core';
 import { z } from 'zod';
 import { evenPlacement } from './placement.js';
+import { rebalanceSchema } from './rebalance-options.js';
+import { policySpecifier } from './policy-file.js';
 import { checkHosts, hostSchema, networkSchema, type Host, type Network } from './hosts.js';
 
 const count = z.int().positive();
@@ -40,11 +43,43 @@ export const llmOptionsSchema = z
     expertWorkers: count.max(256).default(1),
     /** Workers that hold each expert, at most N: memory for balance. Default 1. */
     expertReplicas: count.max(256).default(1),
-    /** m, 1–8: micro-batches in flight. Default: 2; colocated 1, where nothing overlaps. */
-    microBatches: count.max(8).optional(),
+    /** An expert's rows of a micro-batch are split over the workers that hold it, in parts of at least so many. */
+    splitRowsMin: count.max(65_536).default(defaultSplitRowsMin),
+    /** Experts move between the workers, and are held more than once, by what recent traffic asks of them. Default: they stay. */
+    rebalance: rebalanceSchema.optional(),
+    /** Where a trace of expert loads is written (docs/expert-placement.md). It is replaced. Default: nowhere. */
+    expertLoadFile: z.string().min(1).optional(),
+    /** Bytes after which the trace ends. */
+    expertLoadBytesMax: count.default(1 << 28),
+    /** How often attention workers tell their expert loads, where these are recorded or balanced. */
+    expertLoadWindowMs: count.max(3_600_000).default(1000),
+    /**
+     * m, 1–8: micro-batches in flight. Default: 2; colocated 1, where nothing overlaps. 'auto' chooses, up to `microBatchesMax`, by what the
+     * halves and the link are measured to take; where the pools take turns (gather 'layer') there is nothing to choose.
+     */
+    microBatches: z.union([count.max(8), z.literal('auto')]).optional(),
+    /** The most that 'auto' chooses, 1–8. Each takes slots for a whole step. */
+    microBatchesMax: count.max(8).default(4),
+    /** Starts a step while later micro-batches of the one before still sample. Changes no token. Default true; of no use when colocated. */
+    overlapSteps: z.boolean().default(true),
     backend: z.string().default('cpu'),
+    /** Settings that one backend knows: of 'null', how long its stages take (`NullTimes`). */
+    backendSettings: z.record(z.string(), z.number()).default({}),
     transport: z.string().default('shm'),
+    /** Who runs in a step: a name, a file (.js, .ts), or a package that exports `plugin`. */
     policy: z.string().default('first-come'),
+    /** A policy of your own that takes longer for one plan is not asked again; first-come takes its place. */
+    policyTimeMs: count.max(60_000).default(50),
+    /** Time to the first token, and from one token to the next, that requests want which name none. Only some policies look at it. */
+    ttftTargetMs: z.number().positive().exactOptional(),
+    tpotTargetMs: z.number().positive().exactOptional(),
+    /** Sequences that begin with the same tokens share the pages of them. Changes no token. */
+    prefixSharing: z.boolean().default(true),
+    /**
+     * By what newcomers are placed on attention workers. 'time': who would be done soonest, by what its attention was measured to take, a shared prefix taken off.
+     * 'tokens': who has the fewest tokens to compute, for comparison.
+     */
+    placeBy: z.enum(['time', 'tokens']).default('time'),
     /**
      * Compute threads of each worker. Default: the two pools take turns, so each has all cores, divided by its workers; with another
      * gather than 'layer' they do not, and the cores are divided by all workers. At least 1.
@@ -88,13 +123,21 @@ export const llmOptionsSchema = z
     network: networkSchema.default({}),
     /** Makes the link between the pools look slower than it is: for benchmarks and tests on one machine. */
     emulatedLink: emulatedLink.optional(),
+    /** Newest events that each worker's flight recorder keeps; 0 turns it off. */
+    recorderEvents: z
+      .int()
+      .nonnegative()
+      .max(1 << 20)
+      .default(16_384),
+    /** What each expert worker reads per second, at most, while experts are moved and it serves. Default 256 MiB. */
+    moveBytesPerSecond: count.default(256 << 20),
     /** Restarts of the workers after a loss, before the engine gives up. */
     restartsMax: z.int().nonnegative().default(3),
   })
   .strict();
 
 export type LlmOptions = z.input<typeof llmOptionsSchema>;
-type ParsedOptions = z.output<typeof llmOptionsSchema>;
+export type ParsedOptions = z.output<typeof llmOptionsSchema>;
 
 /** Everything a worker needs to know, as plain data. */
 export interface EngineConfig {
@@ -103,9 +146,18 @@ export interface EngineConfig {
   readonly expertWorkers: number;
   readonly expertReplicas: number;
   readonly microBatches: number;
+  /** `microBatches` are those there are slots for, and m is chosen. */
+  readonly chooseMicroBatches: boolean;
+  readonly overlapSteps: boolean;
   readonly backend: string;
+  readonly backendSettings: Readonly<Record<string, number>>;
   readonly transport: string;
   readonly policy: string;
+  readonly policyTimeMs: number;
+  readonly ttftTargetMs?: number | undefined;
+  readonly tpotTargetMs?: number | undefined;
+  readonly prefixSharing: boolean;
+  readonly placeBy: 'time' | 'tokens';
   /** Compute threads of each attention worker, and of each expert worker. */
   readonly attentionThreads: number;
   readonly expertThreads: number;
@@ -128,6 +180,11 @@ export interface EngineConfig {
   readonly hosts: readonly Host[];
   readonly network: Network;
   readonly emulatedLink: EmulatedLink | undefined;
+  readonly recorderEvents: number;
+  readonly moveBytesPerSecond: number;
+  /** 0: expert loads are not counted. */
+  readonly expertLoadWindowMs: number;
+  readonly splitRowsMin: number;
 }
 
 /** @throws ConfigError 'ERR_CONFIG_FIELD' naming the option, what was found and what is allowed. */
@@ -170,8 +227,15 @@ function linkWithoutPools(): ConfigError {
 
 /** Fills in what depends on the model and on the machine. */
 export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): EngineConfig {
-  const microBatches = options.microBatches ?? (options.colocated ? 1 : 2);
+  const shares = shareCores(options, availableParallelism());
+  const wanted = options.microBatches ?? (options.colocated ? 1 : 2);
+  const chooses = !options.colocated && shares.gather.type !== 'layer';
+  const chooseMicroBatches = wanted === 'auto' && chooses;
+  const unchosen = options.colocated ? 1 : Math.min(2, options.microBatchesMax);
+  const automatic = chooseMicroBatches ? options.microBatchesMax : unchosen;
+  const microBatches = wanted === 'auto' ? automatic : wanted;
   checkHosts(options.hosts, options, options.transport);
+  if (options.rebalance !== undefined) checkRebalance(options);
   if (!options.colocated) checkExperts(options, sizes);
   const { kvPages, contextTokensMax } = resolveMemory(options, sizes);
   const tokensPerStepMax = Math.max(options.tokensPerStepMax, microBatches);
@@ -181,9 +245,17 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     expertWorkers: options.expertWorkers,
     expertReplicas: options.expertReplicas,
     microBatches,
+    chooseMicroBatches,
+    overlapSteps: options.overlapSteps && !options.colocated,
     backend: options.backend,
+    backendSettings: options.backendSettings,
     transport: options.transport,
-    policy: options.policy,
+    policy: policySpecifier(options.policy),
+    policyTimeMs: options.policyTimeMs,
+    ttftTargetMs: options.ttftTargetMs,
+    tpotTargetMs: options.tpotTargetMs,
+    prefixSharing: options.prefixSharing,
+    placeBy: options.placeBy,
     isa: options.isa,
     kvPageSize: options.kvPageSize,
     kvDType: options.kvDType,
@@ -191,7 +263,10 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     contextTokensMax,
     runningMax: Math.min(options.runningMax, tokensPerStepMax),
     tokensPerStepMax,
-    tokensPerMicroBatchMax: Math.ceil(tokensPerStepMax / microBatches),
+    // With m = 1 a whole step is one micro-batch.
+    tokensPerMicroBatchMax: chooseMicroBatches
+      ? tokensPerStepMax
+      : Math.ceil(tokensPerStepMax / microBatches),
     prefillChunkTokens: options.prefillChunkTokens,
     waitingMax: options.waitingMax,
     peerTimeoutMs: options.peerTimeoutMs,
@@ -199,8 +274,21 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     hosts: options.hosts,
     network: options.network,
     emulatedLink: options.emulatedLink,
-    ...shareCores(options, availableParallelism()),
+    recorderEvents: options.recorderEvents,
+    moveBytesPerSecond: options.moveBytesPerSecond,
+    expertLoadWindowMs: loadWindowMs(options),
+    splitRowsMin: options.splitRowsMin,
+    ...shares,
   };
+}
+
+function loadWindowMs({
+  rebalance,
+  expertLoadFile,
+  expertLoadWindowMs,
+}: Pick<ParsedOptions, 'rebalance' | 'expertLoadFile' | 'expertLoadWindowMs'>): number {
+  if (rebalance === undefined && expertLoadFile === undefined) return 0;
+  return Math.min(expertLoadWindowMs, rebalance?.intervalMs ?? expertLoadWindowMs);
 }
 
 /**
@@ -266,6 +354,18 @@ function checkExperts(
   throw new ConfigError('ERR_CONFIG_FIELD', {
     message: `Option combine: 'expert' with ${String(expertReplicas)} replicas of every expert. Which replicas share a sum would depend on the other rows of the micro-batch, and so would a request's tokens. Leave out one of the two.`,
     details: { path: 'combine', expertReplicas },
+  });
+}
+
+function checkRebalance({ colocated, combine }: ParsedOptions): void {
+  const foe = colocated ? 'colocated' : combine === 'expert' ? 'combine' : undefined;
+  if (foe === undefined) return;
+  const why = colocated
+    ? 'a colocated worker holds every expert'
+    : "under combine: 'expert' a request's tokens depend on the placement";
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `Option rebalance: ${why}. Leave out rebalance or ${foe}.`,
+    details: { path: 'rebalance' },
   });
 }
 

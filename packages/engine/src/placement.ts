@@ -2,7 +2,7 @@ import { ConfigError, expertRank, type Placement } from '@megascale/core';
 
 /**
  * Gives each expert to `replicas` ranks. One: in equal contiguous runs, expert e on rank ⌊e·N/E⌋. More: expert e on rank e mod N and those
- * after it, around the end. `ReplicaBalancer` goes through the experts in ascending order and so visits all ranks in turn; runs would let
+ * after it, around the end. `RowSplitter` goes through the experts in ascending order and so visits all ranks in turn; runs would let
  * it fill the first ranks before it meets the others.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' when there are more ranks than experts, or more replicas than ranks.

@@ -7,6 +7,8 @@ import {
   type TransportFactory,
 } from '@megascale/core';
 
+import { expectPolicy, importPolicyFile, isPolicyFile, policySpecifier } from './policy-file.js';
+
 /**
  * Which package brings which implementation. Workers import them by name, in their own process, so this package
  * depends on none of them. Any other name is taken as the name (or file URL) of a package that exports `plugin`.
@@ -14,6 +16,7 @@ import {
 const knownBackends: Readonly<Record<string, string>> = {
   cpu: '@megascale/kernels-cpu',
   reference: '@megascale/core',
+  null: '@megascale/core',
 };
 const knownTransports: Readonly<Record<string, string>> = {
   shm: '@megascale/m2n',
@@ -22,6 +25,8 @@ const knownTransports: Readonly<Record<string, string>> = {
 };
 const knownPolicies: Readonly<Record<string, string>> = {
   'first-come': '@megascale/scheduler',
+  'prefill-first': '@megascale/scheduler',
+  'slo-aware': '@megascale/scheduler',
 };
 
 export const backendNames: readonly string[] = Object.keys(knownBackends);
@@ -48,12 +53,23 @@ export async function loadTransport(name: string): Promise<TransportFactory> {
   return factory;
 }
 
-/** @throws ConfigError 'ERR_CONFIG_FIELD' when the package or the policy in it is missing. */
+/** Whether the policy is one of ours: it needs no limit on its time. */
+export function isKnownPolicy(name: string): boolean {
+  return knownPolicies[name] !== undefined;
+}
+
+/** @throws ConfigError 'ERR_CONFIG_FIELD' when the package, the file or the policy in it is missing, or is no policy. */
 export async function loadPolicy(name: string): Promise<SchedulerPolicy> {
+  const specifier = policySpecifier(name);
+  if (isPolicyFile(specifier)) {
+    const module = await importPolicyFile(specifier);
+    const plugin = module['plugin'] as Plugin | undefined;
+    return expectPolicy(plugin?.policies?.[0] ?? module['policy'] ?? module['default'], name);
+  }
   const { policies = [] } = await importPlugin('policy', name, knownPolicies);
   const policy = knownPolicies[name] === undefined ? policies[0] : policies.find(named(name));
   if (policy === undefined) throw unknown('policy', name, Object.keys(knownPolicies));
-  return policy;
+  return expectPolicy(policy, name);
 }
 
 async function importPlugin(

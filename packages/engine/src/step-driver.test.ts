@@ -1,14 +1,15 @@
 import type { AttentionPort, AttentionStage, DispatchTicket } from '@megascale/core';
-import { Batcher, createPingPongPlan, firstCome, pingPong } from '@megascale/scheduler';
+import { Batcher, createStepOrders, firstCome, pingPong, type Step } from '@megascale/scheduler';
 import { microBatchIndex, sequenceId } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
+import { eventKinds, FlightRecorder } from './recorder/flight-recorder.js';
 import { emptyStepClock, StepDriver } from './step-driver.js';
 
 const layerCount = 3;
 const microBatchCount = 2;
 
 /** A stage and a port that only write down what they are asked, on a clock that advances 1 µs a reading. */
-function recorder() {
+function noted(following: Step[] = [], overlap = false) {
   const calls: string[] = [];
   const ticket = (layer: number, microBatch: number, tokens: number): DispatchTicket =>
     ({ layer, microBatch, tokens }) as DispatchTicket;
@@ -33,20 +34,31 @@ function recorder() {
     combine: ({ layer, microBatch }) =>
       calls.push(`combine ${String(layer)} ${String(microBatch)}`),
     release: ({ microBatch }) => calls.push(`release ${String(microBatch)}`),
+    adoptPlacement: () => undefined,
     park: () => undefined,
     close: () => undefined,
   };
   let nowUs = 0;
+  const recorder = new FlightRecorder(64);
   const time = emptyStepClock();
   const driver = new StepDriver({
     stage,
     port,
     time,
     clock: { nowUs: () => nowUs++, wallMs: () => 0 },
-    planFor: createPingPongPlan(layerCount),
-    onLogits: (_, microBatch) => calls.push(`choose ${String(microBatch)}`),
+    orderOf: createStepOrders(layerCount),
+    overlap,
+    recorder,
+    owner: {
+      startMicroBatch: () => undefined,
+      onRoutes: () => undefined,
+      onLogits: (_, microBatch) => calls.push(`choose ${String(microBatch)}`),
+      endMicroBatch: (_, microBatch) => calls.push(`end ${String(microBatch)}`),
+      endStep: () => calls.push('end step'),
+      nextStep: () => following.shift(),
+    },
   });
-  return { calls, driver, time };
+  return { calls, driver, time, recorder };
 }
 
 function plannedStep() {
@@ -79,31 +91,70 @@ function plannedStep() {
 
 describe('StepDriver', () => {
   it('performs the actions of pingPong, and sums and releases after every combine', () => {
-    const { calls, driver } = recorder();
+    const { calls, driver } = noted();
     driver.run(plannedStep());
     const expected = [...pingPong(layerCount, [0, 1].map(microBatchIndex))].flatMap((action) => {
-      if (action.type === 'sample') {
-        return [`logits ${String(action.microBatch)}`, `choose ${String(action.microBatch)}`];
-      }
-      const where = `${String(action.layer)} ${String(action.microBatch)}`;
-      return action.type === 'combine'
-        ? [`combine ${where}`, `sum ${where}`, `release ${String(action.microBatch)}`]
+      const index = String(action.microBatch);
+      if (action.type === 'sample') return [`logits ${index}`, `choose ${index}`, `end ${index}`];
+      const where = `${String(action.layer)} ${index}`;
+      if (action.type === 'combine')
+        return [`combine ${where}`, `sum ${where}`, `release ${index}`];
+      return action.type === 'attend' && action.layer === 0
+        ? [`embed ${index}`, `attend ${where}`]
         : [`${action.type} ${where}`];
     });
-    expect(calls).toEqual(['begin 0,1', 'embed 0', 'embed 1', ...expected]);
+    expect(calls).toEqual(['begin 0,1', ...expected, 'end step']);
+  });
+
+  it('starts the next step, when overlapping, while the second micro-batch is still away', () => {
+    const { calls, driver } = noted([plannedStep()], true);
+    driver.run(plannedStep());
+    const last = String(layerCount - 1);
+    const from = calls.indexOf('end 0');
+    expect(calls.slice(from, calls.indexOf('attend 1 0', from + 1))).toEqual([
+      ...['end 0', 'begin 0,1', 'embed 0', 'attend 0 0', 'dispatch 0 0'],
+      ...[`combine ${last} 1`, `sum ${last} 1`, 'release 1', 'logits 1', 'choose 1', 'end 1'],
+      ...['embed 1', 'attend 0 1', 'dispatch 0 1', 'end step'],
+      ...['combine 0 0', 'sum 0 0', 'release 0'],
+    ]);
   });
 
   it('counts each call in its own part of the time', () => {
-    const { driver, time } = recorder();
+    const { driver, time } = noted();
     driver.run(plannedStep());
     const halfLayers = layerCount * microBatchCount;
-    // One microsecond per timed call: attend, combine and logits compute, and so does the embedding of all.
+    // One microsecond per timed call: attend, combine and logits compute, and so does each embedding.
     expect(time).toMatchObject({
       halfLayers,
-      computeUs: 1 + 2 * halfLayers + microBatchCount,
+      computeUs: 2 * halfLayers + 2 * microBatchCount,
       waitUs: halfLayers,
       dispatchUs: halfLayers,
       samplingUs: microBatchCount,
     });
+  });
+
+  it('records each call, with its place and its time', () => {
+    const { driver, recorder } = noted();
+    driver.run(plannedStep());
+    const { kinds, layers, microBatches, startUs, endUs, sizes, lost } = recorder.read();
+    const names = kinds.map((kind) => eventKinds[kind]);
+    expect(names.slice(0, 6)).toEqual([
+      'embed',
+      'attend',
+      'dispatch',
+      'embed',
+      'attend',
+      'dispatch',
+    ]);
+    expect(names.slice(-6)).toEqual(
+      ['wait', 'combine', 'logits', 'wait', 'combine', 'logits']
+        .flatMap((name) => (name === 'logits' ? ['logits', 'sample'] : [name]))
+        .slice(-6),
+    );
+    expect(layers.at(1)).toBe(0);
+    expect(microBatches.at(4)).toBe(1);
+    expect(sizes.at(1)).toBe(3);
+    expect(endUs.every((end, index) => end === (startUs[index] ?? 0) + 1)).toBe(true);
+    expect(lost).toBe(0);
   });
 });

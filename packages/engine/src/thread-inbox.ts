@@ -1,11 +1,24 @@
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import type { CoordinatorMessage, WorkerMessage } from './messages.js';
 
+/** What a data thread hears of the coordinator, and tells it. */
+export interface Inbox {
+  /** Every message so far, in order. */
+  drain(): CoordinatorMessage[];
+  /** Resolves once `drain` has something to return, or there is a reason to stop. */
+  arrival(): Promise<void>;
+  /** Resolves with the next message of this type; others stay in the inbox. */
+  take<Type extends CoordinatorMessage['type']>(
+    type: Type,
+  ): Promise<Extract<CoordinatorMessage, { type: Type }>>;
+  send(message: WorkerMessage): void;
+}
+
 /**
  * The data thread's end of the channel to its main thread. `drain` takes what has arrived without an event-loop turn, so that the step
  * loop stays synchronous; `arrival` waits, for when there is nothing to do.
  */
-export class ThreadInbox {
+export class ThreadInbox implements Inbox {
   readonly #port: MessagePort;
   readonly #arrived: CoordinatorMessage[] = [];
   #wake: (() => void) | undefined;
@@ -18,7 +31,6 @@ export class ThreadInbox {
     });
   }
 
-  /** Every message so far, in order. */
   drain(): CoordinatorMessage[] {
     for (;;) {
       const next = receiveMessageOnPort(this.#port) as { message: CoordinatorMessage } | undefined;
@@ -27,13 +39,11 @@ export class ThreadInbox {
     }
   }
 
-  /** Resolves once `drain` has something to return. */
   async arrival(): Promise<void> {
     if (this.#arrived.length > 0) return;
     await this.#nextMessage();
   }
 
-  /** Resolves with the next message of this type; others stay in the inbox. */
   async take<Type extends CoordinatorMessage['type']>(
     type: Type,
   ): Promise<Extract<CoordinatorMessage, { type: Type }>> {

@@ -1,4 +1,4 @@
-import type { MicroBatchIndex, ResolvedSampling, Sampler, SequenceId } from '@megascale/core';
+import type { ResolvedSampling, Sampler, SequenceId } from '@megascale/core';
 import type { LogitsRow } from '@megascale/scheduler';
 
 /** How one sequence's tokens are chosen. */
@@ -15,13 +15,13 @@ export interface ChoiceDetails {
 
 const noDetails: ChoiceDetails = {};
 
-/** Chooses the next token of every row of a step's logits, each by its own sequence's options. */
+/** Chooses the next token of every row of a micro-batch's logits, each by its own sequence's options. */
 export class TokenChooser {
   readonly #sampler: Sampler;
   readonly #vocabSize: number;
   readonly #options = new Map<SequenceId, ChoiceOptions>();
-  #chosen: number[][] = [];
-  #details: ChoiceDetails[][] = [];
+  #chosen: number[] = [];
+  #details: ChoiceDetails[] = [];
 
   constructor(sampler: Sampler, vocabSize: number) {
     this.#sampler = sampler;
@@ -36,20 +36,21 @@ export class TokenChooser {
     this.#options.delete(sequence);
   }
 
-  /** chosen[i][r] = token of row r of micro-batch i, for the step since `begin`. */
-  get chosen(): readonly (readonly number[])[] {
+  /** [logitsRows] token of each row of the newest micro-batch. */
+  get chosen(): readonly number[] {
     return this.#chosen;
   }
 
-  begin(microBatchCount: number): void {
-    this.#chosen = Array.from({ length: microBatchCount }, () => []);
-    this.#details = Array.from({ length: microBatchCount }, () => []);
+  /** For a micro-batch without logits. */
+  chooseNone(): void {
+    this.#chosen = [];
+    this.#details = [];
   }
 
   /** `logits`: [rows, vocabSize]. A sequence cancelled in mid-step has no options any more: its row is skipped. */
-  choose(rows: readonly LogitsRow[], microBatch: MicroBatchIndex, logits: Float32Array): void {
-    const chosen = this.#chosen[microBatch] ?? [];
-    const details = this.#details[microBatch] ?? [];
+  choose(rows: readonly LogitsRow[], logits: Float32Array): void {
+    this.chooseNone();
+    const [chosen, details] = [this.#chosen, this.#details];
     for (const [index, row] of rows.entries()) {
       const options = row.type === 'sample' ? this.#options.get(row.history.request.id) : undefined;
       if (options === undefined) {
@@ -72,7 +73,8 @@ export class TokenChooser {
     }
   }
 
-  detailsOf(microBatch: number, row: number): ChoiceDetails {
-    return this.#details[microBatch]?.[row] ?? noDetails;
+  /** Of a row of the newest micro-batch. */
+  detailsOf(row: number): ChoiceDetails {
+    return this.#details[row] ?? noDetails;
   }
 }

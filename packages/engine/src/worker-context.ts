@@ -10,15 +10,14 @@ import {
 } from '@megascale/core';
 import { hostOf } from './hosts.js';
 import type { WorkerStart } from './messages.js';
-import { evenPlacement } from './placement.js';
 import type { ThreadControl } from './thread-control.js';
-import type { ThreadInbox } from './thread-inbox.js';
+import type { Inbox } from './thread-inbox.js';
 
 /** What a data thread is given. */
 export interface WorkerContext {
   readonly start: WorkerStart;
   readonly control: ThreadControl;
-  readonly inbox: ThreadInbox;
+  readonly inbox: Inbox;
 }
 
 /** The backend's options for this worker. */
@@ -29,15 +28,13 @@ export function backendOptions({ start: { config, role, rank } }: WorkerContext)
     threads,
     ...(config.bindThreads ? { cores } : {}),
     ...(config.isa === undefined ? {} : { isa: config.isa }),
+    settings: config.backendSettings,
   };
 }
 
-/** Which expert worker holds what: the same on every worker. */
-export function placementOf(
-  { expertWorkers, expertReplicas }: WorkerStart['config'],
-  { expertCount }: ModelSizes,
-): Placement {
-  return evenPlacement(expertCount, expertWorkers, expertReplicas);
+/** Which expert worker holds what at the start: the same on every worker. */
+export function placementOf({ placement }: WorkerStart): Placement {
+  return placement.placement as unknown as Placement;
 }
 
 /** The transport's options for this worker: the same on every worker but for what is passed in. */
@@ -51,7 +48,9 @@ export function transportOptions(
   return {
     attentionWorkerCount: config.attentionWorkers,
     expertWorkerCount: config.expertWorkers,
-    placement: placementOf(config, model.sizes),
+    placement: placementOf(start),
+    placementEpoch: start.placement.epoch,
+    splitRowsMin: config.splitRowsMin,
     layerCount: model.routedLayerCount,
     hiddenSize: model.sizes.hiddenSize,
     topK: model.sizes.topK,

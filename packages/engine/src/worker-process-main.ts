@@ -3,7 +3,7 @@
  * coordinator; it computes nothing, so it always answers. The process ends with its coordinator, whatever happens to that.
  */
 import { Worker } from 'node:worker_threads';
-import { serializeError } from '@megascale/core';
+import { serializeError, systemClock } from '@megascale/core';
 import { coordinatorMessage, type CoordinatorMessage, type WorkerMessage } from './messages.js';
 import { ThreadControl } from './thread-control.js';
 
@@ -49,6 +49,9 @@ function receive(message: CoordinatorMessage): void {
       dataThread.on('exit', () => {
         end(0);
       });
+      return;
+    case 'clock-requested':
+      send({ type: 'clock-read', sentUs: message.sentUs, workerUs: systemClock.nowUs() });
       return;
     case 'peer-lost':
       control.reportLost(message.role, message.rank);

@@ -2,7 +2,7 @@ import type { StageProfiler } from '@megascale/core';
 import type { StepRecord } from './language-model.js';
 import type { CoordinatorMessage } from './messages.js';
 import { emptyStepClock, type StepClock } from './step-driver.js';
-import type { ThreadInbox } from './thread-inbox.js';
+import type { Inbox } from './thread-inbox.js';
 
 export interface ProfiledStage {
   readonly stage: 'attention' | 'expert';
@@ -13,13 +13,13 @@ export interface ProfiledStage {
 /** Answers 'profile-requested' on a data thread, and notes steps while ops are recorded. */
 export class WorkerProfiler {
   readonly #stages: readonly ProfiledStage[];
-  readonly #inbox: ThreadInbox;
+  readonly #inbox: Inbox;
   #stepsMax = 0;
   #steps: StepRecord[] = [];
   /** The sums after the step before. */
   readonly #before = emptyStepClock();
 
-  constructor(stages: readonly ProfiledStage[], inbox: ThreadInbox) {
+  constructor(stages: readonly ProfiledStage[], inbox: Inbox) {
     this.#stages = stages;
     this.#inbox = inbox;
   }

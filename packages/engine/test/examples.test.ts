@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { LLM } from '../dist/index.js';
+import { collect, dictionary } from './run-requests.js';
 
 const run = promisify(execFile);
 
@@ -20,6 +22,26 @@ describe('examples', () => {
   it('02 finds equal tokens on every topology', async () => {
     expect(await example('02-disaggregate.mjs')).toContain('equal on all topologies');
   }, 60_000);
+
+  it('a policy in TypeScript is loaded as it is, and lets the short prompt start first', async () => {
+    const policy = fileURLToPath(new URL('../../../examples/shortest-first.ts', import.meta.url));
+    const llm = await LLM.load(dictionary, { policy, runningMax: 1, threads: 1, colocated: true });
+    try {
+      const order: string[] = [];
+      const prompts = { first: 3, long: 60, short: 2 };
+      await Promise.all(
+        Object.entries(prompts).map(async ([name, tokens]) => {
+          const prompt = Array.from({ length: tokens }, (_, place) => 5 + place);
+          await collect(llm, prompt, { maxTokens: 12, ignoreEos: true, temperature: 0 });
+          order.push(name);
+        }),
+      );
+      expect(order.indexOf('short')).toBeLessThan(order.indexOf('long'));
+      expect((await llm.stats()).policyErrorsTotal).toBe(0);
+    } finally {
+      await llm.close();
+    }
+  });
 
   it('03 runs a policy of its own, which finishes in the order of starting', async () => {
     const output = await example('03-write-a-policy.mjs');

@@ -1,0 +1,93 @@
+/**
+ * What a data thread can be doing. Attention workers: 'step' holds everything of one step; 'wait' is for the experts' answers. Expert workers: 'wait' is for
+ * rows, 'experts' computes them.
+ */
+export const eventKinds = [
+  'step',
+  'plan',
+  'embed',
+  'attend',
+  'dispatch',
+  'wait',
+  'combine',
+  'logits',
+  'sample',
+  'experts',
+  'reply',
+] as const;
+export type EventKind = (typeof eventKinds)[number];
+
+/** Numbers of `eventKinds`, for the hot path. */
+export const eventKind = Object.fromEntries(
+  eventKinds.map((kind, index) => [kind, index]),
+) as Readonly<Record<EventKind, number>>;
+
+/** The newest events of one thread, oldest first, field by field: entry i of each belongs to event i. Times as `Clock.nowUs`. */
+export interface Recording {
+  /** Index into `eventKinds`. */
+  readonly kinds: readonly number[];
+  readonly startUs: readonly number[];
+  readonly endUs: readonly number[];
+  /** −1: of no layer, of no micro-batch. */
+  readonly layers: readonly number[];
+  readonly microBatches: readonly number[];
+  /** Tokens or rows. */
+  readonly sizes: readonly number[];
+  /** Older events that found no room any more. */
+  readonly lost: number;
+}
+
+/**
+ * Remembers what a thread did last, in a ring of fixed size: cheap enough to be always on. Nothing is allocated per event. A
+ * capacity of 0 turns it off.
+ */
+export class FlightRecorder {
+  readonly #capacity: number;
+  readonly #kinds: Uint8Array;
+  readonly #times: Float64Array;
+  /** [events × 3] layer, micro-batch, size. */
+  readonly #places: Int32Array;
+  #count = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    this.#kinds = new Uint8Array(capacity);
+    this.#times = new Float64Array(2 * capacity);
+    this.#places = new Int32Array(3 * capacity);
+  }
+
+  note(
+    kind: number,
+    startUs: number,
+    endUs: number,
+    layer: number,
+    microBatch: number,
+    size: number,
+  ): void {
+    if (this.#capacity === 0) return;
+    const at = this.#count % this.#capacity;
+    this.#count += 1;
+    this.#kinds[at] = kind;
+    this.#times[2 * at] = startUs;
+    this.#times[2 * at + 1] = endUs;
+    this.#places[3 * at] = layer;
+    this.#places[3 * at + 1] = microBatch;
+    this.#places[3 * at + 2] = size;
+  }
+
+  /** A copy of what is there; recording goes on. */
+  read(): Recording {
+    const kept = Math.min(this.#count, this.#capacity);
+    const lost = this.#count - kept;
+    const order = Array.from({ length: kept }, (_, index) => (lost + index) % this.#capacity);
+    return {
+      kinds: order.map((at) => this.#kinds[at] ?? 0),
+      startUs: order.map((at) => this.#times[2 * at] ?? 0),
+      endUs: order.map((at) => this.#times[2 * at + 1] ?? 0),
+      layers: order.map((at) => this.#places[3 * at] ?? 0),
+      microBatches: order.map((at) => this.#places[3 * at + 1] ?? 0),
+      sizes: order.map((at) => this.#places[3 * at + 2] ?? 0),
+      lost,
+    };
+  }
+}
