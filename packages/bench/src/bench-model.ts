@@ -15,7 +15,7 @@ const kvPageSize = 16;
 
 /**
  * Options under which the benchmark is one thing: all prompts in one step without chunks, room for
- * every sequence and no more, one micro-batch where nothing is to be hidden behind another. What the user gave stands.
+ * every sequence and no more, every prompt computed, one micro-batch where nothing is to be hidden behind another. What the user gave stands.
  */
 export function benchOptions(given: LlmOptions, shape: BenchShape): LlmOptions {
   const tokens = shape.promptTokens + shape.outputTokens;
@@ -29,6 +29,8 @@ export function benchOptions(given: LlmOptions, shape: BenchShape): LlmOptions {
     tokensPerStepMax: sequencesPerWorker * shape.promptTokens,
     runningMax: Math.max(sequencesPerWorker, 1),
     restartsMax: 0,
+    // The same prompts come in every run.
+    prefixSharing: false,
     ...(given.colocated === true ? { microBatches: 1 } : {}),
     ...given,
   };

@@ -1,10 +1,13 @@
 /** @megascale/bench: decode, prefill, load and the transports, each beside what the machine can do, measured in the same run. */
 import type { BenchSuite } from '@megascale/server';
+import { benchAblation } from './ablation/ablation-bench.js';
 import { benchDecode } from './decode-bench.js';
 import { benchLoad } from './load-bench.js';
 import { benchM2n } from './m2n/m2n-bench.js';
 import { benchM2nSearch } from './m2n/search/search-bench.js';
+import { benchPipeline } from './pipeline/pipeline-bench.js';
 import { benchPrefill } from './prefill-bench.js';
+import { benchPredict, benchProfile } from './profile/profile-bench.js';
 
 export { BenchError } from './bench-error.js';
 export { chromeTrace, type ChromeTrace, type TraceEvent } from './chrome-trace.js';
@@ -21,4 +24,8 @@ export const suite: BenchSuite = {
   load: benchLoad,
   m2n: benchM2n,
   m2nSearch: benchM2nSearch,
+  ablation: benchAblation,
+  pipeline: benchPipeline,
+  profile: benchProfile,
+  predict: benchPredict,
 };

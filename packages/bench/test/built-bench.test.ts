@@ -144,3 +144,64 @@ describe('bench load', () => {
     expect(document.spread['loadOverCopy']?.median).toBeGreaterThan(0);
   });
 });
+
+describe('bench ablation', () => {
+  it('runs every deployment in turns, and its gains multiply to the whole', async () => {
+    const flags =
+      '--batch 2 --prompt-tokens 4 --output-tokens 6 --micro-batches-max 2 --transports shm';
+    const words = [
+      'ablation',
+      model,
+      ...flags.split(' '),
+      '--runs',
+      '1',
+      '--threads',
+      '1',
+      '--json',
+    ];
+    const document = (await bench(...words)) as unknown as {
+      rows: { question: string; ratio: { median: number } }[];
+      gains: { expertBatch: number; overlap: number; kvCapacity: number; total: number };
+    };
+    expect(document.rows.map(({ question }) => question)).toEqual([
+      ...['baseline', 'baseline', 'cut', 'micro-batches', 'steps', 'kv-capacity', 'kv-capacity'],
+    ]);
+    expect(document.rows[0]?.ratio.median).toBe(1);
+    for (const { ratio } of document.rows) expect(ratio.median).toBeGreaterThan(0);
+    const { expertBatch, overlap, kvCapacity, total } = document.gains;
+    expect(expertBatch * overlap * kvCapacity).toBeCloseTo(total);
+  });
+});
+
+describe('bench pipeline', () => {
+  it('gives every point its law, whatever the machine', async () => {
+    const flags = '--stage-us 100 --layers 2 --ratios 0.5 --micro-batches-max 2 --output-tokens 6';
+    const document = (await bench('pipeline', ...flags.split(' '), '--json')) as unknown as {
+      points: {
+        transferRatio: number;
+        microBatches: number;
+        apart: { lawUs: number; measuredUs: number };
+        joined: { lawUs: number; measuredUs: number };
+      }[];
+    };
+    // Two links, the first without latency, and m = 1, 2. With T_f = 100 and T_c = 50 a layer's round trip takes 300.
+    expect(document.points.map(({ apart, joined }) => [apart.lawUs, joined.lawUs])).toEqual([
+      [400, 400],
+      [500, 400],
+      [600, 600],
+      [700, 600],
+    ]);
+    for (const { apart, joined } of document.points) {
+      expect(Math.min(apart.measuredUs, joined.measuredUs)).toBeGreaterThan(0);
+    }
+  });
+
+  it('compares gather policies for workers with unequal contexts', async () => {
+    const flags = '--skew --stage-us 100 --layers 2 --output-tokens 6';
+    const { rows } = (await bench('pipeline', ...flags.split(' '), '--json')) as unknown as {
+      rows: { gather: string; stepMsByRank: number[] }[];
+    };
+    expect(rows).toHaveLength(8);
+    for (const { stepMsByRank } of rows) expect(stepMsByRank).toHaveLength(2);
+  });
+});

@@ -9,6 +9,10 @@ export interface BenchSuite {
   load(request: LoadBenchRequest): Promise<BenchReport>;
   m2n(request: M2nBenchRequest): Promise<BenchReport>;
   m2nSearch(request: M2nSearchRequest): Promise<BenchReport>;
+  ablation(request: AblationRequest): Promise<BenchReport>;
+  pipeline(request: PipelineRequest): Promise<BenchReport>;
+  profile(request: ProfileRequest): Promise<BenchReport>;
+  predict(request: PredictRequest): Promise<BenchReport>;
 }
 
 export interface BenchTarget {
@@ -39,6 +43,20 @@ export interface BenchRequest extends LoadBenchRequest {
   readonly profile: boolean;
   /** Runs a second deployment in turns with the first and reports the ratio. */
   readonly against?: BenchTarget;
+}
+
+/** The same model in many deployments; `options` are what they have in common. */
+export interface AblationRequest extends Omit<LoadBenchRequest, 'directory'> {
+  /** Default: a random model that is made for it. */
+  readonly directory?: string;
+  readonly batch: number;
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  readonly seed: number;
+  /** m from 1 to this. */
+  readonly microBatchesMax: number;
+  /** The first is the one that all but the last rows use. */
+  readonly transports: readonly string[];
 }
 
 /** Traffic of one transport, beside what else carries bytes between processes. */
@@ -77,6 +95,52 @@ export interface M2nSearchRequest {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
+}
+
+/** Steps of the ping-pong pipeline beside the law's. */
+export interface PipelineRequest {
+  /** Absent: a model made for it. */
+  readonly directory?: string;
+  readonly options: LlmOptions;
+  /** T_a = T_e of the null backend; absent: the options' backend, whose times are measured. */
+  readonly stageUs?: number;
+  /** Of the made model. */
+  readonly layers: number;
+  /** Sequences in each micro-batch of each attention worker. */
+  readonly batch: number;
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  /** T_c / T_f of the links. */
+  readonly ratios: readonly number[];
+  readonly microBatchesMax: number;
+  /** Instead: two attention workers with unequal contexts, with each gather policy. */
+  readonly skew: boolean;
+  readonly seed: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (text: string) => void;
+}
+
+/** What this machine takes for a model, measured: the document is the profile. */
+export interface ProfileRequest extends LoadBenchRequest {
+  /** Of each worker; absent: the cores, divided by a pool's workers. */
+  readonly threads?: number;
+  readonly batchMax: number;
+  /** Names of transports whose messages are timed. */
+  readonly transports: readonly string[];
+  /** Written into the profile. */
+  readonly takenAt: string;
+  readonly version: string;
+}
+
+/** Deployments whose speed is predicted from a fresh profile, then measured. */
+export interface PredictRequest extends Omit<ProfileRequest, 'directory' | 'transports'> {
+  /** None: two that are made for it. */
+  readonly directories: readonly string[];
+  /** Of each deployment and batch; `runs` are the profile's. */
+  readonly rounds: number;
+  /** Moves the profile by what some of the runs measured, and predicts the others again. */
+  readonly recalibrate: boolean;
 }
 
 export interface BenchReport {

@@ -27,16 +27,31 @@ export interface Deployment {
   readonly expertWorkers?: number | undefined;
   /** Expert workers that hold each expert. */
   readonly expertReplicas?: number | undefined;
+  readonly rebalance?: LlmOptions['rebalance'];
+  readonly expertLoadFile?: string | undefined;
   /** m */
-  readonly microBatches?: number | undefined;
+  readonly microBatches?: LlmOptions['microBatches'];
+  /** Who runs in a step: a name, a file, or a package that brings one. */
+  readonly policy?: string | undefined;
+  readonly policyTimeMs?: number | undefined;
+  readonly ttftTargetMs?: number | undefined;
+  readonly tpotTargetMs?: number | undefined;
+  /** Sequences that begin alike share pages. */
+  readonly prefixSharing?: boolean | undefined;
+  /** A step starts while the one before still samples. */
+  readonly overlapSteps?: boolean | undefined;
   /** A backend's name, or a package that brings one. */
   readonly backend?: string | undefined;
+  /** Settings that only this backend knows. */
+  readonly backendSettings?: LlmOptions['backendSettings'];
   /** A transport's name, or a package that brings one. */
   readonly transport?: string | undefined;
   /** A slower link between the pools than there is. */
   readonly emulatedLink?: EmulatedLink | undefined;
   /** Compute threads of each worker. */
   readonly threads?: number | undefined;
+  /** How long a wait for a peer spins before it parks, in microseconds. */
+  readonly spinUs?: number | undefined;
   readonly isa?: string | undefined;
   /** KV pages of each attention worker. */
   readonly kvPages?: number | undefined;

@@ -6,14 +6,38 @@ type Figure = readonly [name: string, help: string, read: (stats: EngineStats) =
 const gauges: readonly Figure[] = [
   ['requests_running', 'Sequences in the batch.', (s) => s.requestsRunning],
   ['requests_waiting', 'Sequences waiting for admission.', (s) => s.requestsWaiting],
+  ['micro_batches', 'Micro-batches of a step, at most (m).', (s) => s.microBatches],
   ['kv_pages_total', 'KV pages of all attention workers.', (s) => s.kvPagesTotal],
   ['kv_pages_free', 'KV pages that no sequence holds.', (s) => s.kvPagesFree],
+  [
+    'expert_load_imbalance',
+    "Busiest expert worker's rows over the mean, by recent traffic; 1 where it is not known.",
+    (s) => s.experts?.imbalance?.rows ?? 1,
+  ],
+  ['kv_pages_cached', 'KV pages that a new request may take over.', (s) => s.kvPagesCached],
 ];
 
 const totals: readonly Figure[] = [
   ['prompt_tokens_total', 'Prompt tokens of admitted sequences.', (s) => s.promptTokensTotal],
+  [
+    'cached_prompt_tokens_total',
+    'Prompt tokens found in pages that other requests had filled.',
+    (s) => s.cachedPromptTokensTotal,
+  ],
+  ['computed_tokens_total', 'Tokens that steps computed.', (s) => s.computedTokensTotal],
+  [
+    'policy_errors_total',
+    'Steps that the scheduler policy failed to plan.',
+    (s) => s.policyErrorsTotal,
+  ],
   ['output_tokens_total', 'Output tokens.', (s) => s.outputTokensTotal],
   ['preemptions_total', 'Sequences that had to give up their pages.', (s) => s.preemptionsTotal],
+  ['expert_moves_total', 'Moves of experts by recent traffic.', (s) => s.experts?.movesTotal ?? 0],
+  [
+    'expert_moved_bytes_total',
+    'Bytes of weights that those moves loaded.',
+    (s) => s.experts?.movedBytesTotal ?? 0,
+  ],
   ['steps_total', 'Steps of all attention workers.', (s) => s.stepsTotal],
 ];
 

@@ -14,6 +14,7 @@ import { refuseBrokenRequest } from './broken-request.js';
 import { healthReport } from './health.js';
 import type { HttpContext } from './http-context.js';
 import { acceptJsonBodies } from './json-body.js';
+import { addDebugRoutes } from './debug-routes.js';
 import { ServerMetrics } from './metrics.js';
 import { handleChatCompletion } from './openai/chat-completions.js';
 import { handleCompletion } from './openai/completions.js';
@@ -127,6 +128,7 @@ function addRoutes(app: FastifyInstance, context: HttpContext, apiKey: string | 
     const text = await context.metrics.render();
     return reply.type(context.metrics.contentType).send(text);
   });
+  addDebugRoutes(app, context);
   app.get('/', (_request, reply) => {
     const { html, headers } = renderPage(context.model.info);
     return reply.headers(headers).send(html);

@@ -6,6 +6,10 @@ export type {
   BenchTarget,
   LoadBenchRequest,
   M2nBenchRequest,
+  AblationRequest,
+  PipelineRequest,
+  PredictRequest,
+  ProfileRequest,
   M2nSearchRequest,
 } from './bench-suite.js';
 export {

@@ -6,6 +6,7 @@ const usage = (prompt: number, output: number) => ({
   prompt_tokens: prompt,
   completion_tokens: output,
   total_tokens: prompt + output,
+  prompt_tokens_details: { cached_tokens: 0 },
 });
 
 describe('POST /v1/completions', () => {

@@ -97,7 +97,7 @@ describe('generate', () => {
       tokens: [100, 101, 102],
       text: ' a b c',
       finishReason: 'length',
-      usage: { promptTokens: 2, outputTokens: 3 },
+      usage: { promptTokens: 2, cachedPromptTokens: 0, outputTokens: 3 },
       topology: run.model.info.topology,
       timing: { ttftMs: 1, tpotMs: 1, e2eMs: 3 },
     });
@@ -120,7 +120,7 @@ describe('generate', () => {
 
     const flags =
       '--attention-workers 2 --expert-workers 4 --expert-replicas 2 --combine expert --micro-batches 3 --transport shm --backend cpu ' +
-      '--threads 2 --isa scalar --kv-pages 64 --kv-dtype int8 --prefill-chunk 32 --batch-tokens 128 --gather window=50 --prompt x ' +
+      '--threads 2 --spin-us 900 --isa scalar --kv-pages 64 --kv-dtype int8 --prefill-chunk 32 --batch-tokens 128 --gather window=50 --prompt x ' +
       '--emulate-link latencyUs=100,gbps=25 ' +
       '--max-tokens 9 --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --seed -3 ' +
       '--stop b --stop c --ignore-eos';
@@ -135,6 +135,7 @@ describe('generate', () => {
       emulatedLink: { latencyUs: 100, gigabitsPerSecond: 25 },
       backend: 'cpu',
       threads: 2,
+      spinUs: 900,
       isa: 'scalar',
       colocated: undefined,
       kvPages: 64,
@@ -155,6 +156,16 @@ describe('generate', () => {
     });
     const colocated = await finishedCli(generate('--prompt', 'x', '--colocated'));
     expect(colocated.loaded?.deployment.colocated).toBe(true);
+  });
+
+  it('hands on the times of the null backend, and refuses them for another', async () => {
+    const times = ['--null-attend-us', '500', '--null-expert-us', '0.5'];
+    const run = await finishedCli(generate('--prompt', 'x', '--backend', 'null', ...times));
+    const backendSettings = { attendUs: 500, expertUs: 0.5 };
+    expect(run.loaded?.deployment).toMatchObject({ backend: 'null', backendSettings });
+    const other = await finishedCli(generate('--prompt', 'x', ...times));
+    expect(other.stderr).toContain('need --backend null');
+    expect(other.loaded).toBeUndefined();
   });
 
   it('puts a prompt into the chat template when asked', async () => {
@@ -178,7 +189,11 @@ describe('generate', () => {
     ]);
     expect(JSON.parse(run.stdout)).toMatchObject({
       results: [
-        { tokens: [100, 101], text: ' a b', usage: { promptTokens: 2, outputTokens: 2 } },
+        {
+          tokens: [100, 101],
+          text: ' a b',
+          usage: { promptTokens: 2, cachedPromptTokens: 0, outputTokens: 2 },
+        },
         { tokens: [100], finishReason: 'length' },
       ],
       topology: { microBatches: 3 },

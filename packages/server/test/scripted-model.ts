@@ -8,6 +8,8 @@ import type {
   ModelInfo,
   OutputToken,
   Piece,
+  RequestAccount,
+  WorkerRecording,
 } from '@megascale/engine';
 
 export interface Script {
@@ -19,6 +21,8 @@ export interface Script {
   readonly pause?: (tokenIndex: number) => Promise<void>;
   readonly info?: Partial<ModelInfo>;
   readonly stats?: Partial<EngineStats>;
+  readonly recordings?: WorkerRecording[];
+  readonly accounts?: Readonly<Record<string, readonly RequestAccount[]>>;
 }
 
 export interface ScriptedCall {
@@ -108,7 +112,7 @@ export class ScriptedModel implements LanguageModel {
         if (failure?.afterTokens === index) throw failure.error;
         const piece = this.#piece(index, options);
         finished = piece.finishReason !== undefined || index + 1 === maxTokens;
-        const usage = { promptTokens, outputTokens: index + 1 };
+        const usage = { promptTokens, cachedPromptTokens: 0, outputTokens: index + 1 };
         yield finished ? { finishReason: 'length', ...piece, usage } : piece;
       }
     } finally {
@@ -124,9 +128,14 @@ export class ScriptedModel implements LanguageModel {
       requestsRunning: this.running,
       kvPagesTotal: 64,
       kvPagesFree: 64 - this.running,
+      kvPagesCached: 0,
+      cachedPromptTokensTotal: 3,
+      computedTokensTotal: 17,
+      policyErrorsTotal: 0,
       promptTokensTotal: 7,
       outputTokensTotal: 11,
       preemptionsTotal: 0,
+      microBatches: 2,
       stepsTotal: 5,
       workers: [{ role: 'attention', rank: 0, pid: 4242 }],
       stepTime: {
@@ -140,6 +149,14 @@ export class ScriptedModel implements LanguageModel {
       },
       ...this.#script.stats,
     });
+  }
+
+  recordings(): Promise<WorkerRecording[]> {
+    return Promise.resolve(this.#script.recordings ?? []);
+  }
+
+  accounts(requestId: string): readonly RequestAccount[] {
+    return this.#script.accounts?.[requestId] ?? [];
   }
 
   /** Waits for whoever is running: the tests decide when they end. */

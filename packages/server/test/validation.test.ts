@@ -120,7 +120,8 @@ describe('a request', () => {
     async (_, [url, body], options) => {
       const fixture = scriptedServer();
       expect((await post(fixture, url, body)).statusCode).toBe(200);
-      const { signal, ...given } = fixture.model.calls[0]?.options ?? {};
+      const { signal, requestId, ...given } = fixture.model.calls[0]?.options ?? {};
+      expect(requestId).toMatch(/cmpl-/);
       expect(signal).toBeInstanceOf(AbortSignal);
       expect(given).toEqual(options);
     },

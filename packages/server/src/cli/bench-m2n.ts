@@ -1,10 +1,10 @@
 import type { EmulatedLink } from '@megascale/core';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { writeFileSync } from 'node:fs';
 import type { BenchReport, BenchSuite, M2nSearchRequest } from '../bench-suite.js';
 import { emulatedLinkFlag } from './emulated-link-flag.js';
 import { realNumber, safeInteger, wholeNumber } from './number-flags.js';
 import { UsageError } from './usage-error.js';
+import { writeBenchChart } from './write-chart-file.js';
 
 interface M2nFlags {
   readonly transport: readonly string[];
@@ -65,7 +65,10 @@ export function m2nCommand(run: Run): Command {
       'openmpi, ucx, zeromq, grpc, unix, tcp, floor; or none (default: all)',
       baselines,
     )
-    .option('--chart <file>', 'draw latency and throughput over the size, as SVG')
+    .option(
+      '--chart <file>',
+      'draw latency and throughput over the size: .svg, or .html with the table',
+    )
     .option('--search', 'look for traffic that is slower than alpha + beta · bytes predicts')
     .option('--minutes <t>', 'how long to search', realNumber(0.01, 1440), 5)
     .option('--factor <x>', 'how many times slower is of interest', realNumber(1.01), 3)
@@ -86,6 +89,7 @@ Examples:
 }
 
 function search(run: Run, flags: M2nFlags): Promise<void> {
+  if (flags.chart !== undefined) throw new UsageError('--chart goes without --search.');
   const { transport: transports, minutes, factor, seed } = flags;
   return run(flags, (suite, common) =>
     suite.m2nSearch({ transports, minutes, factor, seed, ...common }),
@@ -124,17 +128,9 @@ function measure(run: Run, flags: M2nFlags): Promise<void> {
       ...(flags.baselines === undefined ? {} : { baselines: flags.baselines }),
       ...common,
     });
-    if (flags.chart !== undefined) writeChart(flags.chart, report.chart ?? '');
+    if (flags.chart !== undefined) writeBenchChart(flags.chart, 'Transports', report);
     return report;
   });
-}
-
-function writeChart(file: string, chart: string): void {
-  try {
-    writeFileSync(file, chart);
-  } catch (error) {
-    throw new UsageError(`Cannot write ${file}: ${(error as Error).message}.`);
-  }
 }
 
 function names(text: string): readonly string[] {

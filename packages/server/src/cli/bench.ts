@@ -1,14 +1,15 @@
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { ConfigError } from '@megascale/core';
 import { Command } from 'commander';
-import type { BenchReport, BenchRequest, BenchTarget } from '../bench-suite.js';
+import type { BenchRequest, BenchTarget } from '../bench-suite.js';
 import { presentFields } from '../present-fields.js';
 import type { CliWorld } from './cli-world.js';
+import { ablationCommand } from './bench-ablation.js';
+import { pipelineCommand } from './bench-pipeline.js';
+import { predictCommand } from './bench-predict.js';
 import { m2nCommand } from './bench-m2n.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from './number-flags.js';
-import { ShutdownSignals } from './shutdown-signals.js';
+import { runBench, type BenchCommon } from './run-bench.js';
 import { UsageError } from './usage-error.js';
 
 interface LoadFlags extends DeploymentFlags {
@@ -34,7 +35,10 @@ export function benchCommand(world: CliWorld): Command {
     .addCommand(decodeCommand(world))
     .addCommand(prefillCommand(world))
     .addCommand(loadCommand(world))
-    .addCommand(m2nCommand((flags, measure) => run(world, flags, measure)))
+    .addCommand(m2nCommand((flags, measure) => runBench(world, flags, measure)))
+    .addCommand(ablationCommand((flags, measure) => runBench(world, flags, measure)))
+    .addCommand(pipelineCommand((flags, measure) => runBench(world, flags, measure)))
+    .addCommand(predictCommand((flags, measure) => runBench(world, flags, measure)))
     .addHelpText(
       'after',
       `
@@ -58,7 +62,7 @@ function decodeCommand(world: CliWorld): Command {
     .option('--prompt-tokens <P>', 'random prompt tokens of each', wholeNumber(1), 16)
     .option('--output-tokens <n>', 'output tokens of each', wholeNumber(4), 32);
   return addRunFlags(command).action((directory: string, flags: RunFlags) =>
-    run(world, flags, (suite, common) => suite.decode(requestOf(directory, flags, common))),
+    runBench(world, flags, (suite, common) => suite.decode(requestOf(directory, flags, common))),
   );
 }
 
@@ -69,7 +73,7 @@ function prefillCommand(world: CliWorld): Command {
     .option('--batch <B>', 'prompts, all in one step', wholeNumber(1), 1)
     .option('--prompt-tokens <P>', 'random tokens of each', wholeNumber(1), 512);
   return addRunFlags(command).action((directory: string, flags: RunFlags) =>
-    run(world, flags, (suite, common) => suite.prefill(requestOf(directory, flags, common))),
+    runBench(world, flags, (suite, common) => suite.prefill(requestOf(directory, flags, common))),
   );
 }
 
@@ -78,7 +82,7 @@ function loadCommand(world: CliWorld): Command {
     .description('Load time against the time to copy the same bytes.')
     .argument('<MODEL>', 'directory in Hugging Face layout');
   return addCommonFlags(command).action((directory: string, flags: LoadFlags) =>
-    run(world, flags, (suite, common) =>
+    runBench(world, flags, (suite, common) =>
       suite.load({ directory, options: optionsOf(flags), runs: flags.runs, ...common }),
     ),
   );
@@ -103,61 +107,7 @@ function addRunFlags(command: Command): Command {
     .option('--against-colocated', 'run the same model colocated, with as many threads in all');
 }
 
-type Common = Pick<BenchRequest, 'clock' | 'signal' | 'onProgress'>;
-
-async function run(
-  world: CliWorld,
-  flags: { readonly json?: boolean; readonly trace?: string },
-  measure: (
-    suite: Awaited<ReturnType<CliWorld['loadBench']>>,
-    common: Common,
-  ) => Promise<BenchReport>,
-): Promise<void> {
-  const signals = new ShutdownSignals(world);
-  try {
-    const suite = await loadSuite(world);
-    const report = await measure(suite, {
-      clock: world.clock,
-      signal: signals.requested,
-      onProgress: (text) => {
-        if (world.stderr.isTTY === true) world.stderr.write(`${text} …\n`);
-      },
-    });
-    if (flags.trace !== undefined) writeTrace(flags.trace, report);
-    world.stdout.write(flags.json === true ? `${JSON.stringify(report.document)}\n` : report.text);
-  } catch (error) {
-    signals.throwIfRequested();
-    throw error;
-  } finally {
-    signals.dispose();
-  }
-}
-
-async function loadSuite(world: CliWorld) {
-  try {
-    return await world.loadBench();
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw cause;
-    throw new ConfigError('ERR_CONFIG_FIELD', {
-      message:
-        'Benchmarks are in a package of their own, which is not installed. Run: npm install @megascale/bench',
-      details: { package: '@megascale/bench' },
-      cause,
-    });
-  }
-}
-
-function writeTrace(file: string, { trace }: BenchReport): void {
-  try {
-    writeFileSync(file, JSON.stringify(trace));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`The trace cannot be written: ${reason}. Name a file that can.`);
-  }
-}
-
-function requestOf(directory: string, flags: RunFlags, common: Common): BenchRequest {
+function requestOf(directory: string, flags: RunFlags, common: BenchCommon): BenchRequest {
   const against = againstOf(directory, flags);
   return {
     directory,

@@ -1,14 +1,20 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { balanceCommand } from './balance.js';
 import { benchCommand } from './bench.js';
 import type { CliWorld } from './cli-world.js';
 import { doctorCommand } from './doctor.js';
 import { generateCommand } from './generate.js';
 import { makeModelCommand } from './make-model.js';
+import { planCommand } from './plan.js';
+import { profileCommand } from './profile.js';
 import { quantizeCommand } from './quantize.js';
 import { reportError } from './report-error.js';
 import { serveCommand } from './serve.js';
+import { simulateCommand } from './simulate.js';
+import { pipelineCommand, traceCommand } from './trace.js';
+import { readVersion } from './read-version.js';
 import { UsageError } from './usage-error.js';
+import { whyCommand } from './why.js';
 
 /** Columns; the same wherever the help is written to. */
 const helpWidth = 100;
@@ -40,6 +46,8 @@ function createProgram(world: CliWorld): Command {
     .version(readVersion(), '--version', 'print the version')
     .helpOption('--help', 'show this help')
     .exitOverride()
+    // What follows the name of a nested command is for that one.
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => world.stdout.write(text),
       writeErr: (text) => world.stderr.write(text),
@@ -64,7 +72,8 @@ Examples:
   megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3
   megascale generate MODEL --prompt 'Once upon a time' --max-tokens 64
   megascale make-model /tmp/random --experts 8 --layers 4
-  megascale quantize MODEL /tmp/model-int4 --format int4`,
+  megascale quantize MODEL /tmp/model-int4 --format int4
+  megascale simulate mixtral-8x22b --requests-per-second 2`,
     );
   const commands = [
     serveCommand,
@@ -72,6 +81,13 @@ Examples:
     makeModelCommand,
     quantizeCommand,
     benchCommand,
+    planCommand,
+    simulateCommand,
+    profileCommand,
+    balanceCommand,
+    whyCommand,
+    traceCommand,
+    pipelineCommand,
     doctorCommand,
   ];
   for (const create of commands) {
@@ -85,17 +101,4 @@ function alike(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent).helpOption('--help', 'show this help');
   for (const nested of command.commands) alike(nested, command);
   return command;
-}
-
-/** dist/ and src/ both lie one level below package.json; src/cli/ two. */
-function readVersion(): string {
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
-      return (JSON.parse(text) as { readonly version: string }).version;
-    } catch {
-      continue;
-    }
-  }
-  return 'unknown';
 }

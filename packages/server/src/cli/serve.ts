@@ -6,11 +6,13 @@ import type { Logger } from 'pino';
 import { composeHttpServer } from '../compose.js';
 import type { LogLevel } from '../config.js';
 import { drain } from '../drain.js';
+import { presentFields } from '../present-fields.js';
 import { checkAddress, listenOn, urlOf } from '../listen.js';
 import type { CliWorld } from './cli-world.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
 import { createLogger, logLevelFlag } from './logger.js';
 import { wholeNumber } from './number-flags.js';
+import { planOfFlags } from './plan-flag.js';
 import { ShutdownSignals } from './shutdown-signals.js';
 import { topologyText } from './topology-text.js';
 
@@ -24,6 +26,7 @@ interface ServeFlags extends DeploymentFlags {
   readonly apiKey?: string;
   readonly drainMs: number;
   readonly logLevel?: LogLevel;
+  readonly plan?: string;
   readonly json?: boolean;
 }
 
@@ -37,6 +40,7 @@ export function serveCommand(world: CliWorld): Command {
     .option('--name <name>', "what clients call the model (default: the directory's name)")
     .option('--api-key <key>', 'bearer key clients must send (default: MEGASCALE_API_KEY or none)')
     .option('--drain-ms <ms>', 'time running requests get at the end', wholeNumber(0), 30_000)
+    .option('--plan <file>', 'run what plan --out wrote; flags that are given override it')
     .option('--json', 'print one JSON document when ready')
     .addOption(logLevelFlag())
     .addHelpText(
@@ -48,6 +52,7 @@ Examples:
   megascale serve models/dictionary
   megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3 --port 8080
   megascale serve MODEL --colocated --threads 8
+  megascale serve MODEL --plan plan.json
   MEGASCALE_API_KEY=secret megascale serve MODEL --host 0.0.0.0`,
     )
     .action((directory: string, flags: ServeFlags) => serve(directory, flags, world));
@@ -61,8 +66,14 @@ async function serve(directory: string, flags: ServeFlags, world: CliWorld): Pro
   try {
     // A model takes a while to load; a taken port is known at once.
     await checkAddress(flags);
+    const plan = planOfFlags(directory, flags);
+    for (const note of plan.notes) logger.warn(note);
     if (world.stderr.isTTY === true) world.stderr.write(`Loading ${directory} …\n`);
-    const deployment = { ...deploymentOf(flags, environment), name: flags.name };
+    const deployment = {
+      ...plan.deployment,
+      ...presentFields(deploymentOf(flags, environment)),
+      name: flags.name,
+    };
     const model = await world.loadModel(directory, deployment, logEvents(logger));
     const app = composeHttpServer({
       model,
@@ -134,6 +145,9 @@ Stop      Ctrl-C finishes what is running, then stops.
 function logEvents(logger: Logger): (event: LlmEvent) => void {
   return (event) => {
     if (event.type === 'worker-lost') logger.error({ err: event.error }, 'worker lost');
-    else logger.info(event, 'worker ready');
+    if (event.type === 'policy-failed') logger.error({ err: event.error }, 'policy failed');
+    if (event.type === 'experts-moved') logger.info(event.move, 'experts moved');
+    if (event.type === 'experts-not-moved') logger.warn({ err: event.error }, 'experts not moved');
+    if (event.type === 'worker-ready') logger.info(event, 'worker ready');
   };
 }

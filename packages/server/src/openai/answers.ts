@@ -16,6 +16,7 @@ export interface AnswerPlan {
 
 export interface RunOptions {
   readonly context: HttpContext;
+  readonly requestId: string;
   /** Aborted when the client leaves, and here when one answer fails: a request succeeds as a whole. */
   readonly abort: AbortController;
   readonly receivedUs: number;
@@ -38,41 +39,51 @@ export async function runAnswers(
       } catch (error) {
         failures.push(error);
         options.abort.abort();
-        return { promptTokens: 0, outputTokens: 0 };
+        return noUsage;
       }
     }),
   );
   if (failures.length > 0) throw failures[0];
   return {
     promptTokens: sum(usages.map((usage) => usage.promptTokens)),
+    cachedPromptTokens: sum(usages.map((usage) => usage.cachedPromptTokens)),
     outputTokens: sum(usages.map((usage) => usage.outputTokens)),
   };
 }
 
 async function runAnswer(plan: AnswerPlan, options: RunOptions): Promise<Usage> {
-  const { context, abort, receivedUs } = options;
+  const { context, abort, receivedUs, requestId } = options;
   const watch = context.metrics.watchAnswer(receivedUs);
-  const pieces = context.model.generate(plan.prompt, { ...plan.options, signal: abort.signal });
+  const pieces = context.model.generate(plan.prompt, {
+    ...plan.options,
+    requestId,
+    signal: abort.signal,
+  });
   for await (const piece of pieces) {
     watch.onTokens(piece.tokens.length);
     if (piece.finishReason !== undefined) watch.onFinish(piece.finishReason);
     await options.onPiece(plan, piece);
     if (piece.finishReason === undefined) continue;
-    const { promptTokens, outputTokens } = piece.usage ?? { promptTokens: 0, outputTokens: 0 };
-    return { promptTokens: plan.countsPrompt ? promptTokens : 0, outputTokens };
+    const { promptTokens, cachedPromptTokens, outputTokens } = piece.usage ?? noUsage;
+    return plan.countsPrompt
+      ? { promptTokens, cachedPromptTokens, outputTokens }
+      : { ...noUsage, outputTokens };
   }
   throw new Error(`Answer ${plan.index} ended without a finish reason.`);
 }
+
+const noUsage: Usage = { promptTokens: 0, cachedPromptTokens: 0, outputTokens: 0 };
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
 /** Usage in OpenAI's words. */
-export function usageFields({ promptTokens, outputTokens }: Usage) {
+export function usageFields({ promptTokens, cachedPromptTokens, outputTokens }: Usage) {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: outputTokens,
     total_tokens: promptTokens + outputTokens,
+    prompt_tokens_details: { cached_tokens: cachedPromptTokens },
   };
 }

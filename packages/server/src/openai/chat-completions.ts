@@ -84,6 +84,7 @@ function chatFormat(context: HttpContext, fields: Fields): AnswerFormat {
   const wantsLogprobs = fields.logprobs === true;
   const begun = new Set<number>();
   return {
+    id: head.id,
     chunks(plan, piece) {
       const choices: object[] = [];
       const choice = (delta: object, logprobs: object | null, finishReason: string | null) =>

@@ -9,6 +9,7 @@ const stopTextsMax = 16;
 const stopExpected = `a text or a list of 1 to ${stopTextsMax} texts, none of them empty`;
 /** Leaves room for `seed + index` of every answer. */
 const seedMax = Number.MAX_SAFE_INTEGER - answersPerPromptMax;
+const priorityMax = 1_000;
 /** Of `top_p: 0`, which OpenAI allows: so small that only the likeliest token remains. */
 const topPMin = 1e-9;
 
@@ -43,7 +44,8 @@ export const commonFields = {
   min_p: optional(z.number().min(0).max(1)),
   seed: optional(z.int().max(seedMax)),
   ignore_eos: optional(z.boolean()),
-  user: optional(z.string()),
+  user: optional(z.string().max(256)),
+  priority: optional(z.int().min(-priorityMax).max(priorityMax)),
 } as const;
 
 export type CommonFields = z.output<z.ZodObject<typeof commonFields>>;
@@ -60,5 +62,8 @@ export function generateOptions(fields: CommonFields, answerIndex: number): Gene
     seed: seed === undefined ? undefined : seed + answerIndex,
     stop: typeof stop === 'string' ? [stop] : stop,
     ignoreEos: fields.ignore_eos,
+    tenant: fields.user,
+    // As other servers have it, lower is sooner over HTTP.
+    priority: fields.priority === undefined ? undefined : 0 - fields.priority,
   });
 }

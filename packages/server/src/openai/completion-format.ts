@@ -24,6 +24,7 @@ export function completionFormat(
     return plan.promptText ?? context.model.detokenize(plan.prompt);
   };
   return {
+    id: head.id,
     chunks(plan, piece) {
       const answerText = echoOf(plan) + piece.text;
       const finishReason = piece.finishReason ?? null;

@@ -9,6 +9,8 @@ import { EventStream } from './sse.js';
 
 /** How one endpoint words its answers. */
 export interface AnswerFormat {
+  /** Of the response: what `megascale why` is asked by. */
+  readonly id: string;
   /** The events for one piece of one answer; none when the piece says nothing new. */
   chunks(plan: AnswerPlan, piece: Piece): readonly object[];
   /** The last event of a stream that was asked for its usage. */
@@ -42,6 +44,7 @@ export async function respond(exchange: Exchange, wanted: AnswerRequest): Promis
   const { context, reply } = exchange;
   const run = {
     context,
+    requestId: wanted.format.id,
     abort: clientAbort(reply),
     receivedUs: context.clock.nowUs(),
   };

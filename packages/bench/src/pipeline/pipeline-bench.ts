@@ -1,0 +1,191 @@
+import type { LlmOptions } from '@megascale/engine';
+import {
+  hidesTransfers,
+  layerPeriodUs,
+  stageTimeUs,
+  stepTimeUs,
+  type StageTimes,
+} from '@megascale/scheduler';
+import type { BenchReport, PipelineRequest } from '@megascale/server';
+import { buildModelGraph, openCheckpoint } from '@megascale/core';
+import { measureSteps, type MeasuredSteps } from './measure-steps.js';
+import { withSmallModel } from './null-model.js';
+import { pipelineChart } from './pipeline-chart.js';
+import { pipelineText } from './pipeline-report.js';
+import { benchSkew } from './skew-bench.js';
+
+/** One m over one link. Times are of decode steps, in microseconds. */
+export interface PipelinePoint {
+  /** T_c / T_f */
+  readonly transferRatio: number;
+  readonly microBatches: number;
+  /** What the law was given: told to the null backend, measured of another. */
+  readonly times: StageTimes;
+  /** Whether m fulfils the condition. */
+  readonly hides: boolean;
+  /** Each step on its own: from empty pipeline to empty pipeline. */
+  readonly apart: Compared;
+  /** Steps that start while the one before still samples: one layer's period times L. */
+  readonly joined: Compared;
+  /** Tokens per second over those of m − 1, at equal micro-batches, steps apart; absent for m = 1. */
+  readonly speedUp?: { readonly measured: number; readonly law: number };
+  /** Part of all hops that joined steps are not longer by than the law's without a link: whatever else lengthens them counts as not hidden. */
+  readonly hidden?: number;
+}
+
+export interface Compared {
+  readonly measuredUs: number;
+  readonly p99Us: number;
+  readonly lawUs: number;
+  /** measured / law */
+  readonly ratio: number;
+}
+
+export interface PipelineResult {
+  readonly backend: string;
+  readonly layers: number;
+  /** Sequences in each micro-batch of each attention worker. */
+  readonly batch: number;
+  readonly outputTokens: number;
+  readonly points: readonly PipelinePoint[];
+}
+
+/**
+ * Steps of the ping-pong pipeline between real workers, beside the time that the law gives for them: for several links and m at
+ * micro-batches of one size.
+ *
+ * @throws BenchError, and what loading the model throws.
+ */
+export function benchPipeline(request: PipelineRequest): Promise<BenchReport> {
+  const { directory } = request;
+  const run = request.skew ? benchSkew : benchLaw;
+  return directory === undefined
+    ? withSmallModel(request.layers, (made) => run(request, made))
+    : run(request, directory);
+}
+
+async function benchLaw(request: PipelineRequest, directory: string): Promise<BenchReport> {
+  const graph = buildModelGraph(openCheckpoint(directory).config);
+  const layers = graph.layers.length;
+  // Without a link first: of a backend that is not told how long it takes, this says what T_f is.
+  const ratios = [0, ...request.ratios.filter((ratio) => ratio > 0)];
+  const stageUs = request.stageUs ?? (await measuredStageUs(request, directory, layers));
+  const points: PipelinePoint[] = [];
+  for (const transferRatio of ratios) {
+    for (let microBatches = 1; microBatches <= request.microBatchesMax; microBatches += 1) {
+      request.signal?.throwIfAborted();
+      request.onProgress?.(`T_c = ${String(transferRatio)} T_f, m = ${String(microBatches)}`);
+      const at = { transferRatio, microBatches, transferTimeUs: transferRatio * stageUs, layers };
+      points.push(await measurePoint(request, directory, at, points));
+    }
+  }
+  const { batch, outputTokens } = request;
+  const backend = request.options.backend ?? 'cpu';
+  const result: PipelineResult = { backend, layers, batch, outputTokens, points };
+  return {
+    document: { benchmark: 'pipeline', ...result },
+    text: pipelineText(result),
+    chart: pipelineChart(result),
+  };
+}
+
+interface At {
+  readonly transferRatio: number;
+  readonly microBatches: number;
+  readonly transferTimeUs: number;
+  readonly layers: number;
+}
+
+async function measurePoint(
+  request: PipelineRequest,
+  directory: string,
+  at: At,
+  before: readonly PipelinePoint[],
+): Promise<PipelinePoint> {
+  const { microBatches, transferRatio, layers } = at;
+  const measure = (overlapSteps: boolean): Promise<MeasuredSteps> =>
+    measureSteps(stepsRequest(request, directory, { ...at, overlapSteps }));
+  const apart = await measure(false);
+  const joined = await measure(true);
+  const times = timesOf(request, apart, at);
+  const law = stepTimeUs(times, microBatches, layers);
+  const joinedTimes = timesOf(request, joined, at);
+  const joinedLaw = layers * layerPeriodUs(joinedTimes, microBatches);
+  const find = (ratio: number, count: number): PipelinePoint | undefined =>
+    before.find((p) => p.transferRatio === ratio && p.microBatches === count);
+  const fewer = find(transferRatio, microBatches - 1);
+  const speedUp = (mine: number, theirs: number): number =>
+    (microBatches / mine) * (theirs / (microBatches - 1));
+  const linklessUs = layers * layerPeriodUs({ ...joinedTimes, transferTimeUs: 0 }, microBatches);
+  const hops = 2 * microBatches * layers * at.transferTimeUs;
+  return {
+    transferRatio,
+    microBatches,
+    times,
+    hides: hidesTransfers(times, microBatches),
+    apart: compared(apart, law),
+    joined: compared(joined, joinedLaw),
+    ...(fewer === undefined
+      ? {}
+      : {
+          speedUp: {
+            measured: speedUp(apart.stepUs, fewer.apart.measuredUs),
+            law: speedUp(law, fewer.apart.lawUs),
+          },
+        }),
+    ...(hops === 0 ? {} : { hidden: 1 - (joined.stepUs - linklessUs) / hops }),
+  };
+}
+
+function compared({ stepUs, stepP99Us }: MeasuredSteps, lawUs: number): Compared {
+  return { measuredUs: stepUs, p99Us: stepP99Us, lawUs, ratio: stepUs / lawUs };
+}
+
+/** Told, or measured in the same run: the pools of one machine share its memory, and slow each other when they overlap. */
+function timesOf(request: PipelineRequest, steps: MeasuredSteps, at: At): StageTimes {
+  const { transferTimeUs, layers, microBatches } = at;
+  if (request.stageUs !== undefined) {
+    return { attentionTimeUs: request.stageUs, expertTimeUs: request.stageUs, transferTimeUs };
+  }
+  const halves = layers * microBatches;
+  return {
+    attentionTimeUs: steps.attentionBusyUs / halves,
+    expertTimeUs: (steps.expertBusyUs ?? 0) / halves,
+    transferTimeUs,
+  };
+}
+
+async function measuredStageUs(
+  request: PipelineRequest,
+  directory: string,
+  layers: number,
+): Promise<number> {
+  const at = { transferRatio: 0, microBatches: 1, transferTimeUs: 0, layers };
+  const steps = await measureSteps(stepsRequest(request, directory, { ...at, overlapSteps: true }));
+  return stageTimeUs(timesOf(request, steps, at));
+}
+
+function stepsRequest(
+  request: PipelineRequest,
+  directory: string,
+  at: At & { readonly overlapSteps: boolean },
+): Parameters<typeof measureSteps>[0] {
+  const { attentionWorkers = 1 } = request.options;
+  const { outputTokens, seed, signal, stageUs } = request;
+  const sequences = attentionWorkers * at.microBatches * request.batch;
+  const options: LlmOptions = {
+    threads: 1,
+    gather: { type: 'lockstep' },
+    ...request.options,
+    ...{ microBatches: at.microBatches, overlapSteps: at.overlapSteps, colocated: false },
+    ...(stageUs === undefined
+      ? {}
+      : { backend: 'null', backendSettings: { attendUs: stageUs, expertUs: stageUs } }),
+    ...(at.transferTimeUs > 0 ? { emulatedLink: { latencyUs: at.transferTimeUs } } : {}),
+  };
+  const promptTokens = Array.from({ length: sequences }, () => request.promptTokens);
+  return {
+    ...{ directory, options, promptTokens, outputTokens, seed },
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
