@@ -10,7 +10,7 @@ const arrows = {
   engine: ['core', 'scheduler'],
   server: ['core', 'engine', 'kernels-cpu', 'm2n', 'planner', 'scheduler'],
   planner: ['core', 'scheduler'],
-  bench: ['core', 'engine', 'm2n', 'planner', 'server'],
+  bench: ['core', 'engine', 'm2n', 'planner', 'scheduler', 'server'],
 };
 
 const deepImport = {

@@ -1,7 +1,16 @@
 // The same for CommonJS, on the model that the ESM program made; and both forms recognise each other's errors.
 const assert = require('node:assert/strict');
 
-for (const name of ['bench', 'core', 'engine', 'kernels-cpu', 'm2n', 'scheduler', 'server']) {
+for (const name of [
+  'bench',
+  'core',
+  'engine',
+  'kernels-cpu',
+  'm2n',
+  'planner',
+  'scheduler',
+  'server',
+]) {
   assert.ok(Object.keys(require(`@megascale/${name}`)).length > 0, `${name} exports nothing`);
 }
 

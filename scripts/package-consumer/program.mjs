@@ -6,10 +6,11 @@ import * as core from '@megascale/core';
 import * as engine from '@megascale/engine';
 import * as kernelsCpu from '@megascale/kernels-cpu';
 import * as m2n from '@megascale/m2n';
+import * as planner from '@megascale/planner';
 import * as scheduler from '@megascale/scheduler';
 import * as server from '@megascale/server';
 
-const packages = { bench, core, engine, kernelsCpu, m2n, scheduler, server };
+const packages = { bench, core, engine, kernelsCpu, m2n, planner, scheduler, server };
 for (const [name, exported] of Object.entries(packages)) {
   assert.ok(Object.keys(exported).length > 0, `${name} exports nothing`);
 }

@@ -3,6 +3,7 @@ import { MegascaleError, type SchedulerPolicy } from '@megascale/core';
 import { LLM, type LanguageModel } from '@megascale/engine';
 import * as kernelsCpu from '@megascale/kernels-cpu';
 import * as m2n from '@megascale/m2n';
+import * as planner from '@megascale/planner';
 import * as scheduler from '@megascale/scheduler';
 import * as server from '@megascale/server';
 
@@ -21,6 +22,6 @@ export async function complete(directory: string, prompt: string): Promise<strin
   return text;
 }
 
-export const packages = [kernelsCpu, m2n, scheduler, server];
+export const packages = [kernelsCpu, m2n, planner, scheduler, server];
 export const codeOf = (error: unknown) =>
   MegascaleError.isInstance(error) ? error.code : undefined;
