@@ -6,10 +6,13 @@ import {
 } from './batcher-options.js';
 import type { BatcherCounts } from './batcher-counts.js';
 import { checkRequest } from './check-request.js';
-import { goingOn, worthStartingEarly } from './early-step.js';
+import { worthStartingEarly } from './early-step.js';
 import { KvCache } from './kv/kv-cache.js';
 import { buildMicroBatches, type SequenceTokens } from './micro-batches.js';
 import { PlanMaker, type CheckedPlan } from './plan-maker.js';
+import { RunningList } from './running-list.js';
+import type { RunningSequence } from './running-sequence.js';
+import { nobodysSeat, Seats } from './seats.js';
 import * as sequences from './sequence.js';
 import { expectSampled, type EmittedToken, type Step, type StepOutcome } from './step.js';
 import type { StepPace } from './step-pace.js';
@@ -27,12 +30,8 @@ export class Batcher {
   readonly #pages: KvCache;
   readonly #waiting: WaitingLine;
   readonly #plans: PlanMaker;
-  /** In the order of starting. */
-  readonly #running = new Map<SequenceId, sequences.RunningSequence>();
-  /** The same as a list; undefined until somebody asks after a change. */
-  #runningListed: readonly sequences.RunningSequence[] | undefined;
-  /** Waiting and running. */
-  readonly #live = new Map<SequenceId, sequences.LiveSequence>();
+  readonly #seats = new Seats();
+  readonly #running: RunningList;
   #inFlight: StepInFlight | undefined;
   /** Planned when `#inFlight` had been attended to; starts while that one still samples. */
   #following: StepInFlight | undefined;
@@ -54,8 +53,9 @@ export class Batcher {
     this.#limits = resolveBatcherOptions(options);
     this.#pages = new KvCache(this.#limits);
     this.#waiting = new WaitingLine(options.waitingMax);
-    const [limits, waiting, pages, live] = [this.#limits, this.#waiting, this.#pages, this.#live];
-    this.#plans = new PlanMaker({ limits, waiting, pages, live });
+    this.#running = new RunningList(this.#seats, this.#pages);
+    const [limits, waiting, pages] = [this.#limits, this.#waiting, this.#pages];
+    this.#plans = new PlanMaker({ limits, waiting, pages, running: this.#running });
   }
 
   /** Tokens one sequence may reach here, prompt and output together. */
@@ -85,12 +85,12 @@ export class Batcher {
   }
 
   get hasWork(): boolean {
-    return this.#live.size > 0;
+    return this.#running.size + this.#waiting.size > 0;
   }
 
   /** Throws RequestError 'ERR_REQUEST_INVALID', 'ERR_CONTEXT_LENGTH' or 'ERR_QUEUE_FULL'; nothing changes then. */
   add(request: sequences.SequenceRequest): void {
-    checkRequest(request, this.sequenceTokensMax, (id) => this.#live.has(id));
+    checkRequest(request, this.sequenceTokensMax, (id) => this.#find(id) !== undefined);
     this.#waiting.expectRoom();
     this.#waiting.addNewcomer(this.#admit(request));
   }
@@ -100,7 +100,7 @@ export class Batcher {
    * refused for the length of the queue.
    */
   resume(request: sequences.SequenceRequest): void {
-    checkRequest(request, this.sequenceTokensMax, (id) => this.#live.has(id));
+    checkRequest(request, this.sequenceTokensMax, (id) => this.#find(id) !== undefined);
     this.#waiting.addReturned(this.#admit(request));
   }
 
@@ -112,7 +112,7 @@ export class Batcher {
     id: SequenceId,
     reason: sequences.FinishReason = 'abort',
   ): sequences.FinishedSequence | undefined {
-    const sequence = this.#live.get(id);
+    const sequence = this.#find(id);
     return sequence === undefined ? undefined : this.#finish(sequence, reason);
   }
 
@@ -160,20 +160,18 @@ export class Batcher {
     for (let row = 0; row < rows.length; row += 1) {
       const logits = rows[row];
       const tokenId = sampled[row];
-      if (logits === undefined || tokenId === undefined || logits.history.ended) continue;
-      const { history } = logits;
-      const delivered = logits.position + 1;
-      if (delivered > history.promptLogitsDelivered) history.promptLogitsDelivered = delivered;
-      if (logits.type !== 'sample') continue;
-      const finishReason = this.#append(history, tokenId);
-      const { id } = history.request;
-      const cachedPromptTokens = isFirstEmitted(history) ? history.cachedPromptTokens : 0;
-      const token = { id, tokenId, microBatch, row };
+      if (logits === undefined || tokenId === undefined) continue;
+      const { sequence, type, position } = logits;
+      if (sequence.seat === nobodysSeat) continue;
+      sequence.notePromptLogits(position);
+      if (type !== 'sample') continue;
+      const finishReason = sequence.append(tokenId, this.#nowMs);
+      this.#totals.outputTokens += 1;
+      const token = { id: sequence.id, tokenId, microBatch, row };
+      const cachedPromptTokens = sequence.hasFirstToken ? this.#countPrompt(sequence) : 0;
       const cached = cachedPromptTokens > 0 ? { ...token, cachedPromptTokens } : token;
       emitted.push(finishReason === undefined ? cached : { ...cached, finishReason });
-      if (finishReason === undefined) continue;
-      const sequence = this.#live.get(id);
-      if (sequence !== undefined) finished.push(this.#finish(sequence, finishReason));
+      if (finishReason !== undefined) finished.push(this.#finish(sequence, finishReason));
     }
     if (inFlight.ended) {
       this.#totals.steps += 1;
@@ -219,14 +217,14 @@ export class Batcher {
 
   /** Waiting and running sequences, in the order of admission; for moving or failing them. */
   sequences(): sequences.LiveSequence[] {
-    return [...this.#live.values()].sort(
+    return this.#live().sort(
       (a, b) => a.history.admissionNumber - b.history.admissionNumber,
     );
   }
 
   get counts(): BatcherCounts {
     let outstandingTokens = 0;
-    for (const sequence of this.#live.values()) outstandingTokens += outstanding(sequence);
+    for (const sequence of this.#live()) outstandingTokens += outstanding(sequence);
     return {
       waiting: this.#waiting.size,
       running: this.#running.size,
@@ -246,19 +244,15 @@ export class Batcher {
   #admit(request: sequences.SequenceRequest): sequences.WaitingSequence {
     const sequence = sequences.admitSequence(request, this.#totals.admissions);
     this.#totals.admissions += 1;
-    this.#live.set(request.id, sequence);
     return sequence;
   }
 
   #preempt(id: SequenceId): void {
     const running = this.#running.get(id);
     if (running === undefined) throw new TypeError(`Sequence ${id} is not running.`);
-    this.#pages.giveBack(running.kvPages.ids());
-    this.#running.delete(id);
-    this.#runningListed = undefined;
-    const waiting = sequences.preemptSequence(running);
-    this.#waiting.addReturned(waiting);
-    this.#live.set(id, waiting);
+    this.#pages.giveBack(this.#seats.pages.ids(running.seat));
+    this.#running.remove(running);
+    this.#waiting.addReturned(sequences.preemptSequence(running));
     this.#totals.preemptions += 1;
   }
 
@@ -266,8 +260,7 @@ export class Batcher {
   #planFollowing(nowMs: number, inFlight: StepInFlight): Step | undefined {
     if (!inFlight.attended) throw new TypeError(stepInFlight);
     if (this.#splitAnew) return undefined;
-    const running = goingOn(this.#runningInOrder());
-    const checked = this.#plans.planEarly(nowMs, running, this.#running.size - running.length);
+    const checked = this.#plans.planEarly(nowMs);
     if (checked === undefined) return undefined;
     const following = this.#stepOf(checked, true);
     if (!worthStartingEarly(following.step, this.#earlySteps)) return undefined;
@@ -278,14 +271,18 @@ export class Batcher {
 
   /** Whoever is to be preempted is. */
   #plan(nowMs: number): CheckedPlan {
-    const checked = this.#plans.plan(nowMs, this.#runningInOrder());
+    const checked = this.#plans.plan(nowMs);
     for (const id of checked.plan.preempt) this.#preempt(id);
     return checked;
   }
 
-  #runningInOrder(): readonly sequences.RunningSequence[] {
-    this.#runningListed ??= [...this.#running.values()];
-    return this.#runningListed;
+  /** Waiting or running. */
+  #find(id: SequenceId): sequences.LiveSequence | undefined {
+    return this.#running.get(id) ?? this.#waiting.get(id);
+  }
+
+  #live(): sequences.LiveSequence[] {
+    return [...this.#running.all().sequences, ...this.#waiting];
   }
 
   #stepOf({ plan, run }: CheckedPlan, overlapsPrevious: boolean): StepInFlight {
@@ -310,54 +307,42 @@ export class Batcher {
   }
 
   /** Takes the pages its next tokens need. */
-  #prepare(sequence: sequences.RunningSequence, tokens: number): SequenceTokens {
+  #prepare(sequence: RunningSequence, tokens: number): SequenceTokens {
     const firstPosition = sequence.computedTokens;
     this.#pages.grow(sequence, firstPosition + tokens);
-    const lowestMicroBatch = sequence.awaitsMicroBatch ?? 0;
+    const lowestMicroBatch = sequence.awaitedIn ?? 0;
     return { sequence, firstPosition, tokens, lowestMicroBatch };
   }
 
-  #start(waiting: sequences.WaitingSequence): sequences.RunningSequence {
+  #start(waiting: sequences.WaitingSequence): RunningSequence {
     this.#waiting.remove(waiting);
-    const running = sequences.startSequence(waiting);
+    const running = sequences.startSequence(waiting, this.#seats);
     this.#pages.start(running, waiting.history.view.contextTokens);
     const { history } = running;
     if (history.preemptions === 0) {
       history.cachedPromptTokens = Math.min(running.computedTokens, history.promptTokenCount);
     }
-    const { id } = history.request;
-    this.#running.set(id, running);
-    this.#runningListed = undefined;
-    this.#live.set(id, running);
+    this.#running.add(running);
     return running;
   }
 
-  #append(history: sequences.GrowingHistory, tokenId: number): 'stop' | 'length' | undefined {
-    if (sequences.outputTokenCount(history) === (history.request.outputTokens?.length ?? 0)) {
-      this.#totals.promptTokens += history.promptTokenCount;
-      this.#totals.cachedPromptTokens += history.cachedPromptTokens;
-      history.firstTokenAtMs = this.#nowMs;
-    }
-    history.lastTokenAtMs = this.#nowMs;
-    this.#totals.outputTokens += 1;
-    history.tokens.push(tokenId);
-    return sequences.finishReasonOf(history);
+  /** Each prompt is counted once, with its first token. How much of it was found computed. */
+  #countPrompt({ history }: RunningSequence): number {
+    this.#totals.promptTokens += history.promptTokenCount;
+    this.#totals.cachedPromptTokens += history.cachedPromptTokens;
+    return history.cachedPromptTokens;
   }
 
   #finish(
     sequence: sequences.LiveSequence,
     reason: sequences.FinishReason,
   ): sequences.FinishedSequence {
-    const { id } = sequence.history.request;
-    sequence.history.ended = true;
-    this.#live.delete(id);
     if (sequence.state === 'waiting') {
       this.#waiting.remove(sequence);
     } else {
-      this.#running.delete(id);
-      this.#runningListed = undefined;
+      this.#running.remove(sequence);
       const newest = this.#following ?? this.#inFlight;
-      const pages = sequence.kvPages.ids();
+      const pages = this.#seats.pages.ids(sequence.seat);
       if (newest?.attended ?? true) this.#pages.giveBack(pages);
       else this.#pagesHeld.push(...pages);
     }
@@ -375,11 +360,12 @@ export class Batcher {
   #afterAttending(inFlight: StepInFlight): void {
     for (const { sequence, tokens } of inFlight.work) {
       this.#totals.computedTokens += tokens;
-      if (!sequence.history.ended) this.#pages.share(sequence);
+      if (sequence.isSharingDue) this.#pages.share(sequence);
     }
   }
 
   #giveBackHeldPages(): void {
+    if (this.#pagesHeld.length === 0) return;
     this.#pages.giveBack(this.#pagesHeld);
     this.#pagesHeld.length = 0;
   }
@@ -387,14 +373,11 @@ export class Batcher {
 
 const stepInFlight = 'A step is in flight; call completeStep or abandonStep first.';
 
-function isFirstEmitted(history: sequences.TokenHistory): boolean {
-  const known = history.request.outputTokens?.length ?? 0;
-  return sequences.outputTokenCount(history) === known + 1;
-}
-
 function outstanding(sequence: sequences.LiveSequence): number {
   const { history } = sequence;
-  const unsampled = history.request.maxTokens - sequences.outputTokenCount(history);
+  const known =
+    sequence.state === 'running' ? sequence.tokenCount : sequence.history.tokens.length;
+  const unsampled = history.request.maxTokens - (known - history.promptTokenCount);
   // The last token is sampled but never computed.
   return sequences.tokensLeft(sequence) + unsampled - 1;
 }

@@ -2,16 +2,10 @@
  * Which steps may start before the one before them has all its tokens (cross-step overlap): while later micro-batches still wait for
  * their last layer and sample, the first one is already at the first layer of the next step.
  */
-import { endsWithAwaitedToken, type RunningSequence } from './sequence.js';
 import type { Step } from './step.js';
 
 /** Steps that may follow each other with uneven micro-batches before they are split anew. */
 const unevenStepsMax = 8;
-
-/** Those that surely have a token to compute in the next step. */
-export function goingOn(running: readonly RunningSequence[]): readonly RunningSequence[] {
-  return running.filter((sequence) => !endsWithAwaitedToken(sequence));
-}
 
 /**
  * A token that is being sampled cannot be computed in a lower micro-batch than its own, so that sizes drift apart as sequences end. A

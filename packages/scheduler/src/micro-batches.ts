@@ -8,12 +8,8 @@ import {
 import type { StepPace } from './step-pace.js';
 import { splitByTime } from './split-by-time.js';
 import { pagesForTokens } from './kv/page-pool.js';
-import {
-  knownTokenCount,
-  type GrowingHistory,
-  type RunningSequence,
-  type TokenHistory,
-} from './sequence.js';
+import type { RunningSequence } from './running-sequence.js';
+import type { TokenHistory } from './sequence.js';
 
 /** What a step computes of one sequence: `tokens` tokens from position `firstPosition` on. */
 export interface SequenceTokens {
@@ -37,13 +33,11 @@ export interface LogitsRow {
 /** A row whose token an earlier step is still sampling: it is written when the micro-batch starts. */
 export interface AwaitedRow {
   readonly row: number;
-  readonly position: number;
-  readonly history: TokenHistory;
+  readonly sequence: RunningSequence;
 }
 
 /** The same, with whose row it is. */
 export interface PlannedRow extends LogitsRow {
-  readonly history: GrowingHistory;
   readonly sequence: RunningSequence;
 }
 
@@ -163,16 +157,21 @@ export function toMicroBatch(
 ): PlannedMicroBatch {
   let tokenCount = 0;
   let pageCount = 0;
-  for (const { firstPosition, tokens } of parts) {
+  let logitsCount = 0;
+  for (const { sequence, firstPosition, tokens } of parts) {
+    const end = firstPosition + tokens;
     tokenCount += tokens;
-    pageCount += pagesForTokens(firstPosition + tokens, kvPageSize);
+    pageCount += pagesForTokens(end, kvPageSize);
+    if (end >= sequence.knownTokens) logitsCount += 1;
+    if (sequence.wantsPromptLogits) logitsCount += promptRowCount(sequence, firstPosition, end);
   }
-  const tokenIds = new Int32Array(tokenCount);
-  const positions = new Int32Array(tokenCount);
-  const offsets = new Int32Array(parts.length + 1);
-  const kvPageOffsets = new Int32Array(parts.length + 1);
-  const kvPages = new Int32Array(pageCount);
-  const logitsRows: number[] = [];
+  const take = partsOfArray(2 * tokenCount + 2 * (parts.length + 1) + pageCount + logitsCount);
+  const tokenIds = take(tokenCount);
+  const positions = take(tokenCount);
+  const offsets = take(parts.length + 1);
+  const kvPageOffsets = take(parts.length + 1);
+  const kvPages = take(pageCount);
+  const logitsRows = take(logitsCount);
   const logits: PlannedRow[] = [];
   const ids: SequenceId[] = [];
   const awaited: AwaitedRow[] = [];
@@ -182,42 +181,52 @@ export function toMicroBatch(
     const part = parts[place];
     if (part === undefined) continue;
     const { sequence, firstPosition, tokens } = part;
-    const { history } = sequence;
-    const knownTokens = history.tokens.length;
+    const { history, seats, seat } = sequence;
     const end = firstPosition + tokens;
-    const samplesAt = knownTokenCount(sequence) - 1;
-    const wantsPrompt = history.request.promptLogits === true;
-    ids.push(history.request.id);
-    for (let position = firstPosition; position < end; position += 1) {
-      // The token past the known ones is being sampled now.
-      if (position === knownTokens && position === samplesAt)
-        awaited.push({ row, position, history });
-      else tokenIds[row] = tokenAt(history, position);
-      positions[row] = position;
-      if (position === samplesAt || (wantsPrompt && isPromptRow(history, position))) {
-        const type = position === samplesAt ? 'sample' : 'prompt';
-        logitsRows.push(row);
-        logits.push({ type, history, position, sequence });
+    const samplesAt = sequence.knownTokens - 1;
+    if (end > samplesAt + 1) throw noToken(history, samplesAt + 1);
+    ids.push(sequence.id);
+    if (firstPosition < samplesAt) {
+      const last = Math.min(end, samplesAt);
+      const { wantsPromptLogits } = sequence;
+      for (let position = firstPosition; position < last; position += 1) {
+        tokenIds[row] = tokenAt(history, position);
+        positions[row] = position;
+        if (wantsPromptLogits && isPromptRow(history, position)) {
+          logitsRows[logits.length] = row;
+          logits.push({ type: 'prompt', history, position, sequence });
+        }
+        row += 1;
       }
+    }
+    if (end > samplesAt) {
+      // The token past the known ones is being sampled now.
+      if (sequence.awaitedIn === undefined) tokenIds[row] = sequence.newestToken;
+      else awaited.push({ row, sequence });
+      positions[row] = samplesAt;
+      logitsRows[logits.length] = row;
+      logits.push({ type: 'sample', history, position: samplesAt, sequence });
       row += 1;
     }
     offsets[place + 1] = row;
     const pages = pagesForTokens(end, kvPageSize);
-    sequence.kvPages.copyTo(kvPages, written, pages);
+    seats.pages.copyTo(seat, kvPages, written, pages);
     written += pages;
     kvPageOffsets[place + 1] = written;
   }
-  const batch: MicroBatch = {
-    index,
-    tokenIds,
-    positions,
-    offsets,
-    kvPages,
-    kvPageOffsets,
-    // Of an array, `Int32Array.from` goes through its iterator.
-    logitsRows: new Int32Array(logitsRows),
-  };
+  const batch = { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows };
   return { batch, logits, ids, awaited };
+}
+
+/** So many numbers in one array, to be taken part by part: small arrays cost far more than what they hold. */
+function partsOfArray(length: number): (count: number) => Int32Array {
+  const { buffer } = new Int32Array(length);
+  let taken = 0;
+  return (count) => {
+    const part = new Int32Array(buffer, taken * Int32Array.BYTES_PER_ELEMENT, count);
+    taken += count;
+    return part;
+  };
 }
 
 /** A step's work as micro-batches, ready for the backend. */
@@ -241,10 +250,19 @@ function isPromptRow(history: TokenHistory, position: number): boolean {
   return position < history.promptTokenCount - 1 && position >= history.promptLogitsDelivered;
 }
 
+/** Of the rows of these positions, those whose logits are wanted but not sampled from (`isPromptRow`). */
+function promptRowCount(sequence: RunningSequence, firstPosition: number, end: number): number {
+  const { history, knownTokens } = sequence;
+  const first = Math.max(firstPosition, history.promptLogitsDelivered);
+  return Math.max(0, Math.min(end, knownTokens - 1, history.promptTokenCount - 1) - first);
+}
+
 function tokenAt(history: TokenHistory, position: number): number {
   const token = history.tokens[position];
-  if (token === undefined) {
-    throw new RangeError(`Sequence ${history.request.id} has no token at position ${position}.`);
-  }
+  if (token === undefined) throw noToken(history, position);
   return token;
+}
+
+function noToken({ request }: TokenHistory, position: number): RangeError {
+  return new RangeError(`Sequence ${request.id} has no token at position ${position}.`);
 }

@@ -9,10 +9,12 @@ import type { BatcherLimits } from './batcher-options.js';
 import { StepCostLearner } from './cost/step-cost-learner.js';
 import type { KvCache } from './kv/kv-cache.js';
 import { schedulerView } from './scheduler-view.js';
-import type { LiveSequence, RunningSequence, WaitingSequence } from './sequence.js';
-import type { SequenceView } from './sequence-view.js';
+import type { RunningList, RunningPart } from './running-list.js';
+import type { RunningSequenceView } from './running-view.js';
+import type { LiveSequence, WaitingSequence } from './sequence.js';
 import { validatePlan } from './validate-plan.js';
 import type { WaitingLine } from './waiting-line.js';
+import type { WaitingSequenceView } from './waiting-view.js';
 
 /** A plan that breaks no rule, and the sequences of its `run`, in that order. */
 export interface CheckedPlan {
@@ -26,7 +28,7 @@ export class PlanMaker {
   readonly #limits: BatcherLimits;
   readonly #waiting: WaitingLine;
   readonly #pages: KvCache;
-  readonly #live: ReadonlyMap<SequenceId, LiveSequence>;
+  readonly #running: RunningList;
   readonly #lookedUp: WaitingSequence[] = [];
   #viewNumber = 0;
 
@@ -34,13 +36,12 @@ export class PlanMaker {
     readonly limits: BatcherLimits;
     readonly waiting: WaitingLine;
     readonly pages: KvCache;
-    /** Waiting and running. */
-    readonly live: ReadonlyMap<SequenceId, LiveSequence>;
+    readonly running: RunningList;
   }) {
     this.#limits = parts.limits;
     this.#waiting = parts.waiting;
     this.#pages = parts.pages;
-    this.#live = parts.live;
+    this.#running = parts.running;
   }
 
   /**
@@ -48,35 +49,35 @@ export class PlanMaker {
    *
    * @throws PolicyError 'ERR_PLAN_INVALID' without a fallback.
    */
-  plan(nowMs: number, running: readonly RunningSequence[]): CheckedPlan {
+  plan(nowMs: number): CheckedPlan {
+    const running = this.#running.all();
     const view = this.#view(nowMs, running, this.#limits.runningMax);
     const { policy, fallbackPolicy, onPolicyError } = this.#limits;
     try {
-      return this.#ask(view, policy.plan(view), policy.name);
+      return this.#ask(view, policy.plan(view), policy.name, false);
     } catch (cause) {
       const error = policyError(policy.name, cause);
       if (fallbackPolicy === undefined) throw error;
       onPolicyError?.(error);
       const again = this.#view(nowMs, running, this.#limits.runningMax);
-      return this.#ask(again, fallbackPolicy.plan(again), fallbackPolicy.name);
+      return this.#ask(again, fallbackPolicy.plan(again), fallbackPolicy.name, false);
     }
   }
 
-  /** A plan for `running` while `endingCount` others have yet to end; undefined where that had better be waited for. */
-  planEarly(
-    nowMs: number,
-    running: readonly RunningSequence[],
-    endingCount: number,
-  ): CheckedPlan | undefined {
+  /** A plan for those that go on, while a step is in flight; undefined where its end had better be waited for. */
+  planEarly(nowMs: number): CheckedPlan | undefined {
+    const running = this.#running.goingOn();
+    const goingOnCount = running.sequences.length;
+    const endingCount = this.#running.size - goingOnCount;
     // A policy may count on a page for whoever runs alone; those that are about to end still hold theirs.
-    const short = endingCount > 0 && this.#pages.freeCount < running.length;
-    if (running.length === 0 || short) return undefined;
+    const short = endingCount > 0 && this.#pages.freeCount < goingOnCount;
+    if (goingOnCount === 0 || short) return undefined;
     const view = this.#view(nowMs, running, this.#limits.runningMax - endingCount);
     const { policy, fallbackPolicy } = this.#limits;
     try {
       const plan = policy.plan(view);
       if (plan.run.length === 0 || plan.preempt.length > 0) return undefined;
-      return this.#ask(view, plan, policy.name);
+      return this.#ask(view, plan, policy.name, true);
     } catch (error) {
       if (fallbackPolicy === undefined) throw policyError(policy.name, error);
       // It is asked again when all have their tokens, and what it does wrong is reported then.
@@ -84,36 +85,44 @@ export class PlanMaker {
     }
   }
 
-  #view(nowMs: number, running: readonly RunningSequence[], runningMax: number): SchedulerView {
+  #view(nowMs: number, running: RunningPart, runningMax: number): SchedulerView {
     this.#viewNumber += 1;
-    const stepCost = this.stepCosts.cost;
-    const view = schedulerView(nowMs, {
-      ...{ waiting: this.#waiting, running, pages: this.#pages, lookedUp: this.#lookedUp },
-      limits: { ...this.#limits, runningMax },
-      viewNumber: this.#viewNumber,
+    return schedulerView(nowMs, {
+      waiting: this.#waiting,
+      running,
+      pages: this.#pages,
+      lookedUp: this.#lookedUp,
+      limits: this.#limits,
+      runningMax,
+      stepCost: this.stepCosts.cost,
     });
-    return stepCost === undefined ? view : { ...view, stepCost };
   }
 
-  #ask(view: SchedulerView, plan: StepPlan, name: string): CheckedPlan {
+  #ask(view: SchedulerView, plan: StepPlan, name: string, early: boolean): CheckedPlan {
     const viewNumber = this.#viewNumber;
     // Each id is looked up once, and those to be preempted come first.
     const named: LiveSequence[] = [];
-    const find = (id: SequenceId): SequenceView | undefined => {
-      const sequence = this.#live.get(id);
-      if (sequence === undefined) return undefined;
-      const { view: shown } = sequence.history;
-      if (!shown.isShownIn(viewNumber, sequence.state)) return undefined;
-      named.push(sequence);
-      return shown;
+    const find = (id: SequenceId): NamedView | undefined => {
+      const running = this.#running.get(id);
+      if (running !== undefined) {
+        if (early && running.endsWithAwaitedToken) return undefined;
+        named.push(running);
+        return this.#running.viewOf(running);
+      }
+      const waiting = this.#waiting.get(id);
+      if (waiting === undefined || waiting.history.view.heldBack) return undefined;
+      named.push(waiting);
+      return waiting.history.view;
     };
     validatePlan(view, plan, name, {
       find,
-      firstNaming: (candidate: SequenceView) => candidate.firstNamedIn(viewNumber),
+      firstNaming: (candidate: NamedView) => candidate.firstNamedIn(viewNumber),
     });
     return { plan, run: plan.preempt.length === 0 ? named : named.slice(plan.preempt.length) };
   }
 }
+
+type NamedView = RunningSequenceView | WaitingSequenceView;
 
 function policyError(policy: string, cause: unknown): PolicyError {
   if (MegascaleError.isInstance(cause) && cause instanceof PolicyError) return cause;

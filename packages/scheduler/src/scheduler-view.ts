@@ -1,8 +1,9 @@
-import type { SchedulerView, WaitingView } from '@megascale/core';
+import type { SchedulerView, StepCost, WaitingView } from '@megascale/core';
 import type { BatcherLimits } from './batcher-options.js';
 import type { KvCache } from './kv/kv-cache.js';
-import { tokensLeft, type RunningSequence, type WaitingSequence } from './sequence.js';
-import type { SequenceView } from './sequence-view.js';
+import type { RunningPart } from './running-list.js';
+import type { RunningSequence } from './running-sequence.js';
+import { tokensLeft, type WaitingSequence } from './sequence.js';
 import type { WaitingLine } from './waiting-line.js';
 
 /** Waiting sequences, from the head of the line, whose cached prefix is looked up for a step. */
@@ -11,46 +12,44 @@ const lookedUpMax = 256;
 export interface ViewSources {
   readonly waiting: WaitingLine;
   /** Those that can be in the next step. */
-  readonly running: readonly RunningSequence[];
+  readonly running: RunningPart;
   readonly pages: KvCache;
   readonly limits: BatcherLimits;
-  /** Tells views apart. */
-  readonly viewNumber: number;
+  /** Sequences that may run at once, this time. */
+  readonly runningMax: number;
+  readonly stepCost: StepCost | undefined;
   /** Kept by the caller from one view to the next: those whose prefix was looked up. */
   readonly lookedUp: WaitingSequence[];
 }
 
 /** What a policy sees of a batcher. */
 export function schedulerView(nowMs: number, sources: ViewSources): SchedulerView {
-  const { pages, limits } = sources;
-  return {
+  const { pages, limits, runningMax, stepCost } = sources;
+  const view: SchedulerView = {
     nowMs,
     waiting: waitingViews(sources),
-    running: runningViews(sources),
+    running: sources.running.views,
     kvPagesFree: pages.freeCount,
     kvPageSize: limits.kvPageSize,
     microBatchCount: limits.pace.microBatchCount,
     tokensPerStepMax: limits.tokensPerStepMax,
-    runningMax: limits.runningMax,
+    runningMax,
     prefillChunkTokensMax: limits.prefillChunkTokensMax,
   };
-}
-
-function runningViews({ running, pages, viewNumber }: ViewSources): SequenceView[] {
-  return running.map((sequence) =>
-    sequence.history.view.run(sequence, pages.freedBy(sequence), viewNumber),
-  );
+  return stepCost === undefined ? view : { ...view, stepCost };
 }
 
 /**
  * Those that wait. While there are places to start in, the first of them with the prefix they would find; and without those that would compute what another
  * is about to compute: they come a step later and find it.
  */
-function waitingViews({ waiting, running, pages, limits, lookedUp }: ViewSources): WaitingView[] {
+function waitingViews(sources: ViewSources): WaitingView[] {
+  const { waiting, pages, runningMax, lookedUp } = sources;
+  const running = sources.running.sequences;
   for (const { history } of lookedUp) history.view.find(history, 0, 0);
   lookedUp.length = 0;
   const views = waiting.views();
-  let places = limits.runningMax - running.length;
+  let places = runningMax - running.length;
   if (!pages.sharing || places < 1 || views.length === 0) return views;
   const computing = pagesBeingComputed(running, pages);
   for (const sequence of waiting) {

@@ -1,7 +1,7 @@
 import type { SamplingOptions, SequenceId } from '@megascale/core';
-import { PageTable } from './kv/page-table.js';
-import type { PrefixNode } from './kv/prefix-tree.js';
-import { SequenceView } from './sequence-view.js';
+import { RunningSequence } from './running-sequence.js';
+import { Seats } from './seats.js';
+import { GrowingHistory } from './token-history.js';
 
 /**
  * Why a sequence ended. 'stop': end-of-sequence token, or a stop text that the caller found. 'length': maxTokens. 'abort':
@@ -55,38 +55,10 @@ export interface TokenHistory {
   readonly admissionNumber: number;
 }
 
-/** The same, to write; only the batcher does. */
-export interface GrowingHistory extends TokenHistory {
-  readonly tokens: number[];
-  readonly view: SequenceView;
-  /** It has finished, for whatever reason. */
-  ended: boolean;
-  promptLogitsDelivered: number;
-  cachedPromptTokens: number;
-  firstTokenAtMs: number | undefined;
-  lastTokenAtMs: number | undefined;
-  preemptions: number;
-}
-
 /** Holds no pages; all its tokens are to be computed. */
 export interface WaitingSequence {
   readonly state: 'waiting';
   readonly history: GrowingHistory;
-}
-
-export interface RunningSequence {
-  readonly state: 'running';
-  readonly history: GrowingHistory;
-  /** The page table, in position order; room for at least `computedTokens`. The batcher grows it. */
-  readonly kvPages: PageTable;
-  /** Tokens whose keys and values are in the pages: positions 0 … computedTokens − 1. The batcher advances it. */
-  computedTokens: number;
-  /** Down to where its pages are offered to others; undefined where they are not. */
-  sharedUpTo: PrefixNode | undefined;
-  /** Pages that are offered. */
-  sharedPages: number;
-  /** The micro-batch of the step in flight that has yet to sample its next token; the following step may be planned before it does. */
-  awaitsMicroBatch: number | undefined;
 }
 
 export interface FinishedSequence {
@@ -107,75 +79,38 @@ export const sequenceTransitions = {
 } as const satisfies Record<Sequence['state'], readonly Sequence['state'][]>;
 
 export function admitSequence(request: SequenceRequest, admissionNumber: number): WaitingSequence {
-  const tokens = Array.from(request.promptTokens).concat(Array.from(request.outputTokens ?? []));
-  const promptTokenCount = request.promptTokens.length;
-  return {
-    state: 'waiting',
-    history: {
-      ...{ request, promptTokenCount, tokens, admissionNumber, view: new SequenceView(request) },
-      ...{ ended: false, promptLogitsDelivered: 0, cachedPromptTokens: 0, preemptions: 0 },
-      ...{ firstTokenAtMs: undefined, lastTokenAtMs: undefined },
-    },
-  };
+  return { state: 'waiting', history: new GrowingHistory(request, admissionNumber) };
 }
 
-export function startSequence(sequence: WaitingSequence): RunningSequence {
+/** It takes one of the seats; by default its own. */
+export function startSequence(sequence: WaitingSequence, seats = new Seats()): RunningSequence {
   expectTransition(sequence, 'running');
-  return {
-    state: 'running',
-    history: sequence.history,
-    kvPages: new PageTable(),
-    computedTokens: 0,
-    sharedUpTo: undefined,
-    sharedPages: 0,
-    awaitsMicroBatch: undefined,
-  };
+  return new RunningSequence(sequence.history, seats);
 }
 
 /** The caller gives the pages back first. */
 export function preemptSequence(sequence: RunningSequence): WaitingSequence {
   expectTransition(sequence, 'waiting');
   sequence.history.preemptions += 1;
+  sequence.leave();
   return { state: 'waiting', history: sequence.history };
 }
 
 /** The caller gives the pages back first. */
 export function finishSequence(sequence: LiveSequence, reason: FinishReason): FinishedSequence {
   expectTransition(sequence, 'finished');
+  if (sequence.state === 'running') sequence.leave();
   return { state: 'finished', history: sequence.history, reason };
 }
 
 /** Tokens to compute before the next one can be sampled; a token that is being sampled now counts already. */
 export function tokensLeft(sequence: LiveSequence): number {
-  const computed = sequence.state === 'running' ? sequence.computedTokens : 0;
-  return knownTokenCount(sequence) - computed;
-}
-
-/** Tokens known so far, and the one that is being sampled now. */
-export function knownTokenCount(sequence: LiveSequence): number {
-  const awaited = sequence.state === 'running' && sequence.awaitsMicroBatch !== undefined;
-  return sequence.history.tokens.length + (awaited ? 1 : 0);
-}
-
-/** Whether the token that is being sampled now is its last one, whatever it will be. */
-export function endsWithAwaitedToken(sequence: RunningSequence): boolean {
-  const { history, awaitsMicroBatch } = sequence;
-  return (
-    awaitsMicroBatch !== undefined && outputTokenCount(history) + 1 >= history.request.maxTokens
-  );
+  if (sequence.state === 'waiting') return sequence.history.tokens.length;
+  return sequence.knownTokens - sequence.computedTokens;
 }
 
 export function outputTokenCount(history: TokenHistory): number {
   return history.tokens.length - history.promptTokenCount;
-}
-
-/** The reason to end after the newest token, if it gives one. */
-export function finishReasonOf(history: TokenHistory): 'stop' | 'length' | undefined {
-  const { eosTokenIds, ignoreEos, maxTokens } = history.request;
-  const { tokens, promptTokenCount } = history;
-  const newest = tokens[tokens.length - 1];
-  if (!ignoreEos && newest !== undefined && eosTokenIds.includes(newest)) return 'stop';
-  return tokens.length - promptTokenCount >= maxTokens ? 'length' : undefined;
 }
 
 function expectTransition(sequence: Sequence, next: Sequence['state']): void {

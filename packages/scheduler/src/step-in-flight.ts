@@ -41,7 +41,7 @@ export class StepInFlight {
   complete(): void {
     if (!this.attended) this.#advance();
     for (const { type, sequence } of this.dueRows) {
-      if (type === 'sample') sequence.awaitsMicroBatch = undefined;
+      if (type === 'sample') sequence.awaitedIn = undefined;
     }
     this.#completedCount += 1;
   }
@@ -49,11 +49,9 @@ export class StepInFlight {
   /** What sampled nothing has to be computed again, from the first row that was to be sampled from. */
   abandon(): void {
     if (!this.attended) return;
-    const open = this.step.logits.slice(this.due).flat();
-    for (const { sequence } of this.work) {
-      sequence.awaitsMicroBatch = undefined;
-      for (const { history, position } of open) {
-        if (history !== sequence.history) continue;
+    for (const { sequence } of this.work) sequence.awaitedIn = undefined;
+    for (const { logits } of this.#planned.slice(this.due)) {
+      for (const { sequence, position } of logits) {
         sequence.computedTokens = Math.min(sequence.computedTokens, position);
       }
     }
@@ -66,8 +64,8 @@ export class StepInFlight {
   writeAwaited(microBatch: number): void {
     const tokenIds = this.step.microBatches[microBatch]?.tokenIds;
     if (tokenIds === undefined) throw new RangeError(`The step has no micro-batch ${microBatch}.`);
-    for (const { row, position, history } of this.#planned[microBatch]?.awaited ?? []) {
-      tokenIds[row] = history.tokens[position] ?? 0;
+    for (const { row, sequence } of this.#planned[microBatch]?.awaited ?? []) {
+      tokenIds[row] = sequence.newestToken;
     }
   }
 
@@ -75,7 +73,7 @@ export class StepInFlight {
     for (const { sequence, tokens } of this.work) sequence.computedTokens += tokens;
     for (let microBatch = 0; microBatch < this.#planned.length; microBatch += 1) {
       for (const { type, sequence } of this.#planned[microBatch]?.logits ?? []) {
-        if (type === 'sample') sequence.awaitsMicroBatch = microBatch;
+        if (type === 'sample') sequence.awaitedIn = microBatch;
       }
     }
   }

@@ -1,6 +1,7 @@
+import type { SequenceId } from '@megascale/core';
 import { BoundedQueue } from './bounded-queue.js';
 import type { WaitingSequence } from './sequence.js';
-import type { SequenceView } from './sequence-view.js';
+import type { WaitingSequenceView } from './waiting-view.js';
 
 /**
  * Who waits, in the order a policy sees: first those that were admitted before and lost their pages (preempted, or
@@ -10,8 +11,9 @@ import type { SequenceView } from './sequence-view.js';
 export class WaitingLine implements Iterable<WaitingSequence> {
   readonly #returned: WaitingSequence[] = [];
   readonly #newcomers: BoundedQueue<WaitingSequence>;
+  readonly #byId = new Map<SequenceId, WaitingSequence>();
   /** Of all of them, in order: the line may be long, and is looked at in every step. */
-  readonly #views: SequenceView[] = [];
+  readonly #views: WaitingSequenceView[] = [];
 
   constructor(waitingMax: number) {
     this.#newcomers = new BoundedQueue('waitingMax', waitingMax);
@@ -19,6 +21,10 @@ export class WaitingLine implements Iterable<WaitingSequence> {
 
   get size(): number {
     return this.#returned.length + this.#newcomers.size;
+  }
+
+  get(id: SequenceId): WaitingSequence | undefined {
+    return this.#byId.get(id);
   }
 
   /** Throws RequestError 'ERR_QUEUE_FULL' when a newcomer would be refused. */
@@ -29,6 +35,7 @@ export class WaitingLine implements Iterable<WaitingSequence> {
   /** Throws RequestError 'ERR_QUEUE_FULL'. */
   addNewcomer(sequence: WaitingSequence): void {
     this.#newcomers.push(sequence);
+    this.#byId.set(sequence.history.request.id, sequence);
     this.#views.push(sequence.history.view.wait(sequence.history));
   }
 
@@ -39,6 +46,7 @@ export class WaitingLine implements Iterable<WaitingSequence> {
     );
     const place = later < 0 ? this.#returned.length : later;
     this.#returned.splice(place, 0, sequence);
+    this.#byId.set(sequence.history.request.id, sequence);
     this.#views.splice(place, 0, sequence.history.view.wait(sequence.history));
   }
 
@@ -47,13 +55,14 @@ export class WaitingLine implements Iterable<WaitingSequence> {
     const place = this.#views.indexOf(sequence.history.view);
     if (place < 0) return false;
     this.#views.splice(place, 1);
+    this.#byId.delete(sequence.history.request.id);
     if (place < this.#returned.length) this.#returned.splice(place, 1);
     else this.#newcomers.remove(sequence);
     return true;
   }
 
   /** What policies see of them, in order. */
-  views(): SequenceView[] {
+  views(): WaitingSequenceView[] {
     return this.#views.slice();
   }
 

@@ -30,7 +30,7 @@ function sequence({
     ...{ ignoreEos: false, arrivedAtMs: 0, sampling: {}, promptLogits },
   };
   const running = startSequence(admitSequence(request, id));
-  for (const page of pages) running.kvPages.push(kvPageId(page));
+  for (const page of pages) running.seats.pages.push(running.seat, kvPageId(page));
   return running;
 }
 

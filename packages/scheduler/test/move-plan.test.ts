@@ -119,8 +119,10 @@ describe('the phases of a move', () => {
         for (const answer of all) {
           const { phase } = state;
           if (phase === answer.phase && answer.rank < workers[poolOfPhase[answer.phase]]) {
-            (answered[phase] ??= new Set()).add(answer.rank);
-            failed ||= phase === 'loading' && answer.failed;
+            const ranks = (answered[phase] ??= new Set());
+            // What a rank says a second time is not heard.
+            failed ||= phase === 'loading' && answer.failed && !ranks.has(answer.rank);
+            ranks.add(answer.rank);
           }
           state = advanceMove(state, answer, workers);
           if (phase !== state.phase) {

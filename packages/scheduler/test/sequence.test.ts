@@ -2,7 +2,6 @@ import { sequenceId } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import {
   admitSequence,
-  finishReasonOf,
   finishSequence,
   preemptSequence,
   sequenceTransitions,
@@ -28,17 +27,15 @@ describe('a sequence', () => {
   it('starts with all its tokens to compute', () => {
     const waiting = admitSequence(request(), 0);
     expect(tokensLeft(waiting)).toBe(3);
-    expect(startSequence(waiting)).toMatchObject({
-      state: 'running',
-      kvPages: { length: 0 },
-      computedTokens: 0,
-    });
+    const running = startSequence(waiting);
+    expect(running).toMatchObject({ state: 'running', computedTokens: 0 });
+    expect(running.seats.pages.length(running.seat)).toBe(0);
   });
 
   it('keeps its tokens through preemption and computes them all again', () => {
     const running = startSequence(admitSequence(request(), 0));
     running.computedTokens = 3;
-    running.history.tokens.push(8);
+    running.append(8, 0);
     expect(tokensLeft(running)).toBe(1);
     const waiting = preemptSequence(running);
     expect(tokensLeft(waiting)).toBe(4);
@@ -78,9 +75,8 @@ describe('a sequence', () => {
   ])(
     'after $output with ignoreEos $ignoreEos ends with $reason',
     ({ output, ignoreEos, reason }) => {
-      const { history } = admitSequence(request({ ignoreEos }), 0);
-      history.tokens.push(...output);
-      expect(finishReasonOf(history)).toBe(reason);
+      const running = startSequence(admitSequence(request({ ignoreEos }), 0));
+      expect(output.map((token) => running.append(token, 0)).at(-1)).toBe(reason);
     },
   );
 });

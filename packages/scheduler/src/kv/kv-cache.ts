@@ -1,5 +1,7 @@
 import type { KvPageId } from '@megascale/core';
-import type { RunningSequence, TokenHistory } from '../sequence.js';
+import type { RunningSequence } from '../running-sequence.js';
+import type { Seats } from '../seats.js';
+import type { TokenHistory } from '../sequence.js';
 import { PagePool, pagesForTokens } from './page-pool.js';
 import { PrefixTree, type PrefixNode } from './prefix-tree.js';
 
@@ -83,17 +85,18 @@ export class KvCache {
     for (const { page } of nodes) {
       if (page === undefined) continue;
       this.#pool.hold(page);
-      sequence.kvPages.push(page);
+      sequence.seats.pages.push(sequence.seat, page);
     }
     sequence.computedTokens = nodes.length * this.#kvPageSize;
-    sequence.sharedUpTo = this.sharing ? (nodes.at(-1) ?? this.#tree.root) : undefined;
-    sequence.sharedPages = nodes.length;
+    const last = this.sharing ? (nodes.at(-1) ?? this.#tree.root) : undefined;
+    sequence.offer(last, nodes.length, this.#kvPageSize);
   }
 
   /** Takes pages until there are enough for so many tokens. */
   grow(sequence: RunningSequence, tokens: number): void {
     const pageCount = pagesForTokens(tokens, this.#kvPageSize);
-    while (sequence.kvPages.length < pageCount) sequence.kvPages.push(this.#pool.take());
+    const { seat, seats } = sequence;
+    while (seats.pages.length(seat) < pageCount) seats.pages.push(seat, this.#pool.take());
   }
 
   /**
@@ -101,27 +104,24 @@ export class KvCache {
    * sequence's own, which has the same contents.
    */
   share(sequence: RunningSequence): void {
-    const { tokens } = sequence.history;
-    let node = sequence.sharedUpTo;
-    while (
-      node !== undefined &&
-      (sequence.sharedPages + 1) * this.#kvPageSize <= sequence.computedTokens
-    ) {
-      const firstPosition = sequence.sharedPages * this.#kvPageSize;
-      const own = sequence.kvPages.at(sequence.sharedPages);
+    const { seat, seats } = sequence;
+    while (sequence.isSharingDue) {
+      const { sharedUpTo: node, sharedPages } = sequence;
+      const { tokens } = sequence.history;
+      const firstPosition = sharedPages * this.#kvPageSize;
+      const own = seats.pages.at(seat, sharedPages);
+      if (own === undefined || node === undefined) return;
       const there = this.#tree.child(node, tokens, firstPosition);
-      if (own === undefined) return;
       if (there?.page !== undefined) {
         this.#pool.hold(there.page);
         this.#pool.giveBack([own]);
-        sequence.kvPages.replace(sequence.sharedPages, there.page);
-        node = there;
+        seats.pages.replace(seat, sharedPages, there.page);
+        sequence.offer(there, sharedPages + 1, this.#kvPageSize);
       } else {
-        node = this.#tree.add(node, tokens, firstPosition, own);
-        if (node !== undefined) this.#pool.keep(own);
+        const added = this.#tree.add(node, tokens, firstPosition, own);
+        if (added !== undefined) this.#pool.keep(own);
+        sequence.offer(added, sharedPages + (added === undefined ? 0 : 1), this.#kvPageSize);
       }
-      sequence.sharedUpTo = node;
-      if (node !== undefined) sequence.sharedPages += 1;
     }
   }
 
@@ -129,12 +129,11 @@ export class KvCache {
     this.#pool.giveBack(pages);
   }
 
-  /** Pages that would be free without this sequence: those nobody else holds. */
-  freedBy({ kvPages }: RunningSequence): number {
-    if (this.#pool.sharedCount === 0) return kvPages.length;
-    return (
-      kvPages.length - firstIndex(kvPages.length, (index) => this.#holders(kvPages.at(index)) <= 1)
-    );
+  /** Pages that would be free without the sequence of this seat: those nobody else holds. */
+  freedBy({ pages }: Seats, seat: number): number {
+    const count = pages.length(seat);
+    if (this.#pool.sharedCount === 0) return count;
+    return count - firstIndex(count, (index) => this.#holders(pages.at(seat, index)) <= 1);
   }
 
   #holders(page: KvPageId | undefined): number {

@@ -1,16 +1,11 @@
-import type { RunningView, SequenceId } from '@megascale/core';
-import {
-  tokensLeft,
-  type RunningSequence,
-  type SequenceRequest,
-  type TokenHistory,
-} from './sequence.js';
+import type { SequenceId, WaitingView } from '@megascale/core';
+import type { SequenceRequest, TokenHistory } from './sequence.js';
 
 /**
- * What policies see of one sequence. One object for all its life, brought up to date for every view it is in: thousands of them are looked at in every
- * step. A policy that writes to it harms nobody else, since every field that changes is written anew.
+ * What policies see of a sequence while it waits. One object for all its life, brought up to date when it begins to wait and when its prefix is looked up:
+ * thousands of them are looked at in every step. A policy that writes to it harms nobody else, since every field that changes is written anew.
  */
-export class SequenceView implements RunningView {
+export class WaitingSequenceView implements WaitingView {
   readonly id: SequenceId;
   readonly arrivedAtMs: number;
   readonly priority: number;
@@ -23,13 +18,9 @@ export class SequenceView implements RunningView {
   preemptions = 0;
   contextTokens = 0;
   kvPages = 0;
-  kvPagesFreed = 0;
   tokensLeft = 0;
-  running = false;
-  /** Waiting: left out of the newest view. */
+  /** Left out of the newest view. */
   heldBack = false;
-  /** Running: the view it was shown in last. */
-  #shownIn = 0;
   /** The view that the last plan which named it was made from. */
   #namedIn = 0;
 
@@ -42,43 +33,30 @@ export class SequenceView implements RunningView {
     this.tpotTargetMs = request.tpotTargetMs;
   }
 
+  get running(): boolean {
+    return false;
+  }
+
+  get kvPagesFreed(): number {
+    return 0;
+  }
+
   /** It waits from now on, with nothing found computed. */
   wait(history: TokenHistory): this {
     this.outputTokens = history.tokens.length - history.promptTokenCount;
     this.firstTokenAtMs = history.firstTokenAtMs;
     this.lastTokenAtMs = history.lastTokenAtMs;
     this.preemptions = history.preemptions;
-    this.kvPagesFreed = 0;
     return this.find(history, 0, 0);
   }
 
   /** So many of its first tokens are computed, in so many pages that others hold. */
   find(history: TokenHistory, tokens: number, heldPages: number): this {
-    this.running = false;
     this.heldBack = false;
     this.contextTokens = tokens;
     this.kvPages = heldPages;
     this.tokensLeft = history.tokens.length - tokens;
     return this;
-  }
-
-  run(sequence: RunningSequence, kvPagesFreed: number, viewNumber: number): this {
-    const { history } = sequence;
-    this.running = true;
-    this.#shownIn = viewNumber;
-    this.outputTokens = history.tokens.length - history.promptTokenCount;
-    this.firstTokenAtMs = history.firstTokenAtMs;
-    this.lastTokenAtMs = history.lastTokenAtMs;
-    this.contextTokens = sequence.computedTokens;
-    this.kvPages = sequence.kvPages.length;
-    this.kvPagesFreed = kvPagesFreed;
-    this.tokensLeft = tokensLeft(sequence);
-    return this;
-  }
-
-  /** Whether a policy could know it from this view, the newest one. */
-  isShownIn(viewNumber: number, state: 'waiting' | 'running'): boolean {
-    return state === 'waiting' ? !this.heldBack : this.#shownIn === viewNumber;
   }
 
   /** False when a plan for this view named it before. */
