@@ -166,13 +166,13 @@ export class Batcher {
       sequence.notePromptLogits(position);
       if (type !== 'sample') continue;
       const finishReason = sequence.append(tokenId, this.#nowMs);
-      this.#totals.outputTokens += 1;
       const token = { id: sequence.id, tokenId, microBatch, row };
       const cachedPromptTokens = sequence.hasFirstToken ? this.#countPrompt(sequence) : 0;
       const cached = cachedPromptTokens > 0 ? { ...token, cachedPromptTokens } : token;
       emitted.push(finishReason === undefined ? cached : { ...cached, finishReason });
       if (finishReason !== undefined) finished.push(this.#finish(sequence, finishReason));
     }
+    this.#totals.outputTokens += emitted.length;
     if (inFlight.ended) {
       this.#totals.steps += 1;
       this.#inFlight = this.#following;
@@ -217,9 +217,7 @@ export class Batcher {
 
   /** Waiting and running sequences, in the order of admission; for moving or failing them. */
   sequences(): sequences.LiveSequence[] {
-    return this.#live().sort(
-      (a, b) => a.history.admissionNumber - b.history.admissionNumber,
-    );
+    return this.#live().sort((a, b) => a.history.admissionNumber - b.history.admissionNumber);
   }
 
   get counts(): BatcherCounts {
@@ -358,10 +356,12 @@ export class Batcher {
 
   /** What was computed may be shared from now on. */
   #afterAttending(inFlight: StepInFlight): void {
+    let computedTokens = 0;
     for (const { sequence, tokens } of inFlight.work) {
-      this.#totals.computedTokens += tokens;
+      computedTokens += tokens;
       if (sequence.isSharingDue) this.#pages.share(sequence);
     }
+    this.#totals.computedTokens += computedTokens;
   }
 
   #giveBackHeldPages(): void {
@@ -375,8 +375,7 @@ const stepInFlight = 'A step is in flight; call completeStep or abandonStep firs
 
 function outstanding(sequence: sequences.LiveSequence): number {
   const { history } = sequence;
-  const known =
-    sequence.state === 'running' ? sequence.tokenCount : sequence.history.tokens.length;
+  const known = sequence.state === 'running' ? sequence.tokenCount : sequence.history.tokens.length;
   const unsampled = history.request.maxTokens - (known - history.promptTokenCount);
   // The last token is sampled but never computed.
   return sequences.tokensLeft(sequence) + unsampled - 1;

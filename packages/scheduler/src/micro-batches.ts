@@ -173,7 +173,7 @@ export function toMicroBatch(
   const kvPages = take(pageCount);
   const logitsRows = take(logitsCount);
   const logits: PlannedRow[] = [];
-  const ids: SequenceId[] = [];
+  const ids = parts.map(({ sequence }) => sequence.id);
   const awaited: AwaitedRow[] = [];
   let row = 0;
   let written = 0;
@@ -185,7 +185,6 @@ export function toMicroBatch(
     const end = firstPosition + tokens;
     const samplesAt = sequence.knownTokens - 1;
     if (end > samplesAt + 1) throw noToken(history, samplesAt + 1);
-    ids.push(sequence.id);
     if (firstPosition < samplesAt) {
       const last = Math.min(end, samplesAt);
       const { wantsPromptLogits } = sequence;

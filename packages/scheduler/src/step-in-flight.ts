@@ -39,10 +39,11 @@ export class StepInFlight {
 
   /** The due micro-batch has its tokens. */
   complete(): void {
-    if (!this.attended) this.#advance();
-    for (const { type, sequence } of this.dueRows) {
-      if (type === 'sample') sequence.awaitedIn = undefined;
-    }
+    if (this.attended) {
+      for (const { type, sequence } of this.dueRows) {
+        if (type === 'sample') sequence.awaitedIn = undefined;
+      }
+    } else this.#advance();
     this.#completedCount += 1;
   }
 
@@ -71,7 +72,8 @@ export class StepInFlight {
 
   #advance(): void {
     for (const { sequence, tokens } of this.work) sequence.computedTokens += tokens;
-    for (let microBatch = 0; microBatch < this.#planned.length; microBatch += 1) {
+    // Those of the first one have theirs.
+    for (let microBatch = 1; microBatch < this.#planned.length; microBatch += 1) {
       for (const { type, sequence } of this.#planned[microBatch]?.logits ?? []) {
         if (type === 'sample') sequence.awaitedIn = microBatch;
       }

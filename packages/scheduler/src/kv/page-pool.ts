@@ -1,8 +1,8 @@
 import { kvPageId, type KvPageId } from '@megascale/core';
 
-/** Pages that `tokens` tokens of one sequence need. */
+/** Pages that `tokens` tokens of one sequence need: whole numbers of 31 bits. */
 export function pagesForTokens(tokens: number, kvPageSize: number): number {
-  return Math.ceil(tokens / kvPageSize);
+  return ((tokens + kvPageSize - 1) / kvPageSize) | 0;
 }
 
 /**

@@ -1,10 +1,4 @@
-import type {
-  RunningView,
-  SchedulerPolicy,
-  SchedulerView,
-  ServiceView,
-  StepPlan,
-} from '@megascale/core';
+import type { SchedulerPolicy, SchedulerView, ServiceView, StepPlan } from '@megascale/core';
 import { pagesForTokens } from '../kv/page-pool.js';
 import { serviceOrder, virtualArrivalMs } from './service-order.js';
 
@@ -44,11 +38,15 @@ function shareTokens(view: SchedulerView): number[] {
   const { running, prefillChunkTokensMax } = view;
   const shares: number[] = [];
   let left = view.tokensPerStepMax;
+  let wanting = false;
   for (let index = 0; index < running.length; index += 1) {
-    const share = left > 0 && (index === 0 || running[index]?.tokensLeft === 1) ? 1 : 0;
+    const decodes = running[index]?.tokensLeft === 1;
+    const share = left > 0 && (index === 0 || decodes) ? 1 : 0;
     shares.push(share);
     left -= share;
+    wanting ||= !decodes;
   }
+  if (!wanting) return shares;
   for (let index = 0; index < running.length && left > 0; index += 1) {
     const tokensLeft = running[index]?.tokensLeft ?? 0;
     const share = shares[index] ?? 0;
@@ -70,15 +68,20 @@ function continueRunning(view: SchedulerView, shares: readonly number[]): StepPl
     const sequence = running[index];
     const share = shares[index] ?? 0;
     if (sequence === undefined || share === 0) continue;
-    while (room(sequence, free, kvPageSize) < 1 && kept > index + 1) {
+    const { id, contextTokens, kvPages } = sequence;
+    // Tokens that fit in its own pages and the free ones.
+    let room = (kvPages + free) * kvPageSize - contextTokens;
+    while (room < 1 && kept > index + 1) {
       kept -= 1;
-      free += running[kept]?.kvPagesFreed ?? 0;
+      const freed = running[kept]?.kvPagesFreed ?? 0;
+      free += freed;
+      room += freed * kvPageSize;
     }
     // The last one left may find no room: it keeps its pages and waits for those before it.
-    const tokens = Math.min(share, room(sequence, free, kvPageSize));
+    const tokens = Math.min(share, room);
     if (tokens < 1) continue;
-    free -= pagesToTake(sequence, tokens, kvPageSize);
-    run.push({ id: sequence.id, tokens });
+    free -= Math.max(0, pagesForTokens(contextTokens + tokens, kvPageSize) - kvPages);
+    run.push({ id, tokens });
   }
   return { run, preempt: running.slice(kept).map(({ id }) => id) };
 }
@@ -89,6 +92,7 @@ export function startWaiting(
   continued: readonly PlannedTokens[],
 ): PlannedTokens[] {
   const started: PlannedTokens[] = [];
+  if (view.waiting.length === 0) return started;
   let places = view.runningMax - view.running.length;
   let left = view.tokensPerStepMax - continued.reduce((sum, { tokens }) => sum + tokens, 0);
   let free = view.kvPagesFree;
@@ -106,11 +110,6 @@ export function startWaiting(
     free -= pages;
   }
   return started;
-}
-
-/** Tokens that fit in the sequence's own pages and the free ones. */
-function room(sequence: RunningView, free: number, kvPageSize: number): number {
-  return (sequence.kvPages + free) * kvPageSize - sequence.contextTokens;
 }
 
 function pagesToTake(sequence: ServiceView, tokens: number, kvPageSize: number): number {
