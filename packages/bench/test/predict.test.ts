@@ -44,4 +44,12 @@ describe('megascale bench predict', () => {
     expect(document.recalibrated).toHaveLength(1);
     for (const { predicted } of document.rows) expect(predicted.tpotUs).toBeGreaterThan(0);
   }, 240_000);
+
+  it('gives every worker the threads that are wanted', async () => {
+    const flags = ['--threads', '1', '--batch-max', '1', '--rounds', '1', '--json'];
+    const document = JSON.parse(
+      await megascale('bench', 'predict', '--models', builtIn, ...flags),
+    ) as { readonly rows: readonly { readonly deployment: string }[] };
+    expect(document.rows.map(({ deployment }) => deployment)).toContain('colocated');
+  }, 240_000);
 });

@@ -69,7 +69,7 @@ export interface CaseRuns {
 
 /** Runs every case with each of its batches, with the probe before and after each run. */
 export async function runCases(
-  { context, cores, probe }: TakenProfile,
+  { context, cores, threads, probe }: TakenProfile,
   { rounds, onProgress, wantedCases = predictCases }: PredictOptions,
 ): Promise<CaseRuns[]> {
   const cases: CaseRuns[] = [];
@@ -79,7 +79,7 @@ export async function runCases(
       .map((batch) => ({ batch, promptTokens, outputTokens }));
     if (shapes.length === 0) continue;
     onProgress?.(`predicting and measuring: ${name}`);
-    const deployment = deployOnCores(wanted, cores);
+    const deployment = deployOnCores({ ...wanted, threads }, cores);
     const runs = await withDeployment(context, deployment, (loaded) =>
       probedRuns(loaded, probe, { shapes, rounds, withNumbers: true }),
     );

@@ -37,6 +37,8 @@ export interface TakenProfile {
   readonly runs: readonly ProbedRun[];
   readonly context: MeasureContext;
   readonly cores: number;
+  /** Of each worker, as the options had it. */
+  readonly threads: number | undefined;
 }
 
 /** Bytes that the read bandwidth is measured over. */
@@ -86,7 +88,7 @@ export async function withProfile<T>(
       effectiveExperts: measured.effectiveExperts,
       transports: await measureTransports(options),
     };
-    return await use({ profile, probe, reference, runs, context, cores });
+    return await use({ profile, probe, reference, runs, context, cores, threads });
   } finally {
     await resident.close();
   }
