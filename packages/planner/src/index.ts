@@ -2,6 +2,7 @@
 export * from './catalogue/accelerator.js';
 export * from './catalogue/catalogue.js';
 export * from './chart/plan-chart.js';
+export * from './chart/svg.js';
 export * from './cost/accelerator-costs.js';
 export * from './cost/active-experts.js';
 export * from './cost/assumptions.js';

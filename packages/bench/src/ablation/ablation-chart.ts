@@ -1,3 +1,4 @@
+import { svgNumber as n, svgText as text } from '@megascale/planner';
 import type { AblationResult } from './ablation-report.js';
 
 const bar = { left: 290, width: 420, height: 18, gap: 8 } as const;
@@ -42,15 +43,3 @@ const colours: Readonly<Record<AblationResult['rows'][number]['question'], strin
   placement: '#2e933c',
   'kv-capacity': '#d1495b',
 };
-
-function text(x: number, y: number, content: string, attributes = ''): string {
-  return `<text x="${n(x)}" y="${n(y)}" ${attributes}>${escaped(content)}</text>`;
-}
-
-function escaped(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 10) / 10);
-}

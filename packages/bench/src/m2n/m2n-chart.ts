@@ -1,3 +1,4 @@
+import { svgNumber as n, svgText as text } from '@megascale/planner';
 import type { PointFigures } from './m2n-point.js';
 import { sizeText, type M2nResult } from './m2n-report.js';
 
@@ -73,15 +74,24 @@ function panel({ left, title, sizes, lines }: Panel): string {
     (_, power) => low * 10 ** power,
   );
   return [
-    `<text x="${n(left)}" y="${n(plot.top - 16)}" font-size="14" font-weight="bold">${title}</text>`,
+    text(left, plot.top - 16, title, 'font-size="14" font-weight="bold"'),
     ...decades.map(
       (value) =>
         `<line x1="${n(left)}" x2="${n(left + plot.width)}" y1="${n(y(value))}" y2="${n(y(value))}" stroke="#ddd"/>` +
-        `<text x="${n(left - 8)}" y="${n(y(value) + 4)}" text-anchor="end" fill="#555">${String(Number(value.toPrecision(1)))}</text>`,
+        text(
+          left - 8,
+          y(value) + 4,
+          String(Number(value.toPrecision(1))),
+          'text-anchor="end" fill="#555"',
+        ),
     ),
-    ...sizes.map(
-      (bytes) =>
-        `<text x="${n(x(bytes))}" y="${n(plot.top + plot.height + 18)}" text-anchor="middle" fill="#555" font-size="11">${sizeText(bytes)}</text>`,
+    ...sizes.map((bytes) =>
+      text(
+        x(bytes),
+        plot.top + plot.height + 18,
+        sizeText(bytes),
+        'text-anchor="middle" fill="#555" font-size="11"',
+      ),
     ),
     ...lines.map(({ values }, index) =>
       lineOf(values, index, (point, value) => [x(sizes[point] ?? first), y(value)]),
@@ -113,14 +123,10 @@ function legend(name: string, index: number): string {
   const y = height - 22;
   return (
     `<rect x="${n(x)}" y="${n(y - 9)}" width="12" height="12" fill="${colourOf(index)}"/>` +
-    `<text x="${n(x + 16)}" y="${n(y + 2)}" font-size="11">${name}</text>`
+    text(x + 16, y + 2, name, 'font-size="11"')
   );
 }
 
 function colourOf(index: number): string {
   return colours[index % colours.length] ?? '#000';
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 10) / 10);
 }

@@ -1,3 +1,4 @@
+import { svgNumber as n, svgText as text } from '@megascale/planner';
 import type { PipelinePoint, PipelineResult } from './pipeline-bench.js';
 
 const plot = { top: 70, width: 330, height: 270 } as const;
@@ -70,14 +71,6 @@ function panel(
   ].join('\n');
 }
 
-function text(x: number, y: number, content: string, attributes = ''): string {
-  return `<text x="${n(x)}" y="${n(y)}" ${attributes}>${content}</text>`;
-}
-
 function colourOf(index: number): string {
   return colours[index % colours.length] ?? '#000';
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 10) / 10);
 }

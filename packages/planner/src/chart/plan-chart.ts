@@ -3,6 +3,7 @@ import { deploymentText } from '../deployment/deployment-text.js';
 import { evaluateDecode } from '../evaluate/evaluate.js';
 import { evenBatch } from '../search/best-batch.js';
 import type { SearchContext } from '../search/search-context.js';
+import { svgNumber as n, svgText as text } from './svg.js';
 
 const plot = { left: 80, top: 60, width: 560, height: 340 } as const;
 const colours = ['#30638e', '#d1495b', '#00798c', '#edae49', '#6a4c93', '#2e933c'];
@@ -97,15 +98,6 @@ function curveOf({ deployment, evaluation, score }: Candidate, context: SearchCo
   return { label: deploymentText(deployment), points };
 }
 
-function text(x: number, y: number, content: string, attributes = ''): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${n(x)}" y="${n(y)}" ${attributes}>${escaped}</text>`;
-}
-
 function colourOf(index: number): string {
   return colours[index % colours.length] ?? '#000';
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 10) / 10);
 }

@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { escapeXml as escaped } from '@megascale/planner';
 import type { BenchReport } from '../bench-suite.js';
 import { writeTextFile } from './write-text-file.js';
 
@@ -39,12 +40,4 @@ ${svg}
 <pre>${escaped(text)}</pre>
 </body></html>
 `;
-}
-
-function escaped(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

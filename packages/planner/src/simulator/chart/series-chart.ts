@@ -1,3 +1,5 @@
+import { svgNumber as n, svgText as text } from '../../chart/svg.js';
+
 /** One quantity over time. */
 export interface ChartSeries {
   readonly title: string;
@@ -75,15 +77,6 @@ function niceAbove(value: number): number {
   return ([1, 2, 5, 10].find((factor) => factor * power >= value) ?? 10) * power;
 }
 
-function text(x: number, y: number, content: string, attributes = ''): string {
-  const escaped = content.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
-  return `<text x="${n(x)}" y="${n(y)}" ${attributes}>${escaped}</text>`;
-}
-
 function round(value: number): number {
   return Number(value.toPrecision(4));
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 10) / 10);
 }
