@@ -155,23 +155,16 @@ export function toMicroBatch(
   parts: readonly SequenceTokens[],
   kvPageSize: number,
 ): PlannedMicroBatch {
-  let tokenCount = 0;
-  let pageCount = 0;
-  let logitsCount = 0;
-  for (const { sequence, firstPosition, tokens } of parts) {
-    const end = firstPosition + tokens;
-    tokenCount += tokens;
-    pageCount += pagesForTokens(end, kvPageSize);
-    if (end >= sequence.knownTokens) logitsCount += 1;
-    if (sequence.wantsPromptLogits) logitsCount += promptRowCount(sequence, firstPosition, end);
-  }
-  const take = partsOfArray(2 * tokenCount + 2 * (parts.length + 1) + pageCount + logitsCount);
-  const tokenIds = take(tokenCount);
-  const positions = take(tokenCount);
+  const sizes = sizesOf(parts, kvPageSize);
+  const take = partsOfArray(
+    2 * sizes.tokens + 2 * (parts.length + 1) + sizes.pages + sizes.logitsRows,
+  );
+  const tokenIds = take(sizes.tokens);
+  const positions = take(sizes.tokens);
   const offsets = take(parts.length + 1);
   const kvPageOffsets = take(parts.length + 1);
-  const kvPages = take(pageCount);
-  const logitsRows = take(logitsCount);
+  const kvPages = take(sizes.pages);
+  const logitsRows = take(sizes.logitsRows);
   const logits: PlannedRow[] = [];
   const ids = parts.map(({ sequence }) => sequence.id);
   const awaited: AwaitedRow[] = [];
@@ -215,6 +208,27 @@ export function toMicroBatch(
   }
   const batch = { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows };
   return { batch, logits, ids, awaited };
+}
+
+interface Sizes {
+  tokens: number;
+  pages: number;
+  logitsRows: number;
+}
+
+/** Of the arrays of one micro-batch. */
+function sizesOf(parts: readonly SequenceTokens[], kvPageSize: number): Sizes {
+  const sizes: Sizes = { tokens: 0, pages: 0, logitsRows: 0 };
+  for (const { sequence, firstPosition, tokens } of parts) {
+    const end = firstPosition + tokens;
+    sizes.tokens += tokens;
+    sizes.pages += pagesForTokens(end, kvPageSize);
+    if (end >= sequence.knownTokens) sizes.logitsRows += 1;
+    if (sequence.wantsPromptLogits) {
+      sizes.logitsRows += promptRowCount(sequence, firstPosition, end);
+    }
+  }
+  return sizes;
 }
 
 /** So many numbers in one array, to be taken part by part: small arrays cost far more than what they hold. */
