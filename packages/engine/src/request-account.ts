@@ -58,8 +58,11 @@ export class WorkerAccounts {
     for (const id of ids) {
       const account = this.#accounts.get(id);
       if (account === undefined) continue;
-      if (account.steps === 0) account.queueUs = Math.max(0, step.startUs - account.submittedUs);
-      else account.pausedUs += Math.max(0, step.startUs - account.lastEndUs);
+      if (account.steps === 0) {
+        account.queueUs = Math.max(0, step.startUs - account.submittedUs);
+        // It came after the end of the step before, when this one was not planned yet: until then the loop's time was not its time.
+        account.planningUs -= Math.max(0, account.submittedUs - step.startUs);
+      } else account.pausedUs += Math.max(0, step.startUs - account.lastEndUs);
       account.attentionUs += computeUs - combineUs - expertUs;
       account.combineUs += combineUs;
       account.expertsUs += waitUs + expertUs;
