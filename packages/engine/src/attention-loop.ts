@@ -147,7 +147,8 @@ export class AttentionLoop implements StepOwner {
   }
 
   onLogits(step: Step, microBatch: MicroBatchIndex, logits: Float32Array): void {
-    this.#chooser.choose(step.logits[microBatch] ?? [], logits);
+    const [batch, rows] = [step.microBatches[microBatch], step.logits[microBatch]];
+    if (batch !== undefined && rows !== undefined) this.#chooser.choose(batch, rows, logits);
   }
 
   endMicroBatch(): void {

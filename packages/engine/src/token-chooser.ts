@@ -1,5 +1,5 @@
-import type { ResolvedSampling, Sampler, SequenceId } from '@megascale/core';
-import type { LogitsRow } from '@megascale/scheduler';
+import type { MicroBatch, ResolvedSampling, Sampler, SequenceId } from '@megascale/core';
+import { positionOfLogits, type LogitsRow } from '@megascale/scheduler';
 
 /** How one sequence's tokens are chosen. */
 export interface ChoiceOptions {
@@ -47,8 +47,8 @@ export class TokenChooser {
     this.#details = [];
   }
 
-  /** `logits`: [rows, vocabSize]. A sequence cancelled in mid-step has no options any more: its row is skipped. */
-  choose(rows: readonly LogitsRow[], logits: Float32Array): void {
+  /** `rows` are of `batch`; `logits`: [rows, vocabSize]. A sequence cancelled in mid-step has no options any more: its row is skipped. */
+  choose(batch: MicroBatch, rows: readonly LogitsRow[], logits: Float32Array): void {
     this.chooseNone();
     const [chosen, details] = [this.#chosen, this.#details];
     for (const [index, row] of rows.entries()) {
@@ -61,7 +61,7 @@ export class TokenChooser {
       const { tokenId, logprob, top } = this.#sampler.choose(
         logits.subarray(start, start + this.#vocabSize),
         options.sampling,
-        row.position + 1,
+        positionOfLogits(batch, index) + 1,
         options.logprobs,
       );
       chosen[index] = tokenId;

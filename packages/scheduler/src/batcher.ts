@@ -8,7 +8,12 @@ import type { BatcherCounts } from './batcher-counts.js';
 import { checkRequest } from './check-request.js';
 import { worthStartingEarly } from './early-step.js';
 import { KvCache } from './kv/kv-cache.js';
-import { buildMicroBatches, type SequenceTokens } from './micro-batches.js';
+import {
+  buildMicroBatches,
+  positionOfLogits,
+  type PlannedMicroBatch,
+  type SequenceTokens,
+} from './micro-batches.js';
 import { PlanMaker, type CheckedPlan } from './plan-maker.js';
 import { RunningList } from './running-list.js';
 import type { RunningSequence } from './running-sequence.js';
@@ -35,6 +40,8 @@ export class Batcher {
   #inFlight: StepInFlight | undefined;
   /** Planned when `#inFlight` had been attended to; starts while that one still samples. */
   #following: StepInFlight | undefined;
+  /** Of the newest step that was made, as long as page tables have only grown since. */
+  #planned: readonly PlannedMicroBatch[] = [];
   /** Steps that started early, since one was split with nothing in flight. */
   #earlySteps = 0;
   /** m has changed since the step in flight was planned. */
@@ -150,21 +157,24 @@ export class Batcher {
     const inFlight = this.#expectStep();
     const { step, due: microBatch } = inFlight;
     expectSampled(step, microBatch, sampled);
-    const { attended, dueRows: rows } = inFlight;
-    inFlight.complete();
+    const { attended, duePlanned: planned } = inFlight;
+    if (planned === undefined) throw new TypeError('The step has all its tokens.');
+    const { logits, batch } = planned;
     if (!attended) this.#afterAttending(inFlight);
+    inFlight.complete();
     if (this.#following === undefined) this.#giveBackHeldPages();
 
     const emitted: EmittedToken[] = [];
     const finished: sequences.FinishedSequence[] = [];
-    for (let row = 0; row < rows.length; row += 1) {
-      const logits = rows[row];
+    for (let row = 0; row < logits.length; row += 1) {
+      const of = logits[row];
       const tokenId = sampled[row];
-      if (logits === undefined || tokenId === undefined) continue;
-      const { sequence, type, position } = logits;
+      if (of === undefined || tokenId === undefined) continue;
+      const { sequence, type } = of;
       if (sequence.seat === nobodysSeat) continue;
-      sequence.notePromptLogits(position);
+      if (sequence.wantsPromptLogits) sequence.notePromptLogits(positionOfLogits(batch, row));
       if (type !== 'sample') continue;
+      sequence.awaitedIn = undefined;
       const finishReason = sequence.append(tokenId, this.#nowMs);
       const token = { id: sequence.id, tokenId, microBatch, row };
       const cachedPromptTokens = sequence.hasFirstToken ? this.#countPrompt(sequence) : 0;
@@ -199,6 +209,7 @@ export class Batcher {
    */
   abandonStep(): void {
     this.#expectStep().abandon();
+    this.#planned = [];
     this.#inFlight = undefined;
     this.#following = undefined;
     this.#giveBackHeldPages();
@@ -288,10 +299,16 @@ export class Batcher {
     const running = run.map((sequence) =>
       sequence.state === 'running' ? sequence : this.#start(sequence),
     );
-    const work = running.map((sequence, index) =>
-      this.#prepare(sequence, plan.run[index]?.tokens ?? 0),
-    );
-    const planned = buildMicroBatches(work, this.#limits);
+    const work: SequenceTokens[] = [];
+    for (let index = 0; index < running.length; index += 1) {
+      const [sequence, tokens] = [running[index], plan.run[index]?.tokens];
+      if (sequence === undefined || tokens === undefined) continue;
+      const next = sequence.next(tokens);
+      this.#pages.grow(sequence, next.firstPosition + tokens);
+      work.push(next);
+    }
+    const planned = buildMicroBatches(work, this.#planned, this.#seats, this.#limits);
+    this.#planned = planned;
     const microBatches = planned.map(({ batch }) => batch);
     const step: Step = {
       plan,
@@ -302,14 +319,6 @@ export class Batcher {
       sequences: planned.map(({ ids }) => ids),
     };
     return new StepInFlight(step, planned, work);
-  }
-
-  /** Takes the pages its next tokens need. */
-  #prepare(sequence: RunningSequence, tokens: number): SequenceTokens {
-    const firstPosition = sequence.computedTokens;
-    this.#pages.grow(sequence, firstPosition + tokens);
-    const lowestMicroBatch = sequence.awaitedIn ?? 0;
-    return { sequence, firstPosition, tokens, lowestMicroBatch };
   }
 
   #start(waiting: sequences.WaitingSequence): RunningSequence {
@@ -356,12 +365,12 @@ export class Batcher {
 
   /** What was computed may be shared from now on. */
   #afterAttending(inFlight: StepInFlight): void {
-    let computedTokens = 0;
-    for (const { sequence, tokens } of inFlight.work) {
-      computedTokens += tokens;
-      if (sequence.isSharingDue) this.#pages.share(sequence);
+    for (const sequence of inFlight.advance()) {
+      if (this.#pages.share(sequence)) this.#planned = [];
     }
-    this.#totals.computedTokens += computedTokens;
+    for (const { positions } of inFlight.step.microBatches) {
+      this.#totals.computedTokens += positions.length;
+    }
   }
 
   #giveBackHeldPages(): void {

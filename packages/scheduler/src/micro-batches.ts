@@ -5,6 +5,8 @@ import {
   type SequenceId,
   type StepCost,
 } from '@megascale/core';
+import { decodeAgain } from './decode-again.js';
+import type { Seats } from './seats.js';
 import type { StepPace } from './step-pace.js';
 import { splitByTime } from './split-by-time.js';
 import { pagesForTokens } from './kv/page-pool.js';
@@ -21,19 +23,16 @@ export interface SequenceTokens {
   readonly lowestMicroBatch?: number;
 }
 
-/** What one row of a micro-batch's logits is for. */
+/** What one row of a micro-batch's logits is for; its position is `positionOfLogits`. */
 export interface LogitsRow {
   /** 'sample': choose the token at position + 1. 'prompt': the token at position + 1 is known, its log-probability is wanted. */
   readonly type: 'sample' | 'prompt';
   readonly history: TokenHistory;
-  /** Of the token the row belongs to. */
-  readonly position: number;
 }
 
-/** A row whose token an earlier step is still sampling: it is written when the micro-batch starts. */
-export interface AwaitedRow {
-  readonly row: number;
-  readonly sequence: RunningSequence;
+/** The position of the token that row `row` of the micro-batch's logits belongs to; `row` < logitsRows. */
+export function positionOfLogits({ logitsRows, positions }: MicroBatch, row: number): number {
+  return positions[logitsRows[row] ?? 0] ?? 0;
 }
 
 /** The same, with whose row it is. */
@@ -48,7 +47,8 @@ export interface PlannedMicroBatch {
   readonly logits: readonly PlannedRow[];
   /** [sequences of the batch] whose tokens they are. */
   readonly ids: readonly SequenceId[];
-  readonly awaited: readonly AwaitedRow[];
+  /** An earlier step is still sampling some of its tokens: they are written when the micro-batch starts. */
+  readonly awaits: boolean;
 }
 
 /**
@@ -85,10 +85,7 @@ export function splitMicroBatches(
     return splitByTime(work, cost, { count, tokensMax: tokensPerMicroBatchMax });
   }
   const parts: SequenceTokens[][] = Array.from({ length: total === 0 ? 0 : count }, () => []);
-  if (bound > 0) dealOutBound(work, parts);
-  for (const each of work) {
-    if (each.tokens === 1 && (each.lowestMicroBatch ?? 0) === 0) emptiest(parts, 0)?.push(each);
-  }
+  dealOutSingle(work, parts, bound);
   if (total === work.length) return parts;
   const room = roomForChunks(parts, total, tokensPerMicroBatchMax);
   let index = 0;
@@ -103,6 +100,22 @@ export function splitMicroBatches(
     }
   }
   return parts;
+}
+
+/** Single tokens, those first that are bound to some micro-batches. */
+function dealOutSingle(
+  work: readonly SequenceTokens[],
+  parts: readonly SequenceTokens[][],
+  bound: number,
+): void {
+  if (bound > 0) dealOutBound(work, parts);
+  let turn = 0;
+  for (const each of work) {
+    if (each.tokens > 1 || (each.lowestMicroBatch ?? 0) > 0) continue;
+    const part = bound > 0 ? emptiest(parts, 0) : parts[turn];
+    part?.push(each);
+    turn = turn + 1 === parts.length ? 0 : turn + 1;
+  }
 }
 
 /** To the emptiest micro-batch they may be in, before the free ones are dealt out in turn. */
@@ -166,38 +179,34 @@ export function toMicroBatch(
   const kvPages = take(sizes.pages);
   const logitsRows = take(sizes.logitsRows);
   const logits: PlannedRow[] = [];
-  const ids = parts.map(({ sequence }) => sequence.id);
-  const awaited: AwaitedRow[] = [];
+  let awaits = false;
   let row = 0;
   let written = 0;
   for (let place = 0; place < parts.length; place += 1) {
     const part = parts[place];
     if (part === undefined) continue;
     const { sequence, firstPosition, tokens } = part;
-    const { history, seats, seat } = sequence;
+    const { seats, seat } = sequence;
     const end = firstPosition + tokens;
-    const samplesAt = sequence.knownTokens - 1;
-    if (end > samplesAt + 1) throw noToken(history, samplesAt + 1);
-    if (firstPosition < samplesAt) {
-      const last = Math.min(end, samplesAt);
-      const { wantsPromptLogits } = sequence;
-      for (let position = firstPosition; position < last; position += 1) {
-        tokenIds[row] = tokenAt(history, position);
-        positions[row] = position;
-        if (wantsPromptLogits && isPromptRow(history, position)) {
-          logitsRows[logits.length] = row;
-          logits.push({ type: 'prompt', history, position, sequence });
-        }
-        row += 1;
+    const known = seats.knownTokens(seat);
+    if (end > known) throw noToken(sequence.history, known);
+    const last = Math.min(end, known - 1);
+    for (let position = firstPosition; position < last; position += 1) {
+      tokenIds[row] = tokenAt(sequence.history, position);
+      positions[row] = position;
+      if (isPromptRow(sequence, position)) {
+        logitsRows[logits.length] = row;
+        logits.push({ type: 'prompt', history: sequence.history, sequence });
       }
+      row += 1;
     }
-    if (end > samplesAt) {
-      // The token past the known ones is being sampled now.
-      if (sequence.awaitedIn === undefined) tokenIds[row] = sequence.newestToken;
-      else awaited.push({ row, sequence });
-      positions[row] = samplesAt;
+    if (end === known) {
+      // Another token than the newest one where that is still being sampled: see `awaits`.
+      tokenIds[row] = seats.newestTokens[seat] ?? 0;
+      awaits ||= (seats.awaitedIn[seat] ?? -1) >= 0;
+      positions[row] = end - 1;
       logitsRows[logits.length] = row;
-      logits.push({ type: 'sample', history, position: samplesAt, sequence });
+      logits.push(sequence.sampleRow);
       row += 1;
     }
     offsets[place + 1] = row;
@@ -207,7 +216,7 @@ export function toMicroBatch(
     kvPageOffsets[place + 1] = written;
   }
   const batch = { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows };
-  return { batch, logits, ids, awaited };
+  return { batch, logits, ids: parts.map(({ sequence }) => sequence.id), awaits };
 }
 
 interface Sizes {
@@ -242,9 +251,11 @@ function partsOfArray(length: number): (count: number) => Int32Array {
   };
 }
 
-/** A step's work as micro-batches, ready for the backend. */
+/** A step's work as micro-batches, ready for the backend. `previous`: those of the step before, as long as the page tables they were made from have only grown. */
 export function buildMicroBatches(
   work: readonly SequenceTokens[],
+  previous: readonly PlannedMicroBatch[],
+  seats: Seats,
   limits: {
     readonly tokensPerMicroBatchMax: number;
     readonly kvPageSize: number;
@@ -254,12 +265,17 @@ export function buildMicroBatches(
   const { pace, tokensPerMicroBatchMax, kvPageSize } = limits;
   const { microBatchCount, attentionCost } = pace;
   return splitMicroBatches(work, microBatchCount, tokensPerMicroBatchMax, attentionCost).map(
-    (parts, index) => toMicroBatch(microBatchIndex(index), parts, kvPageSize),
+    (parts, index) => {
+      const before = previous[index];
+      const again = before && decodeAgain(before, parts, seats, kvPageSize);
+      return again ?? toMicroBatch(microBatchIndex(index), parts, kvPageSize);
+    },
   );
 }
 
 /** Whether the log-probability of the prompt token after this position is still wanted. */
-function isPromptRow(history: TokenHistory, position: number): boolean {
+function isPromptRow({ wantsPromptLogits, history }: RunningSequence, position: number): boolean {
+  if (!wantsPromptLogits) return false;
   return position < history.promptTokenCount - 1 && position >= history.promptLogitsDelivered;
 }
 

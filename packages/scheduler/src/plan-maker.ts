@@ -54,13 +54,13 @@ export class PlanMaker {
     const view = this.#view(nowMs, running, this.#limits.runningMax);
     const { policy, fallbackPolicy, onPolicyError } = this.#limits;
     try {
-      return this.#ask(view, policy.plan(view), policy.name, false);
+      return this.#ask(view, running, policy.plan(view), policy.name);
     } catch (cause) {
       const error = policyError(policy.name, cause);
       if (fallbackPolicy === undefined) throw error;
       onPolicyError?.(error);
       const again = this.#view(nowMs, running, this.#limits.runningMax);
-      return this.#ask(again, fallbackPolicy.plan(again), fallbackPolicy.name, false);
+      return this.#ask(again, running, fallbackPolicy.plan(again), fallbackPolicy.name);
     }
   }
 
@@ -77,7 +77,7 @@ export class PlanMaker {
     try {
       const plan = policy.plan(view);
       if (plan.run.length === 0 || plan.preempt.length > 0) return undefined;
-      return this.#ask(view, plan, policy.name, true);
+      return this.#ask(view, running, plan, policy.name);
     } catch (error) {
       if (fallbackPolicy === undefined) throw policyError(policy.name, error);
       // It is asked again when all have their tokens, and what it does wrong is reported then.
@@ -98,14 +98,21 @@ export class PlanMaker {
     });
   }
 
-  #ask(view: SchedulerView, plan: StepPlan, name: string, early: boolean): CheckedPlan {
+  /** `shown`: those of `view.running`. */
+  #ask(view: SchedulerView, shown: RunningPart, plan: StepPlan, name: string): CheckedPlan {
     const viewNumber = this.#viewNumber;
     // Each id is looked up once, and those to be preempted come first.
     const named: LiveSequence[] = [];
-    const find = (id: SequenceId): NamedView | undefined => {
+    const find = (id: SequenceId, place = -1): NamedView | undefined => {
+      // Most plans name those that run in the order in which they are shown.
+      const expected = shown.sequences[place];
+      if (expected?.id === id) {
+        named.push(expected);
+        return shown.views[place];
+      }
       const running = this.#running.get(id);
       if (running !== undefined) {
-        if (early && running.endsWithAwaitedToken) return undefined;
+        if (running.endsWithAwaitedToken) return undefined;
         named.push(running);
         return this.#running.viewOf(running);
       }

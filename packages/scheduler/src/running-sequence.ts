@@ -1,5 +1,6 @@
 import type { SequenceId } from '@megascale/core';
 import type { PrefixNode } from './kv/prefix-tree.js';
+import type { PlannedRow, SequenceTokens } from './micro-batches.js';
 import { neverShared, nobodysSeat, type Seats } from './seats.js';
 import type { SequenceRequest } from './sequence.js';
 import type { GrowingHistory } from './token-history.js';
@@ -13,6 +14,10 @@ export class RunningSequence {
   readonly id: SequenceId;
   readonly history: GrowingHistory;
   readonly seats: Seats;
+  /** The row of logits that its next token is chosen from, in any step. */
+  readonly sampleRow: PlannedRow;
+  /** What the newest step with it computes of it. */
+  readonly #tokens: { -readonly [Field in keyof SequenceTokens]: SequenceTokens[Field] };
   readonly #endToken: number;
   #seat: number;
   #sharedUpTo: PrefixNode | undefined;
@@ -22,6 +27,8 @@ export class RunningSequence {
     this.id = history.request.id;
     this.history = history;
     this.seats = seats;
+    this.sampleRow = { type: 'sample', history, sequence: this };
+    this.#tokens = { sequence: this, firstPosition: 0, tokens: 0, lowestMicroBatch: 0 };
     this.#endToken = endTokenOf(history.request);
     this.#seat = history.sit(seats);
   }
@@ -38,6 +45,16 @@ export class RunningSequence {
 
   set computedTokens(tokens: number) {
     this.seats.computedTokens[this.#seat] = tokens;
+  }
+
+  /** Its next `tokens` tokens, as a step computes them; the same object each time, so good until it is asked again. */
+  next(tokens: number): SequenceTokens {
+    const { seats } = this;
+    const next = this.#tokens;
+    next.firstPosition = seats.computedTokens[this.#seat] ?? 0;
+    next.tokens = tokens;
+    next.lowestMicroBatch = Math.max(0, seats.awaitedIn[this.#seat] ?? 0);
+    return next;
   }
 
   /** The micro-batch of the step in flight that has yet to sample its next token; the following step may be planned before it does. */
@@ -108,9 +125,8 @@ export class RunningSequence {
     return this.seats.wantsPromptLogits[this.#seat] === 1;
   }
 
-  /** Logits of the row at this position are there, as far as they are wanted. */
+  /** Logits of the row at this position are there, and wanted. */
   notePromptLogits(position: number): void {
-    if (!this.wantsPromptLogits) return;
     const { history } = this;
     history.promptLogitsDelivered = Math.max(history.promptLogitsDelivered, position + 1);
   }

@@ -1,4 +1,5 @@
-import type { PlannedMicroBatch, PlannedRow, SequenceTokens } from './micro-batches.js';
+import { positionOfLogits, type PlannedMicroBatch, type SequenceTokens } from './micro-batches.js';
+import type { RunningSequence } from './running-sequence.js';
 import type { Step } from './step.js';
 
 /** A step between its plan and the tokens of its last micro-batch. Its micro-batches get their tokens in order. */
@@ -27,23 +28,18 @@ export class StepInFlight {
     return this.#completedCount === this.step.microBatches.length;
   }
 
-  /** The micro-batch that gets its tokens next. */
+  /** Its index. */
   get due(): number {
     return this.#completedCount;
   }
 
-  /** [logitsRows] of the due micro-batch. */
-  get dueRows(): readonly PlannedRow[] {
-    return this.#planned[this.due]?.logits ?? [];
+  /** The micro-batch that gets its tokens next. */
+  get duePlanned(): PlannedMicroBatch | undefined {
+    return this.#planned[this.due];
   }
 
   /** The due micro-batch has its tokens. */
   complete(): void {
-    if (this.attended) {
-      for (const { type, sequence } of this.dueRows) {
-        if (type === 'sample') sequence.awaitedIn = undefined;
-      }
-    } else this.#advance();
     this.#completedCount += 1;
   }
 
@@ -51,8 +47,9 @@ export class StepInFlight {
   abandon(): void {
     if (!this.attended) return;
     for (const { sequence } of this.work) sequence.awaitedIn = undefined;
-    for (const { logits } of this.#planned.slice(this.due)) {
-      for (const { sequence, position } of logits) {
+    for (const { logits, batch } of this.#planned.slice(this.due)) {
+      for (const [row, { sequence }] of logits.entries()) {
+        const position = positionOfLogits(batch, row);
         sequence.computedTokens = Math.min(sequence.computedTokens, position);
       }
     }
@@ -65,18 +62,30 @@ export class StepInFlight {
   writeAwaited(microBatch: number): void {
     const tokenIds = this.step.microBatches[microBatch]?.tokenIds;
     if (tokenIds === undefined) throw new RangeError(`The step has no micro-batch ${microBatch}.`);
-    for (const { row, sequence } of this.#planned[microBatch]?.awaited ?? []) {
-      tokenIds[row] = sequence.newestToken;
+    const planned = this.#planned[microBatch];
+    if (planned?.awaits !== true) return;
+    const { logits, batch } = planned;
+    for (const [index, { type, sequence }] of logits.entries()) {
+      // Whoever's token was known has the same newest token as then.
+      if (type === 'sample') tokenIds[batch.logitsRows[index] ?? 0] = sequence.newestToken;
     }
   }
 
-  #advance(): void {
-    for (const { sequence, tokens } of this.work) sequence.computedTokens += tokens;
-    // Those of the first one have theirs.
+  /**
+   * The last layer has been attended to: what was planned is computed, and the tokens of all micro-batches but the first, which has its own, are awaited. Who
+   * has full pages to offer now.
+   */
+  advance(): RunningSequence[] {
+    const sharing: RunningSequence[] = [];
+    for (const { sequence, tokens } of this.work) {
+      sequence.computedTokens += tokens;
+      if (sequence.isSharingDue) sharing.push(sequence);
+    }
     for (let microBatch = 1; microBatch < this.#planned.length; microBatch += 1) {
       for (const { type, sequence } of this.#planned[microBatch]?.logits ?? []) {
         if (type === 'sample') sequence.awaitedIn = microBatch;
       }
     }
+    return sharing;
   }
 }

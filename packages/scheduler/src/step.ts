@@ -42,8 +42,8 @@ export function expectSampled(step: Step, microBatch: number, sampled: ArrayLike
   const rows = step.logits[microBatch] ?? [];
   for (let row = 0; row < rows.length; row += 1) {
     const tokenId = sampled[row];
-    if (rows[row]?.type !== 'sample' || (Number.isInteger(tokenId) && Number(tokenId) >= 0))
-      continue;
+    if (tokenId !== undefined && tokenId >= 0 && Number.isInteger(tokenId)) continue;
+    if (rows[row]?.type !== 'sample') continue;
     throw new RangeError(
       `Row ${row} of micro-batch ${microBatch} needs a token id, not ${String(tokenId)}.`,
     );

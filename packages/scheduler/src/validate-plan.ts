@@ -30,8 +30,8 @@ export interface PlanCandidate {
 
 /** Where a plan's ids are looked up. */
 export interface PlanCandidates<Candidate extends PlanCandidate = PlanCandidate> {
-  /** Undefined for one that the view does not show. */
-  find(id: SequenceId): Candidate | undefined;
+  /** Undefined for one that the view does not show. `place`: where it is expected in `view.running`, which costs less where it is there. */
+  find(id: SequenceId, place?: number): Candidate | undefined;
   /** True the first time it is asked for this candidate. */
   firstNaming(candidate: Candidate): boolean;
 }
@@ -94,18 +94,20 @@ function findViolation(
   const available = free;
   let running = view.running.length - plan.preempt.length;
   let total = 0;
+  let place = 0;
   for (const { id, tokens } of plan.run) {
-    const candidate = candidates.find(id);
+    const candidate = candidates.find(id, place);
+    place += 1;
     if (candidate === undefined) return unknown(id);
     if (!candidates.firstNaming(candidate)) return namedTwice(id);
     const violation = checkTokens(id, tokens, candidate, view);
     if (violation !== undefined) return violation;
     total += tokens;
     if (!candidate.running) running += 1;
-    const pages = pagesForTokens(candidate.contextTokens + tokens, view.kvPageSize);
     // Pages that a starting sequence would share may be those of a preempted one, which are counted as freed.
     const costless = !candidate.running && plan.preempt.length > 0 ? 0 : candidate.kvPages;
-    free -= Math.max(0, pages - costless);
+    const end = candidate.contextTokens + tokens;
+    if (end > costless * view.kvPageSize) free -= pagesForTokens(end, view.kvPageSize) - costless;
   }
   if (total > view.tokensPerStepMax) {
     const finding = `the step has ${total} tokens, tokensPerStepMax is ${view.tokensPerStepMax}.`;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   Batcher,
   firstCome,
+  positionOfLogits,
   type BatcherOptions,
   type SequenceRequest,
   type Step,
@@ -222,7 +223,10 @@ describe('preemption', () => {
       { id: 2, tokens: 1 },
       { id: 1, tokens: 4 },
     ]);
-    expect(again.logits.flat().map(({ type, position }) => [type, position])).toEqual([
+    const rows = again.microBatches.flatMap((batch, index) =>
+      (again.logits[index] ?? []).map(({ type }, row) => [type, positionOfLogits(batch, row)]),
+    );
+    expect(rows).toEqual([
       ...[
         ['sample', 4],
         ['sample', 3],

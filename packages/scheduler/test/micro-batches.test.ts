@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   admitSequence,
+  positionOfLogits,
   splitMicroBatches,
   startSequence,
   toMicroBatch,
@@ -138,18 +139,15 @@ describe('a micro-batch for the backend', () => {
       kvPageOffsets: Int32Array.of(0, 3, 5),
       logitsRows: Int32Array.of(0),
     });
-    expect(logits).toEqual([
-      { type: 'sample', history: decoding.history, position: 4, sequence: decoding },
-    ]);
+    expect(logits).toEqual([{ type: 'sample', history: decoding.history, sequence: decoding }]);
   });
 
   it('asks for logits of the last known token only, be it prompt or output', () => {
-    const rows = (given: Given, firstPosition: number, tokens: number) =>
-      toMicroBatch(
-        microBatchIndex(0),
-        [{ sequence: sequence(given), firstPosition, tokens }],
-        16,
-      ).logits.map(({ type, position }) => `${type} ${position}`);
+    const rows = (given: Given, firstPosition: number, tokens: number) => {
+      const parts = [{ sequence: sequence(given), firstPosition, tokens }];
+      const { logits, batch } = toMicroBatch(microBatchIndex(0), parts, 16);
+      return logits.map(({ type }, row) => `${type} ${positionOfLogits(batch, row)}`);
+    };
     const prompt = { id: 1, tokens: [1, 2, 3, 4], pages: [0] };
     expect(rows(prompt, 0, 3)).toEqual([]);
     expect(rows(prompt, 0, 4)).toEqual(['sample 3']);

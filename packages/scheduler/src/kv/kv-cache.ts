@@ -2,7 +2,7 @@ import type { KvPageId } from '@megascale/core';
 import type { RunningSequence } from '../running-sequence.js';
 import type { Seats } from '../seats.js';
 import type { TokenHistory } from '../sequence.js';
-import { PagePool, pagesForTokens } from './page-pool.js';
+import { PagePool } from './page-pool.js';
 import { PrefixTree, type PrefixNode } from './prefix-tree.js';
 
 /** What a sequence finds computed when it starts. */
@@ -94,28 +94,31 @@ export class KvCache {
 
   /** Takes pages until there are enough for so many tokens. */
   grow(sequence: RunningSequence, tokens: number): void {
-    const pageCount = pagesForTokens(tokens, this.#kvPageSize);
     const { seat, seats } = sequence;
-    while (seats.pages.length(seat) < pageCount) seats.pages.push(seat, this.#pool.take());
+    while (seats.pages.length(seat) * this.#kvPageSize < tokens) {
+      seats.pages.push(seat, this.#pool.take());
+    }
   }
 
   /**
    * Offers the pages that have become full to others. Where somebody computed the same before, that page takes the place of the
-   * sequence's own, which has the same contents.
+   * sequence's own, which has the same contents: true if any did.
    */
-  share(sequence: RunningSequence): void {
+  share(sequence: RunningSequence): boolean {
     const { seat, seats } = sequence;
+    let replaced = false;
     while (sequence.isSharingDue) {
       const { sharedUpTo: node, sharedPages } = sequence;
       const { tokens } = sequence.history;
       const firstPosition = sharedPages * this.#kvPageSize;
       const own = seats.pages.at(seat, sharedPages);
-      if (own === undefined || node === undefined) return;
+      if (own === undefined || node === undefined) break;
       const there = this.#tree.child(node, tokens, firstPosition);
       if (there?.page !== undefined) {
         this.#pool.hold(there.page);
         this.#pool.giveBack([own]);
         seats.pages.replace(seat, sharedPages, there.page);
+        replaced = true;
         sequence.offer(there, sharedPages + 1, this.#kvPageSize);
       } else {
         const added = this.#tree.add(node, tokens, firstPosition, own);
@@ -123,6 +126,7 @@ export class KvCache {
         sequence.offer(added, sharedPages + (added === undefined ? 0 : 1), this.#kvPageSize);
       }
     }
+    return replaced;
   }
 
   giveBack(pages: readonly KvPageId[]): void {

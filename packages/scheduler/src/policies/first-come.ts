@@ -15,10 +15,11 @@ export const firstCome: SchedulerPolicy = {
   name: 'first-come',
   plan(given) {
     const view = inServiceOrder(given);
-    const continued = continueRunning(view, shareTokens(view));
+    const continued = oneTokenEach(view) ?? continueRunning(view, shareTokens(view));
     // Pages were short: whoever started now would be preempted next.
     if (continued.preempt.length > 0) return continued;
-    return { run: [...continued.run, ...startWaiting(view, continued.run)], preempt: [] };
+    const started = startWaiting(view, continued.run);
+    return started.length === 0 ? continued : { run: [...continued.run, ...started], preempt: [] };
   },
 };
 
@@ -28,6 +29,19 @@ function inServiceOrder(view: SchedulerView): SchedulerView {
     ? [...view.running].sort((a, b) => virtualArrivalMs(a) - virtualArrivalMs(b))
     : view.running;
   return { ...view, running, waiting: serviceOrder(view.waiting, running) };
+}
+
+/** What most steps come to, found in one pass: all that run decode, and nobody lacks a page. Undefined otherwise. */
+function oneTokenEach({ running, kvPageSize, ...view }: SchedulerView): StepPlan | undefined {
+  if (running.length > view.tokensPerStepMax) return undefined;
+  const run: PlannedTokens[] = [];
+  let free = view.kvPagesFree;
+  for (const { id, tokensLeft, contextTokens, kvPages } of running) {
+    if (tokensLeft !== 1) return undefined;
+    if (contextTokens >= kvPages * kvPageSize) free -= 1;
+    run.push({ id, tokens: 1 });
+  }
+  return free < 0 ? undefined : { run, preempt: [] };
 }
 
 /**
@@ -94,6 +108,7 @@ export function startWaiting(
   const started: PlannedTokens[] = [];
   if (view.waiting.length === 0) return started;
   let places = view.runningMax - view.running.length;
+  if (places < 1) return started;
   let left = view.tokensPerStepMax - continued.reduce((sum, { tokens }) => sum + tokens, 0);
   let free = view.kvPagesFree;
   for (const sequence of view.running) {
