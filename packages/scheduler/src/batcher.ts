@@ -7,12 +7,14 @@ import {
 import type { BatcherCounts } from './batcher-counts.js';
 import { checkRequest } from './check-request.js';
 import { worthStartingEarly } from './early-step.js';
+import { IntArrays } from './int-arrays.js';
 import { KvCache } from './kv/kv-cache.js';
 import {
   buildMicroBatches,
   positionOfLogits,
   type PlannedMicroBatch,
   type SequenceTokens,
+  type StepMaterial,
 } from './micro-batches.js';
 import { PlanMaker, type CheckedPlan } from './plan-maker.js';
 import { RunningList } from './running-list.js';
@@ -37,11 +39,10 @@ export class Batcher {
   readonly #plans: PlanMaker;
   readonly #seats = new Seats();
   readonly #running: RunningList;
+  readonly #material: StepMaterial & { previous: readonly PlannedMicroBatch[] };
   #inFlight: StepInFlight | undefined;
   /** Planned when `#inFlight` had been attended to; starts while that one still samples. */
   #following: StepInFlight | undefined;
-  /** Of the newest step that was made, as long as page tables have only grown since. */
-  #planned: readonly PlannedMicroBatch[] = [];
   /** Steps that started early, since one was split with nothing in flight. */
   #earlySteps = 0;
   /** m has changed since the step in flight was planned. */
@@ -61,6 +62,7 @@ export class Batcher {
     this.#pages = new KvCache(this.#limits);
     this.#waiting = new WaitingLine(options.waitingMax);
     this.#running = new RunningList(this.#seats, this.#pages);
+    this.#material = { seats: this.#seats, arrays: new IntArrays(), previous: [] };
     const [limits, waiting, pages] = [this.#limits, this.#waiting, this.#pages];
     this.#plans = new PlanMaker({ limits, waiting, pages, running: this.#running });
   }
@@ -174,7 +176,6 @@ export class Batcher {
       if (sequence.seat === nobodysSeat) continue;
       if (sequence.wantsPromptLogits) sequence.notePromptLogits(positionOfLogits(batch, row));
       if (type !== 'sample') continue;
-      sequence.awaitedIn = undefined;
       const finishReason = sequence.append(tokenId, this.#nowMs);
       const token = { id: sequence.id, tokenId, microBatch, row };
       const cachedPromptTokens = sequence.hasFirstToken ? this.#countPrompt(sequence) : 0;
@@ -209,7 +210,7 @@ export class Batcher {
    */
   abandonStep(): void {
     this.#expectStep().abandon();
-    this.#planned = [];
+    this.#material.previous = [];
     this.#inFlight = undefined;
     this.#following = undefined;
     this.#giveBackHeldPages();
@@ -296,19 +297,18 @@ export class Batcher {
 
   #stepOf({ plan, run }: CheckedPlan, overlapsPrevious: boolean): StepInFlight {
     // Whoever starts holds its prefix before anybody takes a page that keeps one.
-    const running = run.map((sequence) =>
-      sequence.state === 'running' ? sequence : this.#start(sequence),
-    );
+    const starting = run.some(({ state }) => state === 'waiting');
+    const running = starting ? run.map((sequence) => this.#start(sequence)) : run;
     const work: SequenceTokens[] = [];
     for (let index = 0; index < running.length; index += 1) {
-      const [sequence, tokens] = [running[index], plan.run[index]?.tokens];
-      if (sequence === undefined || tokens === undefined) continue;
-      const next = sequence.next(tokens);
-      this.#pages.grow(sequence, next.firstPosition + tokens);
+      const sequence = running[index];
+      if (sequence?.state !== 'running') continue;
+      const next = sequence.next(plan.run[index]?.tokens ?? 0);
+      this.#pages.grow(sequence, next.firstPosition + next.tokens);
       work.push(next);
     }
-    const planned = buildMicroBatches(work, this.#planned, this.#seats, this.#limits);
-    this.#planned = planned;
+    const planned = buildMicroBatches(work, this.#material, this.#limits);
+    this.#material.previous = planned;
     const microBatches = planned.map(({ batch }) => batch);
     const step: Step = {
       plan,
@@ -321,7 +321,8 @@ export class Batcher {
     return new StepInFlight(step, planned, work);
   }
 
-  #start(waiting: sequences.WaitingSequence): RunningSequence {
+  #start(waiting: sequences.LiveSequence): RunningSequence {
+    if (waiting.state === 'running') return waiting;
     this.#waiting.remove(waiting);
     const running = sequences.startSequence(waiting, this.#seats);
     this.#pages.start(running, waiting.history.view.contextTokens);
@@ -366,7 +367,7 @@ export class Batcher {
   /** What was computed may be shared from now on. */
   #afterAttending(inFlight: StepInFlight): void {
     for (const sequence of inFlight.advance()) {
-      if (this.#pages.share(sequence)) this.#planned = [];
+      if (this.#pages.share(sequence)) this.#material.previous = [];
     }
     for (const { positions } of inFlight.step.microBatches) {
       this.#totals.computedTokens += positions.length;

@@ -1,7 +1,4 @@
-import type { MicroBatch } from '@megascale/core';
-import type { PlannedMicroBatch, SequenceTokens } from './micro-batches.js';
-import type { RunningSequence } from './running-sequence.js';
-import type { Seats } from './seats.js';
+import type { PlannedMicroBatch, SequenceTokens, StepMaterial } from './micro-batches.js';
 
 /**
  * The micro-batch that computes one more token of each of its sequences where `previous`, of the step before, did the same for the same ones: what says who is where is
@@ -12,7 +9,7 @@ import type { Seats } from './seats.js';
 export function decodeAgain(
   previous: PlannedMicroBatch,
   parts: readonly SequenceTokens[],
-  seats: Seats,
+  { seats, arrays }: StepMaterial,
   kvPageSize: number,
 ): PlannedMicroBatch | undefined {
   const { batch, logits, ids } = previous;
@@ -20,69 +17,45 @@ export function decodeAgain(
   const rows = logits.length;
   if (rows !== parts.length || rows !== batch.tokenIds.length) return undefined;
   const { computedTokens, awaitedIn, newestTokens } = seats;
-  const { buffer } = new Int32Array(2 * rows);
-  const tokenIds = new Int32Array(buffer, 0, rows);
-  const positions = new Int32Array(buffer, rows * Int32Array.BYTES_PER_ELEMENT, rows);
+  const tokenIds = arrays.take(rows);
+  const positions = arrays.take(rows);
   let awaits = false;
   let newPages = 0;
   for (let row = 0; row < rows; row += 1) {
-    const { sequence, tokens } = parts[row] ?? nothing;
-    const { sequence: before, type } = logits[row] ?? nothing;
-    if (sequence === undefined || sequence !== before) return undefined;
+    const part = parts[row];
+    const before = logits[row];
+    if (part === undefined || part.sequence !== before?.sequence) return undefined;
+    const { sequence, tokens } = part;
     const { seat } = sequence;
     const position = computedTokens[seat] ?? 0;
-    const decodes = type === 'sample' && tokens === 1 && seats.knownTokens(seat) === position + 1;
-    if (!decodes) return undefined;
+    const decodes = tokens === 1 && seats.knownTokens(seat) === position + 1;
+    if (!decodes || before.type !== 'sample') return undefined;
     tokenIds[row] = newestTokens[seat] ?? 0;
     positions[row] = position;
     awaits ||= (awaitedIn[seat] ?? -1) >= 0;
     const pages = (kvPageOffsets[row + 1] ?? 0) - (kvPageOffsets[row] ?? 0);
     if (position >= pages * kvPageSize) newPages += 1;
   }
-  const tables =
-    newPages === 0 ? batch : longerTables(previous, newPages, seats, positions, kvPageSize);
-  return {
-    batch: {
-      ...{ index: batch.index, tokenIds, positions, offsets, logitsRows },
-      kvPages: tables.kvPages,
-      kvPageOffsets: tables.kvPageOffsets,
-    },
-    ...{ logits, ids, awaits },
-  };
-}
-
-const nothing: {
-  readonly sequence?: RunningSequence;
-  readonly tokens?: number;
-  readonly type?: string;
-} = {};
-
-/** The page tables of `previous`, `newPages` of them with one more page. */
-function longerTables(
-  { batch, logits }: PlannedMicroBatch,
-  newPages: number,
-  seats: Seats,
-  positions: Int32Array,
-  kvPageSize: number,
-): Pick<MicroBatch, 'kvPages' | 'kvPageOffsets'> {
-  const { kvPages: pagesBefore, kvPageOffsets: offsetsBefore } = batch;
-  const pageCount = pagesBefore.length + newPages;
-  const { buffer } = new Int32Array(pageCount + offsetsBefore.length);
-  const kvPages = new Int32Array(buffer, 0, pageCount);
-  const kvPageOffsets = new Int32Array(buffer, pageCount * Int32Array.BYTES_PER_ELEMENT);
-  let read = 0;
-  let written = 0;
-  for (let row = 0; row < positions.length; row += 1) {
-    const start = read;
-    for (const end = offsetsBefore[row + 1] ?? 0; read < end; read += 1) {
-      kvPages[written] = pagesBefore[read] ?? 0;
-      written += 1;
+  const { index } = batch;
+  const { kvPages } = batch;
+  const again = { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows };
+  if (newPages === 0) return { batch: again, logits, ids, awaits };
+  const pages = arrays.take(kvPages.length + newPages);
+  const pageOffsets = arrays.take(rows + 1);
+  let copied = 0;
+  let start = 0;
+  let added = 0;
+  for (let row = 0; row < rows; row += 1) {
+    const end = kvPageOffsets[row + 1] ?? 0;
+    if ((positions[row] ?? 0) >= (end - start) * kvPageSize) {
+      pages.set(kvPages.subarray(copied, end), copied + added);
+      pages[end + added] = seats.pages.at(logits[row]?.sequence.seat ?? 0, end - start) ?? 0;
+      copied = end;
+      added += 1;
     }
-    if ((positions[row] ?? 0) >= (read - start) * kvPageSize) {
-      kvPages[written] = seats.pages.at(logits[row]?.sequence.seat ?? 0, read - start) ?? 0;
-      written += 1;
-    }
-    kvPageOffsets[row + 1] = written;
+    pageOffsets[row + 1] = end + added;
+    start = end;
   }
-  return { kvPages, kvPageOffsets };
+  pages.set(kvPages.subarray(copied), copied + added);
+  return { batch: { ...again, kvPages: pages, kvPageOffsets: pageOffsets }, logits, ids, awaits };
 }

@@ -6,6 +6,7 @@ import {
   type StepCost,
 } from '@megascale/core';
 import { decodeAgain } from './decode-again.js';
+import { IntArrays } from './int-arrays.js';
 import type { Seats } from './seats.js';
 import type { StepPace } from './step-pace.js';
 import { splitByTime } from './split-by-time.js';
@@ -167,17 +168,15 @@ export function toMicroBatch(
   index: MicroBatchIndex,
   parts: readonly SequenceTokens[],
   kvPageSize: number,
+  arrays = new IntArrays(),
 ): PlannedMicroBatch {
   const sizes = sizesOf(parts, kvPageSize);
-  const take = partsOfArray(
-    2 * sizes.tokens + 2 * (parts.length + 1) + sizes.pages + sizes.logitsRows,
-  );
-  const tokenIds = take(sizes.tokens);
-  const positions = take(sizes.tokens);
-  const offsets = take(parts.length + 1);
-  const kvPageOffsets = take(parts.length + 1);
-  const kvPages = take(sizes.pages);
-  const logitsRows = take(sizes.logitsRows);
+  const tokenIds = arrays.take(sizes.tokens);
+  const positions = arrays.take(sizes.tokens);
+  const offsets = arrays.take(parts.length + 1);
+  const kvPageOffsets = arrays.take(parts.length + 1);
+  const kvPages = arrays.take(sizes.pages);
+  const logitsRows = arrays.take(sizes.logitsRows);
   const logits: PlannedRow[] = [];
   let awaits = false;
   let row = 0;
@@ -240,22 +239,18 @@ function sizesOf(parts: readonly SequenceTokens[], kvPageSize: number): Sizes {
   return sizes;
 }
 
-/** So many numbers in one array, to be taken part by part: small arrays cost far more than what they hold. */
-function partsOfArray(length: number): (count: number) => Int32Array {
-  const { buffer } = new Int32Array(length);
-  let taken = 0;
-  return (count) => {
-    const part = new Int32Array(buffer, taken * Int32Array.BYTES_PER_ELEMENT, count);
-    taken += count;
-    return part;
-  };
+/** What steps are built from, besides their work. */
+export interface StepMaterial {
+  readonly seats: Seats;
+  readonly arrays: IntArrays;
+  /** The micro-batches of the step before, as long as the page tables they were made from have only grown. */
+  readonly previous: readonly PlannedMicroBatch[];
 }
 
-/** A step's work as micro-batches, ready for the backend. `previous`: those of the step before, as long as the page tables they were made from have only grown. */
+/** A step's work as micro-batches, ready for the backend. */
 export function buildMicroBatches(
   work: readonly SequenceTokens[],
-  previous: readonly PlannedMicroBatch[],
-  seats: Seats,
+  material: StepMaterial,
   limits: {
     readonly tokensPerMicroBatchMax: number;
     readonly kvPageSize: number;
@@ -266,9 +261,9 @@ export function buildMicroBatches(
   const { microBatchCount, attentionCost } = pace;
   return splitMicroBatches(work, microBatchCount, tokensPerMicroBatchMax, attentionCost).map(
     (parts, index) => {
-      const before = previous[index];
-      const again = before && decodeAgain(before, parts, seats, kvPageSize);
-      return again ?? toMicroBatch(microBatchIndex(index), parts, kvPageSize);
+      const before = material.previous[index];
+      const again = before && decodeAgain(before, parts, material, kvPageSize);
+      return again ?? toMicroBatch(microBatchIndex(index), parts, kvPageSize, material.arrays);
     },
   );
 }

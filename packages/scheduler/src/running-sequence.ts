@@ -90,12 +90,11 @@ export class RunningSequence {
     this.seats.shareAt[this.#seat] = node === undefined ? neverShared : (pages + 1) * kvPageSize;
   }
 
-  /** One more token is known. The reason to end after it, if it gives one. */
+  /** One more token is known, and awaited no more. The reason to end after it, if it gives one. */
   append(tokenId: number, nowMs: number): 'stop' | 'length' | undefined {
     const { seats } = this;
     const seat = this.#seat;
-    if (seats.isTailFull(seat)) this.history.settle();
-    seats.append(seat, tokenId, nowMs);
+    if (seats.append(seat, tokenId, nowMs)) this.history.settle();
     if (this.#isEnd(tokenId)) return 'stop';
     return (seats.tokenCounts[seat] ?? 0) >= (seats.tokensMax[seat] ?? 0) ? 'length' : undefined;
   }

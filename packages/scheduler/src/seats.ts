@@ -83,20 +83,18 @@ export class Seats {
     this.#free.push(seat);
   }
 
-  isTailFull(seat: number): boolean {
-    return this.#tailCounts[seat] === tailMax;
-  }
-
-  /** One more token is known; the tail is not full. */
-  append(seat: number, tokenId: number, nowMs: number): void {
+  /** One more token is known. Whether the tail is full then, and to be emptied before the next. */
+  append(seat: number, tokenId: number, nowMs: number): boolean {
     const inTail = this.#tailCounts[seat] ?? 0;
     this.#tails[seat * tailMax + inTail] = tokenId;
     this.#tailCounts[seat] = inTail + 1;
     this.newestTokens[seat] = tokenId;
+    this.awaitedIn[seat] = -1;
     const count = (this.tokenCounts[seat] ?? 0) + 1;
     this.tokenCounts[seat] = count;
     if (count === this.firstEmitted[seat]) this.firstTokenAtMs[seat] = nowMs;
     this.lastTokenAtMs[seat] = nowMs;
+    return inTail + 1 === tailMax;
   }
 
   /** Moves the tail to the end of `tokens`. */

@@ -207,10 +207,10 @@ describe('the prefix tree', () => {
     const tree = new PrefixTree(1);
     const pool = new PagePool(4);
     tree.hash = () => 1;
-    const first = tree.add(tree.root, [5], 0, pool.take());
+    const first = tree.childOrAdded(tree.root, [5], 0, pool.take());
     expect(first).toBeDefined();
     expect(tree.match([5, 6], 2)).toEqual([first]);
     expect(tree.match([6], 1)).toEqual([]);
-    expect(tree.add(tree.root, [6], 0, pool.take())).toBeUndefined();
+    expect(tree.childOrAdded(tree.root, [6], 0, pool.take())).toBeUndefined();
   });
 });

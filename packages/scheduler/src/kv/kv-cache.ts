@@ -113,18 +113,15 @@ export class KvCache {
       const firstPosition = sharedPages * this.#kvPageSize;
       const own = seats.pages.at(seat, sharedPages);
       if (own === undefined || node === undefined) break;
-      const there = this.#tree.child(node, tokens, firstPosition);
-      if (there?.page !== undefined) {
+      const there = this.#tree.childOrAdded(node, tokens, firstPosition, own);
+      if (there?.page === own) this.#pool.keep(own);
+      else if (there?.page !== undefined) {
         this.#pool.hold(there.page);
         this.#pool.giveBack([own]);
         seats.pages.replace(seat, sharedPages, there.page);
         replaced = true;
-        sequence.offer(there, sharedPages + 1, this.#kvPageSize);
-      } else {
-        const added = this.#tree.add(node, tokens, firstPosition, own);
-        if (added !== undefined) this.#pool.keep(own);
-        sequence.offer(added, sharedPages + (added === undefined ? 0 : 1), this.#kvPageSize);
       }
+      sequence.offer(there, sharedPages + (there === undefined ? 0 : 1), this.#kvPageSize);
     }
     return replaced;
   }

@@ -4,11 +4,11 @@ import type { KvPageId } from '@megascale/core';
 export interface PrefixNode {
   readonly page: KvPageId | undefined;
   readonly parent: PrefixNode | undefined;
-  /** Of its tokens. */
+  /** Of its tokens and the page above. */
   readonly hash: number;
   /** [kvPageSize] */
   readonly tokens: Int32Array;
-  readonly children: Map<number, PrefixNode>;
+  childCount: number;
 }
 
 /**
@@ -16,18 +16,22 @@ export interface PrefixNode {
  * values of a position depend on nothing but the tokens up to it (law 1), so a page is as good as one's own. Tokens are compared, not only their hashes.
  */
 export class PrefixTree {
-  readonly root: PrefixNode;
+  readonly root: PrefixNode = {
+    ...{ page: undefined, parent: undefined, hash: 0, tokens: new Int32Array(0) },
+    childCount: 0,
+  };
   readonly #kvPageSize: number;
-  readonly #byPage = new Map<KvPageId, PrefixNode>();
+  /** One map for the nodes of all parents, since nearly every node would have one of its own. */
+  readonly #byHash = new Map<number, PrefixNode>();
+  readonly #byPage: (PrefixNode | undefined)[] = [];
 
   constructor(kvPageSize: number) {
     this.#kvPageSize = kvPageSize;
-    this.root = node(undefined, undefined, 0, new Int32Array(0));
   }
 
   /** Pages in the tree. */
   get size(): number {
-    return this.#byPage.size;
+    return this.#byHash.size;
   }
 
   /** The page after `parent` that holds these tokens, from `firstPosition` on. */
@@ -36,8 +40,8 @@ export class PrefixTree {
     tokens: readonly number[],
     firstPosition: number,
   ): PrefixNode | undefined {
-    const found = parent.children.get(this.hash(tokens, firstPosition));
-    return found !== undefined && holds(found, tokens, firstPosition) ? found : undefined;
+    const found = this.#byHash.get(hashAfter(parent, this.hash(tokens, firstPosition)));
+    return holds(found, parent, tokens, firstPosition) ? found : undefined;
   }
 
   /** The longest chain of pages that holds the first tokens, at most `tokensMax` of them. */
@@ -52,30 +56,41 @@ export class PrefixTree {
     return chain;
   }
 
-  /** Undefined where other tokens with the same hash stand already: they cannot both be there. */
-  add(
+  /**
+   * The page after `parent` that holds these tokens: from now on `page`, if there is none yet. Undefined where other tokens with the same hash stand already: they
+   * cannot both be there.
+   */
+  childOrAdded(
     parent: PrefixNode,
     tokens: readonly number[],
     firstPosition: number,
     page: KvPageId,
   ): PrefixNode | undefined {
-    const hash = this.hash(tokens, firstPosition);
-    if (parent.children.has(hash)) return undefined;
-    const own = Int32Array.from(tokens.slice(firstPosition, firstPosition + this.#kvPageSize));
-    const added = node(page, parent, hash, own);
-    parent.children.set(hash, added);
-    this.#byPage.set(page, added);
+    const hash = hashAfter(parent, this.hash(tokens, firstPosition));
+    const found = this.#byHash.get(hash);
+    if (found !== undefined) {
+      return holds(found, parent, tokens, firstPosition) ? found : undefined;
+    }
+    const own = new Int32Array(this.#kvPageSize);
+    for (let place = 0; place < own.length; place += 1) {
+      own[place] = tokens[firstPosition + place] ?? 0;
+    }
+    const added: PrefixNode = { page, parent, hash, tokens: own, childCount: 0 };
+    parent.childCount += 1;
+    this.#byHash.set(hash, added);
+    while (this.#byPage.length <= page) this.#byPage.push(undefined);
+    this.#byPage[page] = added;
     return added;
   }
 
   /** The page was taken for something else. Nothing stands below it: whoever holds a page holds those above it too. */
   remove(page: KvPageId): void {
-    const removed = this.#byPage.get(page);
+    const removed = this.#byPage[page];
     if (removed === undefined) return;
-    if (removed.children.size > 0)
-      throw new Error(`KV page ${page} is lost before those below it.`);
-    removed.parent?.children.delete(removed.hash);
-    this.#byPage.delete(page);
+    if (removed.childCount > 0) throw new Error(`KV page ${page} is lost before those below it.`);
+    if (removed.parent !== undefined) removed.parent.childCount -= 1;
+    this.#byHash.delete(removed.hash);
+    this.#byPage[page] = undefined;
   }
 
   /** Of the page of tokens from `firstPosition` on (FNV-1a). */
@@ -88,20 +103,19 @@ export class PrefixTree {
   }
 }
 
-function node(
-  page: KvPageId | undefined,
-  parent: PrefixNode | undefined,
-  hash: number,
-  tokens: Int32Array,
-): PrefixNode {
-  return { page, parent, hash, tokens, children: new Map() };
+function hashAfter({ page }: PrefixNode, hash: number): number {
+  return Math.imul(hash ^ ((page ?? -1) + 1), 0x01000193);
 }
 
+/** Whether it stands after this parent and has these tokens. */
 function holds(
-  { tokens: own }: PrefixNode,
+  node: PrefixNode | undefined,
+  parent: PrefixNode,
   tokens: readonly number[],
   firstPosition: number,
 ): boolean {
+  if (node?.parent !== parent) return false;
+  const { tokens: own } = node;
   for (let place = 0; place < own.length; place += 1) {
     if (own[place] !== tokens[firstPosition + place]) return false;
   }
