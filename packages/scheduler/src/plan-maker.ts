@@ -100,6 +100,7 @@ export class PlanMaker {
 
   /** `shown`: those of `view.running`. */
   #ask(view: SchedulerView, shown: RunningPart, plan: StepPlan, name: string): CheckedPlan {
+    if (this.#isOneTokenEach(view, shown, plan)) return { plan, run: shown.sequences };
     const viewNumber = this.#viewNumber;
     // Each id is looked up once, and those to be preempted come first.
     const named: LiveSequence[] = [];
@@ -126,6 +127,26 @@ export class PlanMaker {
       firstNaming: (candidate: NamedView) => candidate.firstNamedIn(viewNumber),
     });
     return { plan, run: plan.preempt.length === 0 ? named : named.slice(plan.preempt.length) };
+  }
+
+  /** What most plans come to: all that are shown, in that order, compute one token each, and there are pages for it. Such a plan breaks no rule, and that is found sooner than by `validatePlan`. */
+  #isOneTokenEach(view: SchedulerView, { sequences }: RunningPart, plan: StepPlan): boolean {
+    const { run, preempt } = plan;
+    const { tokensPerStepMax, runningMax, kvPageSize } = view;
+    const count = sequences.length;
+    if (preempt.length > 0 || run.length !== count || count === 0) return false;
+    if (count > tokensPerStepMax || count > runningMax) return false;
+    let free = view.kvPagesFree;
+    for (let place = 0; place < count; place += 1) {
+      const [planned, sequence] = [run[place], sequences[place]];
+      if (planned === undefined || sequence === undefined) return false;
+      if (planned.id !== sequence.id || planned.tokens !== 1) return false;
+      const { seat, seats } = sequence;
+      const computed = seats.computedTokens[seat] ?? 0;
+      if (computed >= seats.knownTokens(seat)) return false;
+      if (computed >= seats.pages.length(seat) * kvPageSize) free -= 1;
+    }
+    return free >= 0;
   }
 }
 

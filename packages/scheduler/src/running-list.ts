@@ -17,8 +17,8 @@ export class RunningList {
   readonly #views: RunningSequenceView[] = [];
   readonly #seats: Seats;
   readonly #pages: KvCache;
-  /** The same as lists; undefined until somebody asks after a change. */
-  #listed: RunningPart | undefined;
+  /** Lists of their own after each change, since whoever asked may still read the ones before. */
+  #all: RunningPart = { sequences: [], views: [] };
 
   constructor(seats: Seats, pages: KvCache) {
     this.#seats = seats;
@@ -35,13 +35,17 @@ export class RunningList {
 
   add(sequence: RunningSequence): void {
     this.#byId.set(sequence.id, sequence);
-    this.#listed = undefined;
-    this.viewOf(sequence).show(sequence);
+    const view = this.viewOf(sequence);
+    view.show(sequence);
+    const { sequences, views } = this.#all;
+    this.#all = { sequences: [...sequences, sequence], views: [...views, view] };
   }
 
   remove(sequence: RunningSequence): void {
-    this.#byId.delete(sequence.id);
-    this.#listed = undefined;
+    if (!this.#byId.delete(sequence.id)) return;
+    const { sequences, views } = this.#all;
+    const place = sequences.indexOf(sequence);
+    this.#all = { sequences: sequences.toSpliced(place, 1), views: views.toSpliced(place, 1) };
   }
 
   /** What policies see of it. */
@@ -55,17 +59,13 @@ export class RunningList {
   }
 
   all(): RunningPart {
-    return (this.#listed ??= this.#listOf([...this.#byId.values()]));
+    return this.#all;
   }
 
   /** Those that surely have a token to compute in the step after the one in flight. */
   goingOn(): RunningPart {
-    const all = this.all();
-    const sequences = all.sequences.filter((sequence) => !sequence.endsWithAwaitedToken);
-    return sequences.length === all.sequences.length ? all : this.#listOf(sequences);
-  }
-
-  #listOf(sequences: readonly RunningSequence[]): RunningPart {
+    const sequences = this.#all.sequences.filter((sequence) => !sequence.endsWithAwaitedToken);
+    if (sequences.length === this.#all.sequences.length) return this.#all;
     return { sequences, views: sequences.map((sequence) => this.viewOf(sequence)) };
   }
 }

@@ -1,6 +1,7 @@
 import { MegascaleError, sequenceId, type SchedulerView, type StepPlan } from '@megascale/core';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { validatePlan } from '../src/index.js';
+import { Batcher, firstCome, validatePlan } from '../src/index.js';
 
 const service = (id: number) => ({
   ...{ id: sequenceId(id), arrivedAtMs: 0, priority: 0, outputTokens: 0, preemptions: 0 },
@@ -83,5 +84,86 @@ describe('the check of a plan', () => {
     expect(() => {
       validatePlan(nothing, plan({}), 'tested');
     }).not.toThrow();
+  });
+});
+
+describe('a batcher', () => {
+  const count = (min: number, max: number) => fc.integer({ min, max });
+
+  /** Steps of a policy that plans one token for each, whether or not there is room: [plans that were taken, plans that were refused]. */
+  function plansOfOneEach(given: {
+    readonly prompts: readonly number[];
+    readonly kvPageSize: number;
+    readonly kvPageCount: number;
+    readonly tokensPerStepMax: number;
+    readonly oneEach: readonly boolean[];
+  }): readonly [number, number] {
+    const { kvPageSize, kvPageCount, tokensPerStepMax } = given;
+    let [oneEach, breaksRule] = [false, false];
+    let [taken, refused] = [0, 0];
+    const batcher = new Batcher({
+      policy: {
+        specVersion: 1,
+        name: 'one token each',
+        plan(shown) {
+          const running = shown.running.map(({ id }) => ({ id, tokens: 1 }));
+          const planned = oneEach ? { run: running, preempt: [] } : firstCome.plan(shown);
+          try {
+            validatePlan(shown, planned, 'tested');
+            breaksRule = false;
+          } catch {
+            breaksRule = true;
+          }
+          return planned;
+        },
+      },
+      ...{ kvPageSize, kvPageCount, tokensPerStepMax, microBatchCount: 2 },
+      ...{ tokensPerMicroBatchMax: 8, prefillChunkTokensMax: 4, runningMax: 6, waitingMax: 9 },
+      positionsMax: 100,
+    });
+    for (const [id, tokens] of given.prompts.entries()) {
+      batcher.add({
+        ...{ id: sequenceId(id), promptTokens: Array.from({ length: tokens }, (_, i) => i + id) },
+        ...{ maxTokens: 6, eosTokenIds: [], ignoreEos: true, arrivedAtMs: id, sampling: {} },
+      });
+    }
+    for (const each of given.oneEach) {
+      oneEach = each;
+      let step: ReturnType<Batcher['planStep']>;
+      try {
+        step = batcher.planStep(0);
+        expect(breaksRule).toBe(false);
+      } catch (error) {
+        if (!MegascaleError.isInstance(error)) throw error;
+        expect(breaksRule).toBe(true);
+        refused += 1;
+        continue;
+      }
+      if (step === undefined) break;
+      taken += each ? 1 : 0;
+      batcher.completeStep(step.logits.map((rows) => rows.map(() => 7)));
+    }
+    return [taken, refused];
+  }
+
+  it('takes one token for each that runs exactly where no rule is broken', () => {
+    const totals: [number, number] = [0, 0];
+    fc.assert(
+      fc.property(
+        fc.record({
+          prompts: fc.array(count(1, 5), { minLength: 1, maxLength: 6 }),
+          kvPageSize: count(1, 3),
+          kvPageCount: count(11, 16),
+          tokensPerStepMax: count(3, 16),
+          oneEach: fc.array(fc.boolean(), { minLength: 15, maxLength: 30 }),
+        }),
+        (given) => {
+          const [taken, refused] = plansOfOneEach(given);
+          totals[0] += taken;
+          totals[1] += refused;
+        },
+      ),
+    );
+    expect(Math.min(...totals)).toBeGreaterThan(20);
   });
 });
