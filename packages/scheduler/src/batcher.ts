@@ -53,6 +53,8 @@ export class Batcher {
     ...{ admissions: 0, preemptions: 0, steps: 0 },
     ...{ promptTokens: 0, cachedPromptTokens: 0, computedTokens: 0, outputTokens: 0 },
   };
+  /** Tokens to compute if every sequence here runs from its start to its maxTokens. */
+  #tokensWanted = 0;
   /** Of the newest plan. */
   #nowMs = 0;
 
@@ -233,8 +235,10 @@ export class Batcher {
   }
 
   get counts(): BatcherCounts {
-    let outstandingTokens = 0;
-    for (const sequence of this.#live()) outstandingTokens += outstanding(sequence);
+    let outstandingTokens = this.#tokensWanted;
+    for (const { computedTokens, awaitedIn } of this.#running.all().sequences) {
+      outstandingTokens += (awaitedIn === undefined ? 0 : 1) - computedTokens;
+    }
     return {
       waiting: this.#waiting.size,
       running: this.#running.size,
@@ -254,6 +258,7 @@ export class Batcher {
   #admit(request: sequences.SequenceRequest): sequences.WaitingSequence {
     const sequence = sequences.admitSequence(request, this.#totals.admissions);
     this.#totals.admissions += 1;
+    this.#tokensWanted += tokensToCompute(sequence.history);
     return sequence;
   }
 
@@ -354,6 +359,7 @@ export class Batcher {
       if (newest?.attended ?? true) this.#pages.giveBack(pages);
       else this.#pagesHeld.push(...pages);
     }
+    this.#tokensWanted -= tokensToCompute(sequence.history);
     return sequences.finishSequence(sequence, reason);
   }
 
@@ -383,10 +389,7 @@ export class Batcher {
 
 const stepInFlight = 'A step is in flight; call completeStep or abandonStep first.';
 
-function outstanding(sequence: sequences.LiveSequence): number {
-  const { history } = sequence;
-  const known = sequence.state === 'running' ? sequence.tokenCount : sequence.history.tokens.length;
-  const unsampled = history.request.maxTokens - (known - history.promptTokenCount);
-  // The last token is sampled but never computed.
-  return sequences.tokensLeft(sequence) + unsampled - 1;
+/** The last token is sampled but never computed. */
+function tokensToCompute({ promptTokenCount, request }: sequences.TokenHistory): number {
+  return promptTokenCount + request.maxTokens - 1;
 }

@@ -31,6 +31,11 @@ export interface PipelinePoint {
   readonly speedUp?: { readonly measured: number; readonly law: number };
   /** Part of all hops that joined steps are not longer by than the law's without a link: whatever else lengthens them counts as not hidden. */
   readonly hidden?: number;
+  /**
+   * Part of all hops that joined steps are not longer by than those of the same deployment without a link, measured next to them: what handing over costs without any link
+   * does not count.
+   */
+  readonly linkHidden?: number;
 }
 
 export interface Compared {
@@ -116,8 +121,15 @@ async function measurePoint(
   const fewer = find(transferRatio, microBatches - 1);
   const speedUp = (mine: number, theirs: number): number =>
     (microBatches / mine) * (theirs / (microBatches - 1));
-  const linklessUs = layers * layerPeriodUs({ ...joinedTimes, transferTimeUs: 0 }, microBatches);
-  const hops = 2 * microBatches * layers * at.transferTimeUs;
+  const hopsUs = 2 * microBatches * layers * at.transferTimeUs;
+  const hidden =
+    hopsUs === 0
+      ? {}
+      : hiddenParts(
+          { hopsUs, microBatches, layers },
+          { steps: joined, times: joinedTimes },
+          await linkless(request, directory, at),
+        );
   return {
     transferRatio,
     microBatches,
@@ -133,8 +145,36 @@ async function measurePoint(
             law: speedUp(law, fewer.apart.lawUs),
           },
         }),
-    ...(hops === 0 ? {} : { hidden: 1 - (joined.stepUs - linklessUs) / hops }),
+    ...hidden,
   };
+}
+
+interface Timed {
+  readonly steps: MeasuredSteps;
+  readonly times: StageTimes;
+}
+
+/** Joined steps of the same deployment with a link that takes no time. */
+async function linkless(request: PipelineRequest, directory: string, at: At): Promise<Timed> {
+  const without = { ...at, transferTimeUs: 0 };
+  const steps = await measureSteps(
+    stepsRequest(request, directory, { ...without, overlapSteps: true }),
+  );
+  return { steps, times: timesOf(request, steps, without) };
+}
+
+/** Where a backend's own times differ between the two runs, the one without a link is taken for as much above the law as it was. */
+function hiddenParts(
+  at: { readonly hopsUs: number; readonly microBatches: number; readonly layers: number },
+  joined: Timed,
+  without: Timed,
+): { readonly hidden: number; readonly linkHidden: number } {
+  const lawUs = (times: StageTimes): number =>
+    at.layers * layerPeriodUs({ ...times, transferTimeUs: 0 }, at.microBatches);
+  const linklessUs = lawUs(joined.times);
+  const overLaw = without.steps.stepUs / lawUs(without.times);
+  const part = (baseUs: number): number => 1 - (joined.steps.stepUs - baseUs) / at.hopsUs;
+  return { hidden: part(linklessUs), linkHidden: part(linklessUs * overLaw) };
 }
 
 function compared({ stepUs, stepP99Us }: MeasuredSteps, lawUs: number): Compared {

@@ -15,6 +15,7 @@ const head = [
   'm − 1 → m',
   'law',
   'hidden',
+  'of the link',
   '',
 ];
 
@@ -32,7 +33,8 @@ export function pipelineText(result: PipelineResult): string {
     '',
     'apart: every step from empty pipeline to empty pipeline, law (T_a + T_e + 2 T_c) + T_f (m L − 1) where m hides T_c.',
     'joined: a step starts while the one before samples, law L · max(m T_f, T_a + T_e + 2 T_c).',
-    'hidden: part of all hops that does not lengthen joined steps; * where m fulfils the condition m T_f ≥ T_a + T_e + 2 T_c.',
+    'hidden: part of all hops that does not lengthen joined steps beyond the law; * where m fulfils the condition m T_f ≥ T_a + T_e + 2 T_c.',
+    'of the link: the same beyond steps measured next to them without a link, so that what handing over costs by itself does not count.',
     `The furthest from the law: ${(100 * worst).toFixed(1)} %.`,
   ]
     .map((line) => `${line}\n`)
@@ -40,7 +42,8 @@ export function pipelineText(result: PipelineResult): string {
 }
 
 function cellsOf(point: PipelinePoint): string[] {
-  const { transferRatio, microBatches, times, hides, apart, joined, speedUp, hidden } = point;
+  const { transferRatio, microBatches, times, hides, apart, joined, speedUp } = point;
+  const { hidden, linkHidden } = point;
   return [
     transferRatio.toFixed(2),
     `${String(microBatches)}${hides ? '*' : ' '}`,
@@ -50,9 +53,14 @@ function cellsOf(point: PipelinePoint): string[] {
     ...timeCells(joined),
     speedUp === undefined ? '' : speedUp.measured.toFixed(2),
     speedUp === undefined ? '' : speedUp.law.toFixed(2),
-    hidden === undefined ? '' : `${(100 * hidden).toFixed(1)} %`,
+    partCell(hidden),
+    partCell(linkHidden),
     '',
   ];
+}
+
+function partCell(part: number | undefined): string {
+  return part === undefined ? '' : `${(100 * part).toFixed(1)} %`;
 }
 
 function timeCells({ measuredUs, lawUs, ratio }: Compared): string[] {
