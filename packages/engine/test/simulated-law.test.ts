@@ -2,6 +2,7 @@ import { expertRank, residentExperts } from '@megascale/core';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { expectedOutput } from './simulation/hashed-model.js';
+import { leftUnderWay } from './simulation/left-under-way.js';
 import { kvPageCountOf } from './simulation/rank.js';
 import { peerTimeoutMs, schedules, type Schedule } from './simulation/schedule.js';
 import { Simulation, type Simulated } from './simulation/simulation.js';
@@ -85,6 +86,7 @@ describe('drawn schedules on a simulated clock', () => {
         }),
         {
           numRuns: runs,
+          examples: [[leftUnderWay]],
           ...(MEGASCALE_SEED === undefined ? {} : { seed: Number(MEGASCALE_SEED) }),
           ...(MEGASCALE_PATH === undefined ? {} : { path: MEGASCALE_PATH }),
         },

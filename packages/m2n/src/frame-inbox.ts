@@ -106,7 +106,10 @@ export class FrameInbox implements Lookout {
 
   private nextArrivalUs(): number {
     let untilUs = Infinity;
-    for (const { reader } of this.options.senders) untilUs = Math.min(untilUs, reader.arrivesUs);
+    // What a rank that has closed left under way is never read.
+    for (const { rank, reader } of this.options.senders) {
+      if (this.open[rank] === 1) untilUs = Math.min(untilUs, reader.arrivesUs);
+    }
     return untilUs;
   }
 

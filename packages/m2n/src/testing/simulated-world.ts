@@ -69,6 +69,7 @@ export class SimulatedWorld implements Clock {
 
   nowUs(): number {
     if (this.#words[word.state] === state.opening) return this.#now;
+    this.#mustGoOn();
     const nowUs = this.#now + clockReadingUs;
     this.#times[0] = nowUs;
     // Somebody else is due: two threads at work are seen in any order of their clock readings.
@@ -160,6 +161,10 @@ export class SimulatedWorld implements Clock {
         throw new Error(`Rank ${this.#rank} of the simulation never had its turn again.`);
       }
     }
+    this.#mustGoOn();
+  }
+
+  #mustGoOn(): void {
     if (this.#words[word.state] === state.broken) {
       throw new Error('The simulation was ended: every rank sleeps for ever, or it took too long.');
     }
