@@ -37,7 +37,8 @@ export class Participant {
   }
 
   send(message: MessageToParticipant): void {
-    if (this.child.connected) this.child.send(message);
+    // One that was killed counts as connected until that is noticed: whether it still reads says its exit, not this.
+    if (this.child.connected) this.child.send(message, () => undefined);
   }
 
   kill(): void {

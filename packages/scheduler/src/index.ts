@@ -6,6 +6,7 @@ export type { BatcherOptions } from './batcher-options.js';
 export * from './bounded-queue.js';
 export * from './cost/keys-seen.js';
 export * from './cost/step-cost-learner.js';
+export { IntArrays } from './int-arrays.js';
 export * from './kv/kv-cache.js';
 export * from './kv/page-pool.js';
 export type { PageTables } from './kv/page-tables.js';

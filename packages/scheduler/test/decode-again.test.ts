@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 import {
   admitSequence,
   buildMicroBatches,
+  IntArrays,
   pagesForTokens,
   Seats,
   startSequence,
   type PlannedMicroBatch,
   type RunningSequence,
 } from '../src/index.js';
-import { IntArrays } from '../src/int-arrays.js';
 
 const count = (min: number, max: number) => fc.integer({ min, max });
 
