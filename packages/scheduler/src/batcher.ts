@@ -231,7 +231,9 @@ export class Batcher {
 
   /** Waiting and running sequences, in the order of admission; for moving or failing them. */
   sequences(): sequences.LiveSequence[] {
-    return this.#live().sort((a, b) => a.history.admissionNumber - b.history.admissionNumber);
+    return [...this.#running.all().sequences, ...this.#waiting].sort(
+      (a, b) => a.history.admissionNumber - b.history.admissionNumber,
+    );
   }
 
   get counts(): BatcherCounts {
@@ -296,22 +298,14 @@ export class Batcher {
     return this.#running.get(id) ?? this.#waiting.get(id);
   }
 
-  #live(): sequences.LiveSequence[] {
-    return [...this.#running.all().sequences, ...this.#waiting];
-  }
-
   #stepOf({ plan, run }: CheckedPlan, overlapsPrevious: boolean): StepInFlight {
     // Whoever starts holds its prefix before anybody takes a page that keeps one.
-    const starting = run.some(({ state }) => state === 'waiting');
-    const running = starting ? run.map((sequence) => this.#start(sequence)) : run;
-    const work: SequenceTokens[] = [];
-    for (let index = 0; index < running.length; index += 1) {
-      const sequence = running[index];
-      if (sequence?.state !== 'running') continue;
-      const next = sequence.next(plan.run[index]?.tokens ?? 0);
-      this.#pages.grow(sequence, next.firstPosition + next.tokens);
-      work.push(next);
-    }
+    const running = run.map((sequence) =>
+      sequence.state === 'running' ? sequence : this.#start(sequence),
+    );
+    const work = running.map((sequence, index) =>
+      this.#prepare(sequence, plan.run[index]?.tokens ?? 0),
+    );
     const planned = buildMicroBatches(work, this.#material, this.#limits);
     this.#material.previous = planned;
     const microBatches = planned.map(({ batch }) => batch);
@@ -326,8 +320,14 @@ export class Batcher {
     return new StepInFlight(step, planned, work);
   }
 
-  #start(waiting: sequences.LiveSequence): RunningSequence {
-    if (waiting.state === 'running') return waiting;
+  /** Takes the pages its next tokens need. */
+  #prepare(sequence: RunningSequence, tokens: number): SequenceTokens {
+    const next = sequence.next(tokens);
+    this.#pages.grow(sequence, next.firstPosition + tokens);
+    return next;
+  }
+
+  #start(waiting: sequences.WaitingSequence): RunningSequence {
     this.#waiting.remove(waiting);
     const running = sequences.startSequence(waiting, this.#seats);
     this.#pages.start(running, waiting.history.view.contextTokens);

@@ -36,8 +36,7 @@ export function decodeAgain(
     const pages = (kvPageOffsets[row + 1] ?? 0) - (kvPageOffsets[row] ?? 0);
     if (position >= pages * kvPageSize) newPages += 1;
   }
-  const { index } = batch;
-  const { kvPages } = batch;
+  const { index, kvPages } = batch;
   const again = { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows };
   if (newPages === 0) return { batch: again, logits, ids, awaits };
   const pages = arrays.take(kvPages.length + newPages);

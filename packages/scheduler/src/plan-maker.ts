@@ -8,6 +8,7 @@ import {
 import type { BatcherLimits } from './batcher-options.js';
 import { StepCostLearner } from './cost/step-cost-learner.js';
 import type { KvCache } from './kv/kv-cache.js';
+import { pagesMissing } from './kv/page-pool.js';
 import { schedulerView } from './scheduler-view.js';
 import type { RunningList, RunningPart } from './running-list.js';
 import type { RunningSequenceView } from './running-view.js';
@@ -100,12 +101,13 @@ export class PlanMaker {
 
   /** `shown`: those of `view.running`. */
   #ask(view: SchedulerView, shown: RunningPart, plan: StepPlan, name: string): CheckedPlan {
-    if (this.#isOneTokenEach(view, shown, plan)) return { plan, run: shown.sequences };
+    if (isOneTokenEach(view, shown, plan)) return { plan, run: shown.sequences };
     const viewNumber = this.#viewNumber;
     // Each id is looked up once, and those to be preempted come first.
     const named: LiveSequence[] = [];
-    const find = (id: SequenceId, place = -1): NamedView | undefined => {
+    const find = (id: SequenceId): NamedView | undefined => {
       // Most plans name those that run in the order in which they are shown.
+      const place = named.length - plan.preempt.length;
       const expected = shown.sequences[place];
       if (expected?.id === id) {
         named.push(expected);
@@ -128,29 +130,32 @@ export class PlanMaker {
     });
     return { plan, run: plan.preempt.length === 0 ? named : named.slice(plan.preempt.length) };
   }
-
-  /** What most plans come to: all that are shown, in that order, compute one token each, and there are pages for it. Such a plan breaks no rule, and that is found sooner than by `validatePlan`. */
-  #isOneTokenEach(view: SchedulerView, { sequences }: RunningPart, plan: StepPlan): boolean {
-    const { run, preempt } = plan;
-    const { tokensPerStepMax, runningMax, kvPageSize } = view;
-    const count = sequences.length;
-    if (preempt.length > 0 || run.length !== count || count === 0) return false;
-    if (count > tokensPerStepMax || count > runningMax) return false;
-    let free = view.kvPagesFree;
-    for (let place = 0; place < count; place += 1) {
-      const [planned, sequence] = [run[place], sequences[place]];
-      if (planned === undefined || sequence === undefined) return false;
-      if (planned.id !== sequence.id || planned.tokens !== 1) return false;
-      const { seat, seats } = sequence;
-      const computed = seats.computedTokens[seat] ?? 0;
-      if (computed >= seats.knownTokens(seat)) return false;
-      if (computed >= seats.pages.length(seat) * kvPageSize) free -= 1;
-    }
-    return free >= 0;
-  }
 }
 
 type NamedView = RunningSequenceView | WaitingSequenceView;
+
+/**
+ * What most plans come to: all that are shown, in that order, compute one token each, and there are pages for it. Such a plan breaks no rule, and that is found sooner than by
+ * `validatePlan`.
+ */
+function isOneTokenEach(view: SchedulerView, { sequences }: RunningPart, plan: StepPlan): boolean {
+  const { run, preempt } = plan;
+  const { tokensPerStepMax, runningMax, kvPageSize } = view;
+  const count = sequences.length;
+  if (preempt.length > 0 || run.length !== count || count === 0) return false;
+  if (count > tokensPerStepMax || count > runningMax) return false;
+  let free = view.kvPagesFree;
+  for (let place = 0; place < count; place += 1) {
+    const [planned, sequence] = [run[place], sequences[place]];
+    if (planned === undefined || sequence === undefined) return false;
+    if (planned.id !== sequence.id || planned.tokens !== 1) return false;
+    const { seat, seats } = sequence;
+    const computed = seats.computedTokens[seat] ?? 0;
+    if (computed >= seats.knownTokens(seat)) return false;
+    free -= pagesMissing(computed + 1, seats.pages.length(seat), kvPageSize);
+  }
+  return free >= 0;
+}
 
 function policyError(policy: string, cause: unknown): PolicyError {
   if (MegascaleError.isInstance(cause) && cause instanceof PolicyError) return cause;

@@ -17,7 +17,7 @@ export class RunningSequence {
   /** The row of logits that its next token is chosen from, in any step. */
   readonly sampleRow: PlannedRow;
   /** What the newest step with it computes of it. */
-  readonly #tokens: { -readonly [Field in keyof SequenceTokens]: SequenceTokens[Field] };
+  readonly #next: { -readonly [Field in keyof SequenceTokens]: SequenceTokens[Field] };
   readonly #endToken: number;
   #seat: number;
   #sharedUpTo: PrefixNode | undefined;
@@ -28,7 +28,7 @@ export class RunningSequence {
     this.history = history;
     this.seats = seats;
     this.sampleRow = { type: 'sample', history, sequence: this };
-    this.#tokens = { sequence: this, firstPosition: 0, tokens: 0, lowestMicroBatch: 0 };
+    this.#next = { sequence: this, firstPosition: 0, tokens: 0, lowestMicroBatch: 0 };
     this.#endToken = endTokenOf(history.request);
     this.#seat = history.sit(seats);
   }
@@ -50,7 +50,7 @@ export class RunningSequence {
   /** Its next `tokens` tokens, as a step computes them; the same object each time, so good until it is asked again. */
   next(tokens: number): SequenceTokens {
     const { seats } = this;
-    const next = this.#tokens;
+    const next = this.#next;
     next.firstPosition = seats.computedTokens[this.#seat] ?? 0;
     next.tokens = tokens;
     next.lowestMicroBatch = Math.max(0, seats.awaitedIn[this.#seat] ?? 0);
@@ -102,10 +102,6 @@ export class RunningSequence {
   /** Its last known token. */
   get newestToken(): number {
     return this.seats.newestTokens[this.#seat] ?? 0;
-  }
-
-  get tokenCount(): number {
-    return this.seats.tokenCounts[this.#seat] ?? 0;
   }
 
   /** Tokens known so far, and the one that is being sampled now. */

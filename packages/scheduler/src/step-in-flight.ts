@@ -28,12 +28,12 @@ export class StepInFlight {
     return this.#completedCount === this.step.microBatches.length;
   }
 
-  /** Its index. */
+  /** The micro-batch that gets its tokens next. */
   get due(): number {
     return this.#completedCount;
   }
 
-  /** The micro-batch that gets its tokens next. */
+  /** The same, as it was planned; undefined once all have theirs. */
   get duePlanned(): PlannedMicroBatch | undefined {
     return this.#planned[this.due];
   }

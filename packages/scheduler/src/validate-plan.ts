@@ -1,5 +1,5 @@
 import { PolicyError, type SchedulerView, type SequenceId, type StepPlan } from '@megascale/core';
-import { pagesForTokens } from './kv/page-pool.js';
+import { pagesMissing } from './kv/page-pool.js';
 
 /** What every plan keeps; the names appear in PolicyError messages and in `details.rule`. */
 export type PlanRule =
@@ -30,8 +30,8 @@ export interface PlanCandidate {
 
 /** Where a plan's ids are looked up. */
 export interface PlanCandidates<Candidate extends PlanCandidate = PlanCandidate> {
-  /** Undefined for one that the view does not show. `place`: where it is expected in `view.running`, which costs less where it is there. */
-  find(id: SequenceId, place?: number): Candidate | undefined;
+  /** Undefined for one that the view does not show. */
+  find(id: SequenceId): Candidate | undefined;
   /** True the first time it is asked for this candidate. */
   firstNaming(candidate: Candidate): boolean;
 }
@@ -94,10 +94,8 @@ function findViolation(
   const available = free;
   let running = view.running.length - plan.preempt.length;
   let total = 0;
-  let place = 0;
   for (const { id, tokens } of plan.run) {
-    const candidate = candidates.find(id, place);
-    place += 1;
+    const candidate = candidates.find(id);
     if (candidate === undefined) return unknown(id);
     if (!candidates.firstNaming(candidate)) return namedTwice(id);
     const violation = checkTokens(id, tokens, candidate, view);
@@ -106,8 +104,7 @@ function findViolation(
     if (!candidate.running) running += 1;
     // Pages that a starting sequence would share may be those of a preempted one, which are counted as freed.
     const costless = !candidate.running && plan.preempt.length > 0 ? 0 : candidate.kvPages;
-    const end = candidate.contextTokens + tokens;
-    if (end > costless * view.kvPageSize) free -= pagesForTokens(end, view.kvPageSize) - costless;
+    free -= pagesMissing(candidate.contextTokens + tokens, costless, view.kvPageSize);
   }
   if (total > view.tokensPerStepMax) {
     const finding = `the step has ${total} tokens, tokensPerStepMax is ${view.tokensPerStepMax}.`;

@@ -1,7 +1,7 @@
 import { kvPageId, type KvPageId } from '@megascale/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PagePool, pagesForTokens } from '../src/index.js';
+import { PagePool, pagesForTokens, pagesMissing } from '../src/index.js';
 
 const takeMany = (pool: PagePool, count: number) =>
   Array.from({ length: count }, () => pool.take());
@@ -81,5 +81,15 @@ describe('pages for tokens', () => {
     [17, 2],
   ])('%d tokens need %d pages of 16', (tokens, pages) => {
     expect(pagesForTokens(tokens, 16)).toBe(pages);
+  });
+
+  it('are missing as far as the ones that are there do not hold the tokens', () => {
+    const count = fc.integer({ min: 0, max: 300 });
+    fc.assert(
+      fc.property(count, count, fc.integer({ min: 1, max: 20 }), (tokens, kvPages, kvPageSize) => {
+        const missing = Math.max(0, pagesForTokens(tokens, kvPageSize) - kvPages);
+        expect(pagesMissing(tokens, kvPages, kvPageSize)).toBe(missing);
+      }),
+    );
   });
 });

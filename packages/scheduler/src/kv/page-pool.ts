@@ -5,6 +5,12 @@ export function pagesForTokens(tokens: number, kvPageSize: number): number {
   return ((tokens + kvPageSize - 1) / kvPageSize) | 0;
 }
 
+/** Pages that `tokens` tokens of one sequence need beyond the `kvPages` that it has. */
+export function pagesMissing(tokens: number, kvPages: number, kvPageSize: number): number {
+  // Mostly they fit, and dividing costs more than this.
+  return tokens <= kvPages * kvPageSize ? 0 : pagesForTokens(tokens, kvPageSize) - kvPages;
+}
+
 /**
  * Says who holds which pages of one attention worker's KV pool. The pages themselves belong to the backend. A page may have several
  * holders. Without any it is free; if its contents are worth keeping it waits, and is taken only when no other is free, the one that has waited

@@ -1,5 +1,5 @@
 import type { SchedulerPolicy, SchedulerView, ServiceView, StepPlan } from '@megascale/core';
-import { pagesForTokens } from '../kv/page-pool.js';
+import { pagesMissing } from '../kv/page-pool.js';
 import { serviceOrder, virtualArrivalMs } from './service-order.js';
 
 type PlannedTokens = StepPlan['run'][number];
@@ -32,14 +32,14 @@ function inServiceOrder(view: SchedulerView): SchedulerView {
 }
 
 /** What most steps come to, found in one pass: all that run decode, and nobody lacks a page. Undefined otherwise. */
-function oneTokenEach({ running, kvPageSize, ...view }: SchedulerView): StepPlan | undefined {
-  if (running.length > view.tokensPerStepMax) return undefined;
+function oneTokenEach(view: SchedulerView): StepPlan | undefined {
+  if (view.running.length > view.tokensPerStepMax) return undefined;
   const run: PlannedTokens[] = [];
   let free = view.kvPagesFree;
-  for (const { id, tokensLeft, contextTokens, kvPages } of running) {
-    if (tokensLeft !== 1) return undefined;
-    if (contextTokens >= kvPages * kvPageSize) free -= 1;
-    run.push({ id, tokens: 1 });
+  for (const sequence of view.running) {
+    if (sequence.tokensLeft !== 1) return undefined;
+    free -= pagesToTake(sequence, 1, view.kvPageSize);
+    run.push({ id: sequence.id, tokens: 1 });
   }
   return free < 0 ? undefined : { run, preempt: [] };
 }
@@ -94,7 +94,7 @@ function continueRunning(view: SchedulerView, shares: readonly number[]): StepPl
     // The last one left may find no room: it keeps its pages and waits for those before it.
     const tokens = Math.min(share, room);
     if (tokens < 1) continue;
-    free -= Math.max(0, pagesForTokens(contextTokens + tokens, kvPageSize) - kvPages);
+    free -= pagesMissing(contextTokens + tokens, kvPages, kvPageSize);
     run.push({ id, tokens });
   }
   return { run, preempt: running.slice(kept).map(({ id }) => id) };
@@ -128,6 +128,5 @@ export function startWaiting(
 }
 
 function pagesToTake(sequence: ServiceView, tokens: number, kvPageSize: number): number {
-  const pages = pagesForTokens(sequence.contextTokens + tokens, kvPageSize);
-  return Math.max(0, pages - sequence.kvPages);
+  return pagesMissing(sequence.contextTokens + tokens, sequence.kvPages, kvPageSize);
 }
