@@ -1,6 +1,7 @@
 import {
   MegascaleError,
   PolicyError,
+  type SchedulerPolicy,
   type SchedulerView,
   type SequenceId,
   type StepPlan,
@@ -55,13 +56,13 @@ export class PlanMaker {
     const view = this.#view(nowMs, running, this.#limits.runningMax);
     const { policy, fallbackPolicy, onPolicyError } = this.#limits;
     try {
-      return this.#ask(view, running, policy.plan(view), policy.name);
+      return this.#ask(view, running, planOf(policy, view), policy.name);
     } catch (cause) {
       const error = policyError(policy.name, cause);
       if (fallbackPolicy === undefined) throw error;
       onPolicyError?.(error);
       const again = this.#view(nowMs, running, this.#limits.runningMax);
-      return this.#ask(again, running, fallbackPolicy.plan(again), fallbackPolicy.name);
+      return this.#ask(again, running, planOf(fallbackPolicy, again), fallbackPolicy.name);
     }
   }
 
@@ -76,7 +77,7 @@ export class PlanMaker {
     const view = this.#view(nowMs, running, this.#limits.runningMax - endingCount);
     const { policy, fallbackPolicy } = this.#limits;
     try {
-      const plan = policy.plan(view);
+      const plan = planOf(policy, view);
       if (plan.run.length === 0 || plan.preempt.length > 0) return undefined;
       return this.#ask(view, running, plan, policy.name);
     } catch (error) {
@@ -155,6 +156,13 @@ function isOneTokenEach(view: SchedulerView, { sequences }: RunningPart, plan: S
     free -= pagesMissing(computed + 1, seats.pages.length(seat), kvPageSize);
   }
   return free >= 0;
+}
+
+/** Throws TypeError for what is no plan at all; whether it breaks a rule is another question. */
+function planOf(policy: SchedulerPolicy, view: SchedulerView): StepPlan {
+  const plan = policy.plan(view) as Partial<StepPlan> | undefined | null;
+  if (Array.isArray(plan?.run) && Array.isArray(plan.preempt)) return plan as StepPlan;
+  throw new TypeError('it returned no plan, { run: [{ id, tokens }, …], preempt: [id, …] }');
 }
 
 function policyError(policy: string, cause: unknown): PolicyError {

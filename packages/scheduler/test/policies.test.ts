@@ -188,7 +188,16 @@ describe('a policy that fails', () => {
       },
       what: /out of ideas/,
     },
-    { name: 'returns nothing', plan: () => undefined as never, what: /failed/ },
+    {
+      name: 'returns nothing',
+      plan: () => undefined as never,
+      what: /failed: it returned no plan/,
+    },
+    {
+      name: 'returns half a plan',
+      plan: () => ({ preempt: [] }) as never,
+      what: /failed: it returned no plan, \{ run:/,
+    },
     {
       name: 'returns nonsense',
       plan: () => ({ run: 7, preempt: 'x' }) as never,

@@ -68,6 +68,32 @@ describe('the built command', () => {
     expect(await tokensOf(...pools)).toEqual(colocated);
   });
 
+  it('generates under a policy that fails, and says so', async () => {
+    const policy = join(folder, 'odd.mjs');
+    writeFileSync(
+      policy,
+      "export default { specVersion: 1, name: 'odd', plan: () => ({ preempt: [] }) };",
+    );
+    const words = [
+      'generate',
+      model,
+      '--prompt-tokens',
+      '5,6',
+      '--max-tokens',
+      '3',
+      '--ignore-eos',
+    ];
+    const { stdout, stderr, code } = await run([
+      ...[...words, '--temperature', '0', '--colocated', ...reference],
+      ...['--policy', policy],
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).not.toBe('');
+    expect(stderr).toMatch(/ERR_PLAN_INVALID/);
+    expect(stderr.match(/policy failed/g)).toHaveLength(1);
+    expect(stderr).toContain("Policy 'odd' failed: it returned no plan");
+  });
+
   it('serves until it is told to stop, then ends with 0', async () => {
     const child = start(['serve', model, '--port', '0', '--colocated', '--json', ...reference]);
     const exit = new Promise<number | null>((resolve) => child.once('close', resolve));

@@ -4,6 +4,7 @@ import type { LogLevel } from '../config.js';
 import { presentFields } from '../present-fields.js';
 import type { CliWorld } from './cli-world.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
+import { logEvents } from './log-events.js';
 import { createLogger, logLevelFlag } from './logger.js';
 import { realNumber, safeInteger, tokenIdList, wholeNumber } from './number-flags.js';
 import { mapTogether } from './map-together.js';
@@ -95,9 +96,8 @@ async function generate(directory: string, flags: GenerateFlags, world: CliWorld
   const logger = createLogger(level, world);
   const signals = new ShutdownSignals(world);
   try {
-    const model = await world.loadModel(directory, deploymentOf(flags, environment), (event) => {
-      logger.info(event, event.type);
-    });
+    const deployment = deploymentOf(flags, environment);
+    const model = await world.loadModel(directory, deployment, logEvents(logger));
     try {
       signals.throwIfRequested();
       await runAll({ model, lines, flags, world, signal: signals.requested });

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import type { LanguageModel, LlmEvent } from '@megascale/engine';
+import type { LanguageModel } from '@megascale/engine';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -10,6 +10,7 @@ import { presentFields } from '../present-fields.js';
 import { checkAddress, listenOn, urlOf } from '../listen.js';
 import type { CliWorld } from './cli-world.js';
 import { addDeploymentFlags, deploymentOf, type DeploymentFlags } from './deployment-flags.js';
+import { logEvents } from './log-events.js';
 import { createLogger, logLevelFlag } from './logger.js';
 import { wholeNumber } from './number-flags.js';
 import { planOfFlags } from './plan-flag.js';
@@ -140,14 +141,4 @@ Topology  ${topologyText(info)}
 Try       curl ${url}/v1/completions -H 'content-type: application/json'${key} -d '${body}'
 Stop      Ctrl-C finishes what is running, then stops.
 `);
-}
-
-function logEvents(logger: Logger): (event: LlmEvent) => void {
-  return (event) => {
-    if (event.type === 'worker-lost') logger.error({ err: event.error }, 'worker lost');
-    if (event.type === 'policy-failed') logger.error({ err: event.error }, 'policy failed');
-    if (event.type === 'experts-moved') logger.info(event.move, 'experts moved');
-    if (event.type === 'experts-not-moved') logger.warn({ err: event.error }, 'experts not moved');
-    if (event.type === 'worker-ready') logger.info(event, 'worker ready');
-  };
 }
