@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expertRank } from '@megascale/core';
 import type { PlainTransportOptions } from '@megascale/core/testing';
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { plugin } from '../src/index.js';
 import { killStates, type KillState } from './kill-states.js';
 import { Participant, runKill } from './killed-pair.js';
+import { endpointFilesOf, namedSegments } from './shared-memory-files.js';
 
 const options: PlainTransportOptions = {
   attentionWorkerCount: 1,
@@ -64,21 +65,21 @@ for (const { transport, provider, leakRounds } of networks) {
     afterEach(() => {
       survivor.kill();
     });
-    const run = (kill: KillState, victim?: Participant) => {
+    const run = (kill: KillState, victim: Participant) => {
       const limitMs = kill.killedAt === 'start' ? stopAfterMs : patientMs;
       return runKill(survivor, kill, {
         transport,
         options: { ...options, ...changes },
         stopAfterMs: limitMs,
-        ...(victim === undefined ? {} : { victim }),
+        victim,
       });
     };
 
     it.each(killStates)(
       '$victim, $state: the survivor knows, and can go on with others',
       async (kill) => {
-        const orphans = orphanedEndpoints();
-        const report = await run(kill);
+        const victim = new Participant();
+        const report = await run(kill, victim);
         expect(survivor.endedBy).toBeUndefined();
         expect(report?.trouble).toEqual([]);
         // A network may not learn of a death before its connections stand: the limit ends that wait.
@@ -87,13 +88,12 @@ for (const { transport, provider, leakRounds } of networks) {
         expect(report?.error?.code, report?.error?.message).toBeOneOf(codes);
         const last = report?.outcomes.at(-1)?.error;
         if (last !== undefined) expect(last.message).toContain(`${kill.victim} rank 0`);
-        const again = await run(quiet(kill.victim));
+        const next = new Participant();
+        const again = await run(quiet(kill.victim), next);
         expect(survivor.endedBy).toBeUndefined();
         expect(again?.error).toBeUndefined();
         await expect
-          .poll(() => orphanedEndpoints().filter((name) => !orphans.includes(name)), {
-            timeout: 20_000,
-          })
+          .poll(() => endpointFilesOf(victim.processId, next.processId), { timeout: 20_000 })
           .toEqual([]);
       },
     );
@@ -102,9 +102,9 @@ for (const { transport, provider, leakRounds } of networks) {
       'leaves nothing behind, however often and in whatever state',
       async () => {
         const rounds = killStates.filter(({ killedAt }) => killedAt !== 'start');
-        for (const kill of rounds) await run(kill);
+        for (const kill of rounds) await run(kill, new Participant());
         const before = await settled(survivor);
-        const names = readdirSync('/dev/shm');
+        const names = namedSegments();
         let next = new Participant();
         for (let round = 0; round < leakRounds; round++) {
           const kill = rounds[round % rounds.length];
@@ -118,22 +118,12 @@ for (const { transport, provider, leakRounds } of networks) {
         expect(after.threads).toBeLessThanOrEqual(before.threads);
         // Other tests may own some for a while.
         await expect
-          .poll(() => readdirSync('/dev/shm').filter((name) => !names.includes(name)), {
-            timeout: 20_000,
-          })
+          .poll(() => namedSegments().filter((name) => !names.includes(name)), { timeout: 20_000 })
           .toEqual([]);
         expect(after.segments).toBeLessThanOrEqual(before.segments);
       },
       180_000,
     );
-  });
-}
-
-/** Files of libfabric's provider shm whose process is gone. */
-function orphanedEndpoints(): string[] {
-  return readdirSync('/dev/shm').filter((name) => {
-    const owner = /^(\d+):\d+:\d+$/.exec(name)?.[1];
-    return owner !== undefined && !existsSync(`/proc/${owner}`);
   });
 }
 

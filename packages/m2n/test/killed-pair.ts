@@ -62,17 +62,16 @@ export interface PairOptions {
   readonly options: PlainTransportOptions;
   /** Ends what no limit of the transport ends: the wait for a worker's address. */
   readonly stopAfterMs: number;
-  /** Started already, to save time. */
-  readonly victim?: Participant;
+  readonly victim: Participant;
   /** Once both act. */
-  readonly meanwhile?: (victim: Participant) => Promise<void>;
+  readonly meanwhile?: () => Promise<void>;
 }
 
-/** Lets a new worker die beside `survivor` as the state says; what the survivor then reports. */
+/** Lets `victim` die beside `survivor` as the state says; what the survivor then reports. */
 export async function runKill(
   survivor: Participant,
   kill: KillState,
-  { transport, options, stopAfterMs, victim = new Participant(), meanwhile }: PairOptions,
+  { transport, options, stopAfterMs, victim, meanwhile }: PairOptions,
 ): Promise<ParticipantReport | undefined> {
   const common = { transport, rank: 0, seed: 1, options, stopAfterMs } as const;
   const plans: Record<KillState['victim'], ParticipantPlan> = {
@@ -96,7 +95,7 @@ export async function runKill(
       opened.add(role);
       if (opened.size < 2) return;
       for (const side of Object.values(sides)) side.send({ type: 'go' });
-      void meanwhile?.(victim);
+      void meanwhile?.();
     },
   });
   const ended = victim.report(listen(kill.victim)).finally(() => {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expertRank } from '@megascale/core';
 import type { PlainTransportOptions } from '@megascale/core/testing';
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { plugin } from '../src/index.js';
 import type { KillState } from './kill-states.js';
 import { Participant, runKill } from './killed-pair.js';
+import { endpointFilesOf } from './shared-memory-files.js';
 
 // libfabric's provider shm guards each endpoint's memory by a lock that lies in it. Whoever is killed with a lock
 // leaves it taken. A test cannot kill at that instant, so it takes the lock itself and then kills.
@@ -50,7 +51,7 @@ const states: readonly KillState[] = [
 
 /** Of all its endpoints; false where their layout is another one, so that none was taken. */
 function takeLocks({ processId }: Participant): boolean {
-  const files = readdirSync('/dev/shm').filter((name) => name.startsWith(`${processId}:`));
+  const files = endpointFilesOf(processId);
   return files.length > 0 && files.every(takeLock);
 }
 
@@ -78,12 +79,18 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
   afterEach(() => {
     survivor.kill();
   });
+  /** One that is killed with its endpoint open leaves a file that nobody is there to remove. */
+  const expectNothingLeft = (victim: Participant) =>
+    expect
+      .poll(() => endpointFilesOf(survivor.processId, victim.processId), { timeout: 20_000 })
+      .toEqual([]);
 
   it.each(states)('$victim, when $state', async (kill) => {
     let isTaken: boolean | undefined;
+    const victim = new Participant();
     const report = await runKill(survivor, kill, {
-      ...{ transport: 'fabric', options, stopAfterMs: 20_000 },
-      meanwhile: async (victim) => {
+      ...{ transport: 'fabric', options, stopAfterMs: 20_000, victim },
+      meanwhile: async () => {
         await delay(300);
         isTaken = takeLocks(victim);
         await delay(600);
@@ -94,6 +101,7 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
     expect(survivor.endedBy).toBeUndefined();
     expect(report?.error?.code ?? report?.outcomes.at(-1)?.error?.code).toBe(lost);
     expect(report?.trouble).toEqual([]);
+    await expectNothingLeft(victim);
   });
 
   it('of a worker that lives: all goes on after a while', async () => {
@@ -103,9 +111,10 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
       attention: [pause, step],
       expert: [{ type: 'serve' }, { type: 'die' }],
     };
+    const victim = new Participant();
     const report = await runKill(survivor, kill, {
-      ...{ transport: 'fabric', options, stopAfterMs: 20_000 },
-      meanwhile: async (victim) => {
+      ...{ transport: 'fabric', options, stopAfterMs: 20_000, victim },
+      meanwhile: async () => {
         await delay(300);
         takeLocks(victim);
       },
@@ -113,5 +122,6 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
     expect(report?.error).toBeUndefined();
     expect(report?.outcomes.at(-1)).toMatchObject({ type: 'step' });
     expect(report?.trouble).toEqual([]);
+    await expectNothingLeft(victim);
   });
 });
