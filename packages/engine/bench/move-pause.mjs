@@ -42,7 +42,7 @@ async function decode(index) {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const even = llm.placement().placement;
-const swapped = even.map((ranks) => ranks.map((rank) => 1 - rank));
+const swapped = even.map((experts) => experts.map((ranks) => ranks.map((rank) => 1 - rank)));
 const reports = [];
 const decoding = Array.from({ length: 8 }, (_, index) => decode(index));
 await sleep(2000);

@@ -4,7 +4,7 @@ import {
   buildModelGraph,
   openCheckpoint,
   partition,
-  residentExperts,
+  residentExpertsByLayer,
   systemClock,
   type AttentionPort,
   type Backend,
@@ -163,7 +163,11 @@ async function openColocatedPort(
   const expertStage = await backend.createExpertStage({
     program,
     weights,
-    experts: residentExperts(evenPlacement(expertCount, 1), expertRank(0)),
+    experts: residentExpertsByLayer(
+      [evenPlacement(expertCount, 1)],
+      expertRank(0),
+      program.stages.length,
+    ),
     rowsMax: config.tokensPerMicroBatchMax * topK,
   });
   parts.profiled.push({ stage: 'expert', profiler: expertStage.profiler });

@@ -2,6 +2,8 @@ import {
   deserializeError,
   RequestError,
   systemClock,
+  type LayerPlacement,
+  type Placement,
   type PlacementEpoch,
   type ResolvedSampling,
 } from '@megascale/core';
@@ -43,8 +45,9 @@ interface Assigned {
 export interface CoordinatorOptions {
   readonly config: EngineConfig;
   readonly modelDirectory: string;
-  /** Of the model. */
+  /** Of the model; layers are those with experts. */
   readonly expertCount: number;
+  readonly layerCount: number;
   readonly workerFile: URL;
   readonly restartsMax: number;
   /** Where expert loads are recorded or balanced. */
@@ -84,10 +87,10 @@ export class Coordinator {
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
     this.#loads = new WorkerLoads(options.config);
-    const { config, expertCount } = options;
+    const { config } = options;
     this.#placement = new PlacementKeeper(config, {
       epoch: 0,
-      placement: firstPlacement(config, expertCount),
+      placement: firstPlacement(options),
     });
     this.#balance = options.openBalance?.({
       placement: () => {
@@ -177,7 +180,7 @@ export class Coordinator {
 
   /** Moves experts between the workers while they serve; see `PlacementKeeper.move`. */
   async movePlacement(
-    placement: PlacementEpoch['placement'],
+    placement: unknown,
     bytesPerSecond = this.#options.config.moveBytesPerSecond,
   ): Promise<MoveReport> {
     return this.#placement.move(this.#requireFleet(), placement, bytesPerSecond);
@@ -371,9 +374,10 @@ export class Coordinator {
 }
 
 /** What expert workers hold when nothing was moved yet. */
-function firstPlacement(config: EngineConfig, expertCount: number): PlacementEpoch['placement'] {
+function firstPlacement({ config, expertCount, layerCount }: CoordinatorOptions): Placement {
   const { colocated, expertWorkers, expertReplicas } = config;
-  return evenPlacement(expertCount, colocated ? 1 : expertWorkers, colocated ? 1 : expertReplicas);
+  const [workers, replicas] = colocated ? [1, 1] : [expertWorkers, expertReplicas];
+  return Array<LayerPlacement>(layerCount).fill(evenPlacement(expertCount, workers, replicas));
 }
 
 function describe({ role, rank, pid }: WorkerHandle): EngineStats['workers'][number] {

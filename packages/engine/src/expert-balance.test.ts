@@ -8,7 +8,7 @@ import { ExpertBalance, type ExpertBalanceOptions } from './expert-balance.js';
 import { LoadTraceFile } from './load-trace-file.js';
 
 const header = { layerCount: 1, expertCount: 4, topK: 1 };
-const even = [[0], [0], [1], [1]] as unknown as Placement;
+const even = [[[0], [0], [1], [1]]] as unknown as Placement;
 
 /** Two workers, of which the first has both hot experts. */
 function balance(options: Partial<ExpertBalanceOptions> = {}) {

@@ -15,10 +15,10 @@ const sliceUs = 3_000;
 
 export interface ExpertBalanceOptions extends LoadTraceHeader {
   readonly expertWorkers: number;
-  /** Experts of a worker before any are spare. */
+  /** Experts of a worker in a layer, before any are spare. */
   readonly evenShare: number;
   readonly splitRowsMin: number;
-  /** Of one expert, in all layers. */
+  /** Of one expert in one layer. */
   readonly expertBytes: number;
   readonly rebalance: RebalanceOptions | undefined;
   readonly trace: LoadTraceFile | undefined;

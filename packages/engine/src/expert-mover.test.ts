@@ -19,9 +19,9 @@ function mover(options: { failAt?: number } = {}) {
       log.push(`${expert}/${layer}`);
       return loadBytes;
     },
-    drop: (expert: number) => {
-      log.push(`drop ${expert}`);
-      return layerCount * loadBytes;
+    drop: (layer: number, expert: number) => {
+      log.push(`drop ${expert}/${layer}`);
+      return loadBytes;
     },
   };
   const port = {
@@ -33,36 +33,45 @@ function mover(options: { failAt?: number } = {}) {
     stage: stage as unknown as ExpertStage,
     port: port as unknown as ExpertPort,
     layerCount,
-    placement: [[expertRank(0)], [expertRank(1)], [expertRank(0)]],
+    placement: [[[expertRank(0)], [expertRank(1)], [expertRank(0)]]],
     clock,
     inbox: { send: (message) => sent.push(message) },
   });
   return { own, log, sent, clock };
 }
 
-const to = { epoch: 1, placement: [[0, 1], [0], [1]] };
+const even = [[0], [1], [0]];
+/** In the second layer expert 0 stays where it is. */
+const to = {
+  epoch: 1,
+  placement: [
+    [[0, 1], [0], [1]],
+    [[0], [0], [1]],
+    [[0, 1], [0], [1]],
+  ],
+};
 
 describe('an expert worker’s part in a move', () => {
   it('loads what it gains in the order of the checkpoint, a few at a stretch, then answers', () => {
     const { own, log, sent } = mover();
     own.receive({ type: 'placement-planned', ...to, bytesPerSecond: 1e9 });
     // Three loads of 700 µs pass the 2 ms.
-    expect(log).toEqual(['0/0', '2/0', '0/1']);
+    expect(log).toEqual(['0/0', '2/0', '2/1']);
     expect(sent).toEqual([]);
     own.work();
-    expect(log.slice(3)).toEqual(['2/1', '0/2', '2/2']);
-    const bytes = 6 * loadBytes;
+    expect(log.slice(3)).toEqual(['0/2', '2/2']);
+    const bytes = 5 * loadBytes;
     const longestPauseUs = 3 * loadUs;
-    expect(sent).toEqual([{ type: 'experts-loaded', epoch: 1, experts: 2, bytes, longestPauseUs }]);
+    expect(sent).toEqual([{ type: 'experts-loaded', epoch: 1, experts: 5, bytes, longestPauseUs }]);
     own.work();
     expect(sent.length).toBe(1);
 
     own.receive({ type: 'placement-opened', ...to });
     own.receive({ type: 'placement-settled', ...to });
-    expect(log.slice(6)).toEqual(['learn 1', 'retire 0', 'drop 1']);
+    expect(log.slice(5)).toEqual(['learn 1', 'retire 0', 'drop 1/0', 'drop 1/1', 'drop 1/2']);
     expect(sent.slice(1)).toEqual([
       { type: 'placement-learned', epoch: 1 },
-      { type: 'experts-dropped', epoch: 1, experts: 1, bytes: 3 * loadBytes },
+      { type: 'experts-dropped', epoch: 1, experts: 3, bytes: 3 * loadBytes },
     ]);
   });
 
@@ -70,7 +79,7 @@ describe('an expert worker’s part in a move', () => {
     const { own, log, clock } = mover();
     own.receive({ type: 'placement-planned', ...to, bytesPerSecond: 10 * loadBytes });
     expect(log.length).toBe(1);
-    while (log.length < 6) {
+    while (log.length < 5) {
       clock.timeUs += 1000;
       own.work();
       expect(log.length).toBeLessThanOrEqual(1 + (10 * (clock.timeUs + 50_000)) / 1e6);
@@ -84,9 +93,10 @@ describe('an expert worker’s part in a move', () => {
     expect(sent).toMatchObject([{ type: 'experts-loaded', epoch: 1, error: { name: 'Error' } }]);
     own.work();
     expect(log).toEqual(['0/0', '2/0']);
-    own.receive({ type: 'placement-settled', epoch: 0, placement: [[0], [1], [0]] });
-    expect(log.slice(2)).toEqual(['retire -1', 'drop 0', 'drop 2']);
-    expect(sent[1]).toMatchObject({ type: 'experts-dropped', epoch: 0, experts: 2 });
+    own.receive({ type: 'placement-settled', epoch: 0, placement: [even, even, even] });
+    const drops = ['drop 0/0', 'drop 2/0', 'drop 2/1', 'drop 0/2', 'drop 2/2'];
+    expect(log.slice(2)).toEqual(['retire -1', ...drops]);
+    expect(sent[1]).toMatchObject({ type: 'experts-dropped', epoch: 0, experts: 5 });
   });
 
   it('answers at once when it gains nothing', () => {
@@ -94,7 +104,7 @@ describe('an expert worker’s part in a move', () => {
     own.receive({
       type: 'placement-planned',
       epoch: 4,
-      placement: [[0], [1], [0]],
+      placement: [even, even, even],
       bytesPerSecond: 1,
     });
     expect(sent).toMatchObject([{ type: 'experts-loaded', epoch: 4, experts: 0, bytes: 0 }]);

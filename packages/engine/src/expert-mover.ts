@@ -1,5 +1,5 @@
 import {
-  residentExperts,
+  residentExpertsByLayer,
   serializeError,
   type Clock,
   type ExpertId,
@@ -9,7 +9,7 @@ import {
   type Placement,
   type PlacementEpoch,
 } from '@megascale/core';
-import { loadOrder, MoveBudget, type ExpertLoad } from '@megascale/scheduler';
+import { expertsBesides, MoveBudget, type LayerExpert } from '@megascale/scheduler';
 import type { CoordinatorMessage } from './messages.js';
 import type { Inbox } from './thread-inbox.js';
 
@@ -29,9 +29,8 @@ export interface ExpertMoverParts {
 
 interface Loading {
   readonly epoch: number;
-  readonly loads: readonly ExpertLoad[];
+  readonly loads: readonly LayerExpert[];
   next: number;
-  readonly experts: number;
   bytes: number;
   longestPauseUs: number;
   readonly budget: MoveBudget;
@@ -43,13 +42,13 @@ interface Loading {
  */
 export class ExpertMover {
   readonly #parts: ExpertMoverParts;
-  /** Whole in every layer, or about to be. */
-  readonly #experts: Set<ExpertId>;
+  /** [layers] those that are here, or about to be. */
+  readonly #experts: readonly Set<ExpertId>[];
   #loading: Loading | undefined;
 
   constructor(parts: ExpertMoverParts) {
     this.#parts = parts;
-    this.#experts = new Set(residentExperts(parts.placement, parts.rank));
+    this.#experts = this.#residents(parts.placement).map((ids) => new Set(ids));
   }
 
   receive(message: CoordinatorMessage): void {
@@ -91,14 +90,12 @@ export class ExpertMover {
   }
 
   #plan({ epoch, placement }: PlacementEpoch, bytesPerSecond: number): void {
-    const { rank, layerCount } = this.#parts;
-    const gained = residentExperts(placement, rank).filter((id) => !this.#experts.has(id));
-    for (const id of gained) this.#experts.add(id);
+    const gained = expertsBesides(this.#residents(placement), this.#experts);
+    for (const { layer, expert } of gained) this.#experts[layer]?.add(expert);
     this.#loading = {
       epoch,
-      loads: loadOrder(gained, layerCount),
+      loads: gained,
       next: 0,
-      experts: gained.length,
       bytes: 0,
       longestPauseUs: 0,
       budget: new MoveBudget(bytesPerSecond),
@@ -115,28 +112,32 @@ export class ExpertMover {
     return bytes;
   }
 
-  #end({ epoch, experts, bytes, longestPauseUs }: Loading, error?: unknown): void {
+  #end({ epoch, loads, bytes, longestPauseUs }: Loading, error?: unknown): void {
     this.#loading = undefined;
     const failure = error === undefined ? {} : { error: serializeError(error) };
-    const loaded = { epoch, experts, bytes, longestPauseUs };
+    const loaded = { epoch, experts: loads.length, bytes, longestPauseUs };
     this.#parts.inbox.send({ type: 'experts-loaded', ...loaded, ...failure });
   }
 
   #settle({ epoch, placement }: PlacementEpoch): void {
-    const { port, stage, rank, inbox } = this.#parts;
+    const { port, stage, inbox } = this.#parts;
     this.#loading = undefined;
     port.retirePlacements(epoch - 1);
-    const kept = new Set(residentExperts(placement, rank));
-    const lost = [...this.#experts].filter((id) => !kept.has(id));
+    const lost = expertsBesides(this.#experts, this.#residents(placement));
     let bytes = 0;
-    for (const id of lost) {
-      bytes += stage.drop(id);
-      this.#experts.delete(id);
+    for (const { layer, expert } of lost) {
+      bytes += stage.drop(layer, expert);
+      this.#experts[layer]?.delete(expert);
     }
     inbox.send({ type: 'experts-dropped', epoch, experts: lost.length, bytes });
   }
+
+  #residents(placement: Placement): readonly (readonly ExpertId[])[] {
+    const { rank, layerCount } = this.#parts;
+    return residentExpertsByLayer(placement, rank, layerCount);
+  }
 }
 
-function placementOf(message: { readonly epoch: number; readonly placement: number[][] }) {
+function placementOf(message: { readonly epoch: number; readonly placement: number[][][] }) {
   return { epoch: message.epoch, placement: message.placement as unknown as Placement };
 }

@@ -4,7 +4,7 @@ import {
   MegascaleError,
   openCheckpoint,
   partition,
-  residentExperts,
+  residentExpertsByLayer,
   systemClock,
 } from '@megascale/core';
 import { ExpertMover } from './expert-mover.js';
@@ -31,7 +31,7 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
   const rank = expertRank(start.rank);
   const checkpoint = openCheckpoint(start.modelDirectory);
   const program = partition(buildModelGraph(checkpoint.config)).expert;
-  const experts = residentExperts(placementOf(start), rank);
+  const experts = residentExpertsByLayer(placementOf(start), rank, program.stages.length);
 
   const factory = await loadBackend(config.backend);
   const backend = await factory.create(backendOptions(context));

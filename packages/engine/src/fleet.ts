@@ -192,7 +192,9 @@ class WorkerProcess implements WorkerHandle {
       config: options.config,
       placement: {
         epoch: options.placement.epoch,
-        placement: options.placement.placement.map((holders) => [...holders]),
+        placement: options.placement.placement.map((experts) =>
+          experts.map((holders) => [...holders]),
+        ),
       },
     });
   }

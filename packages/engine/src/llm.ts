@@ -4,8 +4,8 @@ import {
   buildModelGraph,
   checkWeights,
   ConfigError,
-  expertRank,
   openCheckpoint,
+  partition,
   RequestError,
   resolveSampling,
   systemClock,
@@ -122,6 +122,7 @@ export class LLM implements LanguageModel {
       modelDirectory: resolve(directory),
       workerFile: hooks.workerFile ?? new URL('./worker-process-main.js', import.meta.url),
       expertCount: graph.sizes.expertCount,
+      layerCount: partition(graph).attention.stages.length,
       restartsMax: parsed.restartsMax,
       onReady: ({ role, rank }) => {
         ready += 1;
@@ -242,14 +243,14 @@ export class LLM implements LanguageModel {
     return this.#coordinator.recordings();
   }
 
-  /** Which expert workers hold which expert, by expert id, and whether experts are being moved. */
+  /** Which expert workers hold which expert, by layer with experts and expert id, and whether experts are being moved. */
   placement(): PlacementEpoch & { readonly moving: boolean } {
     return this.#coordinator.placement;
   }
 
   /**
-   * Moves experts between the expert workers: placement[expert] = the ranks that hold it from now on. Serving goes on and no token
-   * changes: workers load what they gain between their other work, at most `bytesPerSecond` (default: option `moveBytesPerSecond`),
+   * Moves experts between the expert workers: placement[layer][expert] = the ranks that hold it from now on; one layer stands for all of
+   * them. Serving goes on and no token changes: workers load what they gain between their other work, at most `bytesPerSecond` (default: option `moveBytesPerSecond`),
    * requests change over from step to step, and only then the workers forget what they lost. Until then they hold both.
    *
    * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement that cannot be, a colocated engine, or `combine: 'expert'`; RequestError
@@ -257,11 +258,10 @@ export class LLM implements LanguageModel {
    * experts, and all go back to what they had; TransportError when a worker is lost.
    */
   async movePlacement(
-    placement: readonly (readonly number[])[],
+    placement: readonly (readonly (readonly number[])[])[],
     options: { readonly bytesPerSecond?: number } = {},
   ): Promise<MoveReport> {
-    const ranks = placement.map((holders) => holders.map(expertRank));
-    return this.#coordinator.movePlacement(ranks, options.bytesPerSecond);
+    return this.#coordinator.movePlacement(placement, options.bytesPerSecond);
   }
 
   async close(options: { readonly drainMs?: number } = {}): Promise<void> {

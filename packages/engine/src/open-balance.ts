@@ -33,7 +33,7 @@ export function balanceOpener(
       ...header,
       ...{ expertWorkers, splitRowsMin, rebalance, trace },
       evenShare: Math.ceil(expertCount / expertWorkers) * expertReplicas,
-      expertBytes: 3 * hiddenSize * expertWidth * bytesPerWeight * header.layerCount,
+      expertBytes: 3 * hiddenSize * expertWidth * bytesPerWeight,
       clock: systemClock,
       ...hooks,
       ...links,

@@ -6,7 +6,7 @@ import { PlacementAdoption } from './placement-adoption.js';
 const changed = (epoch: number) => ({
   type: 'placement-changed' as const,
   epoch,
-  placement: [[0]],
+  placement: [[[0]]],
 });
 const step = () => ({}) as Step;
 

@@ -1,8 +1,10 @@
 import {
   ConfigError,
   deserializeError,
+  layerPlacement,
   RequestError,
   systemClock,
+  type Placement,
   type PlacementEpoch,
 } from '@megascale/core';
 import {
@@ -25,7 +27,7 @@ import type { EngineConfig } from './options.js';
 export interface MoveReport {
   /** Of the placement in force now. */
   readonly epoch: number;
-  /** (Expert, worker) pairs that came to be, and that are no more. */
+  /** (Layer, expert, worker) triples that came to be, and that are no more. */
   readonly expertsLoaded: number;
   readonly expertsDropped: number;
   /** Of weights, as expert workers hold them. */
@@ -80,20 +82,22 @@ export class PlacementKeeper {
    * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement that cannot be, or a deployment that cannot move; RequestError
    * 'ERR_UNAVAILABLE' during another move. Rejects when a worker cannot load its experts, or is lost.
    */
-  move(
-    fleet: Fleet,
-    placement: PlacementEpoch['placement'],
-    bytesPerSecond: number,
-  ): Promise<MoveReport> {
-    this.#check(placement);
-    const { expertWorkers } = this.#config;
-    const plan = planMove(this.#inForce.placement, placement, expertWorkers);
+  move(fleet: Fleet, asked: unknown, bytesPerSecond: number): Promise<MoveReport> {
+    const placement = this.#checked(asked);
+    const layerCount = this.#inForce.placement.length;
+    const plan = planMove(this.#inForce.placement, placement, {
+      expertWorkerCount: this.#config.expertWorkers,
+      layerCount,
+    });
     const noReport = { expertsLoaded: 0, expertsDropped: 0, bytesMoved: 0, bytesDropped: 0 };
     const report = { ...noReport, epoch: this.#inForce.epoch, longestPauseMs: 0, elapsedMs: 0 };
     if ([...plan.gained, ...plan.lost].every((experts) => experts.length === 0)) {
       return Promise.resolve(report);
     }
-    const to = { epoch: ++this.#newestEpoch, placement };
+    const everyLayer = Array.from({ length: layerCount }, (_, layer) =>
+      layerPlacement(placement, layer).map((ranks) => [...ranks]),
+    );
+    const to = { epoch: ++this.#newestEpoch, placement: everyLayer };
     this.#move = {
       ...{ from: this.#inForce, to, fleet, bytesPerSecond },
       startUs: systemClock.nowUs(),
@@ -143,16 +147,18 @@ export class PlacementKeeper {
     for (const worker of move.fleet[poolOfPhase[phase]]) worker.send(order);
   }
 
-  #check(placement: PlacementEpoch['placement']): void {
+  #checked(placement: unknown): Placement {
     const { colocated, combine, expertWorkers } = this.#config;
     if (colocated) throw cannotMove('colocated', 'a colocated worker holds every expert');
     if (combine === 'expert') {
       const why = "under combine: 'expert' a request's tokens depend on the placement";
       throw cannotMove('combine', why);
     }
-    const expertCount = this.#inForce.placement.length;
-    checkMovedPlacement(placement, { expertCount, expertWorkerCount: expertWorkers });
-    if (this.#move === undefined) return;
+    const layerCount = this.#inForce.placement.length;
+    const expertCount = this.#inForce.placement[0]?.length ?? 0;
+    const expertWorkerCount = expertWorkers;
+    checkMovedPlacement(placement, { layerCount, expertCount, expertWorkerCount });
+    if (this.#move === undefined) return placement;
     throw new RequestError('ERR_UNAVAILABLE', {
       message: `Experts are being moved to placement epoch ${String(this.#move.to.epoch)}. One move runs at a time: await it, then ask again.`,
       details: { epoch: this.#move.to.epoch, phase: this.#move.state.phase },
@@ -211,7 +217,7 @@ function note(move: Move, message: Answer): boolean {
 function orderOf(phase: OpenPhase, { from, to, bytesPerSecond }: Move): CoordinatorMessage {
   const travelling = ({ epoch, placement }: PlacementEpoch) => ({
     epoch,
-    placement: placement.map((ranks) => [...ranks]),
+    placement: placement.map((experts) => experts.map((ranks) => [...ranks])),
   });
   switch (phase) {
     case 'loading':

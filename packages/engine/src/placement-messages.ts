@@ -1,10 +1,11 @@
 import { z } from 'zod';
 
 const index = z.int().nonnegative();
-const expertIds = z.array(z.array(index));
+/** [layers][experts] the ranks that hold it. */
+const placement = z.array(z.array(z.array(index)));
 
 /** A placement and its epoch, as it travels. */
-export const placementEpoch = z.object({ epoch: index, placement: expertIds });
+export const placementEpoch = z.object({ epoch: index, placement });
 
 /** Coordinator → worker: the phases of a move, in their order (`MovePhase` of the scheduler). */
 export const placementOrders = [
@@ -34,6 +35,7 @@ export const placementAnswers = [
   z.object({
     type: z.literal('experts-loaded'),
     epoch: index,
+    /** Each of one layer. */
     experts: index,
     bytes: z.number(),
     /** The longest time that loading kept the worker from its rows at a stretch. */

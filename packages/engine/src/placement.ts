@@ -1,7 +1,7 @@
-import { ConfigError, expertRank, type Placement } from '@megascale/core';
+import { ConfigError, expertRank, type LayerPlacement } from '@megascale/core';
 
 /**
- * Gives each expert to `replicas` ranks. One: in equal contiguous runs, expert e on rank ⌊e·N/E⌋. More: expert e on rank e mod N and those
+ * Gives each expert of a layer to `replicas` ranks. One: in equal contiguous runs, expert e on rank ⌊e·N/E⌋. More: expert e on rank e mod N and those
  * after it, around the end. `RowSplitter` goes through the experts in ascending order and so visits all ranks in turn; runs would let
  * it fill the first ranks before it meets the others.
  *
@@ -11,7 +11,7 @@ export function evenPlacement(
   expertCount: number,
   expertWorkerCount: number,
   replicas = 1,
-): Placement {
+): LayerPlacement {
   if (expertWorkerCount > expertCount) {
     throw new ConfigError('ERR_CONFIG_FIELD', {
       message: `${String(expertWorkerCount)} expert workers for ${String(expertCount)} experts: at least one would hold none. Use at most ${String(expertCount)}.`,

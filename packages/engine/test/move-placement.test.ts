@@ -69,7 +69,9 @@ describe('experts move while requests run', () => {
       const move = async (): Promise<void> => {
         for (let seed = 1; seed <= moves; seed++) {
           reports.push(
-            await llm.movePlacement(randomPlacement(expertCount, seed, options.expertWorkers ?? 1)),
+            await llm.movePlacement(
+              randomPlacement({ expertCount, layerCount }, seed, options.expertWorkers ?? 1),
+            ),
           );
         }
       };
@@ -84,7 +86,7 @@ describe('experts move while requests run', () => {
       ).toBe(true);
       const last = {
         epoch: moves,
-        placement: randomPlacement(expertCount, moves, options.expertWorkers ?? 1),
+        placement: randomPlacement({ expertCount, layerCount }, moves, options.expertWorkers ?? 1),
       };
       expect(llm.placement()).toEqual({ ...last, moving: false });
       const { computedTokensTotal } = await llm.stats();
@@ -97,14 +99,18 @@ describe('experts move while requests run', () => {
     const llm = await load({ attentionWorkers: 2, expertWorkers: 2 });
     const first = llm.placement();
     // One (layer, expert) is read at once; the next ones are not due before the end of this test.
-    const move = llm.movePlacement(randomPlacement(expertCount, 5, 2), { bytesPerSecond: 1 });
+    const move = llm.movePlacement(randomPlacement({ expertCount, layerCount }, 5, 2), {
+      bytesPerSecond: 1,
+    });
     const outcome = move.then(
       () => 'moved',
       (error: unknown) => error,
     );
     expect(await tokensOf(llm)).toEqual(expected);
     expect(llm.placement()).toEqual({ ...first, moving: true });
-    await expect(llm.movePlacement(randomPlacement(expertCount, 6, 2))).rejects.toMatchObject({
+    await expect(
+      llm.movePlacement(randomPlacement({ expertCount, layerCount }, 6, 2)),
+    ).rejects.toMatchObject({
       code: 'ERR_UNAVAILABLE',
     });
     const { workers } = await llm.stats();
@@ -114,13 +120,13 @@ describe('experts move while requests run', () => {
     expect(llm.placement()).toEqual(first);
     expect(await tokensOf(llm)).toEqual(expected);
 
-    const report = await llm.movePlacement(randomPlacement(expertCount, 6, 2));
+    const report = await llm.movePlacement(randomPlacement({ expertCount, layerCount }, 6, 2));
     expect(report.epoch).toBe(llm.placement().epoch);
     process.kill((await llm.stats()).workers.at(-1)?.pid ?? 0, 'SIGKILL');
     while ((await llm.stats()).state === 'ready') await new Promise((done) => setTimeout(done, 20));
     while ((await llm.stats()).state !== 'ready') await new Promise((done) => setTimeout(done, 20));
     expect(llm.placement().placement, 'the newest that was complete').toEqual(
-      randomPlacement(expertCount, 6, 2),
+      randomPlacement({ expertCount, layerCount }, 6, 2),
     );
     expect(await tokensOf(llm)).toEqual(expected);
   }, 120_000);
@@ -132,7 +138,7 @@ describe('experts move while requests run', () => {
       const llm = await load({ expertWorkers: 2 }, copy);
       const first = llm.placement();
       rmSync(join(copy, 'model.safetensors'));
-      const other = first.placement.map(([rank = 0]) => [1 - rank]);
+      const other = first.placement.map((experts) => experts.map(([rank = 0]) => [1 - rank]));
       await expect(llm.movePlacement(other)).rejects.toMatchObject({
         code: 'ERR_CHECKPOINT_MISSING',
       });
@@ -146,11 +152,15 @@ describe('experts move while requests run', () => {
   it('refuses what cannot be', async () => {
     const llm = await load({ expertWorkers: 2 });
     const { placement } = llm.placement();
-    const wrong: Readonly<Record<string, readonly (readonly number[])[]>> = {
-      'placement: found': placement.slice(1),
-      'placement[0]: found []': [[], ...placement.slice(1)],
-      'expert ranks below 2': [[2], ...placement.slice(1)],
-      'at most once': [[0, 1, 0], ...placement.slice(1)],
+    const [first = []] = placement;
+    const others = first.slice(1);
+    const wrong: Readonly<Record<string, readonly (readonly (readonly number[])[])[]>> = {
+      'placement: found 0': [],
+      [`placement: found ${layerCount + 1}`]: [...placement, first],
+      'placement[0]: found': [others],
+      'placement[0][0]: found []': [[[], ...others]],
+      'expert ranks below 2': [[[2], ...others]],
+      'at most once': [[[0, 1, 0], ...others]],
     };
     for (const [part, each] of Object.entries(wrong)) {
       const refused = expect(llm.movePlacement(each)).rejects;
@@ -159,7 +169,12 @@ describe('experts move while requests run', () => {
         message: expect.stringContaining(part) as string,
       });
     }
+    // As a program in JavaScript may.
+    await expect(llm.movePlacement(first as never)).rejects.toMatchObject({
+      code: 'ERR_CONFIG_FIELD',
+    });
     expect(await llm.movePlacement(placement)).toMatchObject({ epoch: 0, expertsLoaded: 0 });
+    expect(await llm.movePlacement([first])).toMatchObject({ epoch: 0, expertsLoaded: 0 });
 
     const colocated = await load({ colocated: true });
     await expect(colocated.movePlacement(placement)).rejects.toMatchObject({

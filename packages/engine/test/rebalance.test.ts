@@ -74,7 +74,7 @@ it('experts move to where the traffic is while requests run: imbalance falls, an
     const after = await measured(llm, untilUs);
     const { experts, state } = await llm.stats();
     console.log(
-      `rows of the busiest of ${expertWorkers} over the mean: ${before.ratio.toFixed(3)} before, ${after.ratio.toFixed(3)} after ${moved()} moves of ${experts?.movedBytesTotal} bytes in all; by layer, predicted: ${events.map((event) => (event.type === 'experts-moved' ? `${event.move.before.rows.toFixed(3)} → ${event.move.after.rows.toFixed(3)}` : '')).join(' ')}`,
+      `rows of the busiest of ${expertWorkers} over the mean: ${before.ratio.toFixed(3)} before, ${after.ratio.toFixed(3)} after ${moved()} moves of ${experts?.movedBytesTotal} bytes in all; by layer, predicted: ${events.map((event) => (event.type === 'experts-moved' ? `${event.move.before.rows.toFixed(3)} → ${event.move.after.rows.toFixed(3)} (cost ${event.move.before.cost.toFixed(3)} → ${event.move.after.cost.toFixed(3)})` : '')).join(' ')}`,
     );
     expect(state).toBe('ready');
     expect(events.filter(({ type }) => type === 'experts-not-moved')).toEqual([]);

@@ -1,4 +1,4 @@
-import { expertRank, residentExperts } from '@megascale/core';
+import { expertRank, residentExpertsByLayer } from '@megascale/core';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { expectedOutput } from './simulation/hashed-model.js';
@@ -60,7 +60,8 @@ function expectLaw(schedule: Schedule, { outputs, ranks, moves }: Simulated): bo
   expect(ranks.map(({ kvPagesLeft }) => kvPagesLeft)).toEqual(ranks.map(() => 0));
   expect(moves).toMatchObject({ done: schedule.moves.length, isMoving: false, error: undefined });
   for (const [rank, { experts }] of ranks.slice(attentionWorkers).entries()) {
-    expect(experts).toEqual(residentExperts(moves.placement, expertRank(rank)));
+    const { layerCount } = schedule;
+    expect(experts).toEqual(residentExpertsByLayer(moves.placement, expertRank(rank), layerCount));
   }
   return false;
 }

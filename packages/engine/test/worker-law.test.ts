@@ -101,8 +101,9 @@ async function ask(llm: LLM, drawn: DrawnRequest): Promise<{ tokens: number[]; e
 }
 
 async function moveAll(llm: LLM, seeds: readonly number[], workers: number): Promise<void> {
-  const expertCount = llm.placement().placement.length;
-  for (const seed of seeds) await llm.movePlacement(randomPlacement(expertCount, seed, workers));
+  const { placement } = llm.placement();
+  const sizes = { layerCount: placement.length, expertCount: placement[0]?.length ?? 0 };
+  for (const seed of seeds) await llm.movePlacement(randomPlacement(sizes, seed, workers));
 }
 
 /** Workers report once they are idle again. */

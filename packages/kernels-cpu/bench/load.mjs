@@ -25,7 +25,8 @@ const addon = createRequire(import.meta.url)('../build/Release/kernels_cpu.node'
 const pool = new addon.Backend(threads, 'scalar');
 const { config, weights } = openCheckpoint(dir);
 const program = partition(buildModelGraph(config));
-const experts = Array.from({ length: program.expert.sizes.expertCount }, (_, id) => expertId(id));
+const all = Array.from({ length: program.expert.sizes.expertCount }, (_, id) => expertId(id));
+const experts = program.expert.stages.map(() => all);
 const files = readdirSync(dir)
   .filter((name) => name.endsWith('.safetensors'))
   .map((name) => join(dir, name));

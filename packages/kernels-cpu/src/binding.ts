@@ -82,7 +82,7 @@ export interface NativeExpertStage extends NativeProfile {
   ): void;
   /** Gate and up as a pair, then down. Returns the bytes they take here, 0 where they are here already. */
   load(layer: number, expert: number, matrices: readonly (readonly NativeTensor[])[]): number;
-  drop(expert: number): number;
+  drop(layer: number, expert: number): number;
   close(): void;
 }
 
@@ -138,10 +138,10 @@ export interface NativeAttentionSizes {
 }
 
 export interface NativeExpertProgram {
-  /** [layer × experts × (gate and up, down)] one after the other. */
+  /** Layer by layer: [experts × (gate and up, down)]. */
   readonly matrices: readonly (readonly NativeTensor[])[];
-  /** Those here from the start, ascending. */
-  readonly experts: Float64Array;
+  /** [layers] those here from the start, ascending. */
+  readonly experts: readonly Float64Array[];
   /** Of the model. */
   readonly expertCount: number;
   readonly layerCount: number;

@@ -27,13 +27,18 @@ export class CpuExpertStage implements ExpertStage {
     if (!Number.isSafeInteger(rowsMax) || rowsMax < 0)
       refuse(`rowsMax is ${rowsMax}, expected a count.`);
     this.#options = options;
-    const resident = program.stages.flatMap((node) => residentWeights(node, experts));
+    if (experts.length !== program.stages.length) {
+      refuse(`experts is of ${experts.length} layers, the program of ${program.stages.length}.`);
+    }
+    const resident = program.stages.flatMap((node, layer) =>
+      residentWeights(node, experts[layer] ?? []),
+    );
     const matrices = resident.flatMap((each) => matricesOf(weights, each));
     try {
       this.#native = new addon.ExpertStage(backend, {
         matrices,
         layerCount: program.stages.length,
-        experts: Float64Array.from(experts),
+        experts: experts.map((ids) => Float64Array.from(ids)),
         expertCount: program.sizes.expertCount,
         hiddenSize: program.sizes.hiddenSize,
         widthMax: Math.max(0, ...program.stages.map((node) => node.width)),
@@ -86,10 +91,10 @@ export class CpuExpertStage implements ExpertStage {
     }
   }
 
-  drop(expert: ExpertId): number {
+  drop(layer: LayerIndex, expert: ExpertId): number {
     const native = this.#open();
     try {
-      return native.drop(expert);
+      return native.drop(layer, expert);
     } catch (error) {
       throw fromNative(error);
     }
@@ -113,7 +118,7 @@ function matricesOf(
   return [[nativeTensor(source, gate), nativeTensor(source, up)], [nativeTensor(source, down)]];
 }
 
-/** The weights of these experts, in their order. */
+/** The weights of these experts of one layer, in their order. */
 function residentWeights(node: ExpertsNode, ids: readonly number[]): readonly ExpertWeights[] {
   return ids.map((id, i) => {
     const before = ids[i - 1];

@@ -126,10 +126,12 @@ async function expertRows(
 ): Promise<(rowCount: number, expertOf: (row: number) => number) => Float32Array> {
   const { hiddenSize, expertCount } = model.graph.sizes;
   const rowsMax = Math.max(...rowCounts);
+  const program = partition(model.graph).expert;
+  const all = Array.from({ length: expertCount }, (_, id) => expertId(id));
   const stage = await backend.createExpertStage({
-    program: partition(model.graph).expert,
+    program,
     weights: model.weights,
-    experts: Array.from({ length: expertCount }, (_, id) => expertId(id)),
+    experts: program.stages.map(() => all),
     rowsMax,
   });
   const hidden = backend.allocate(rowsMax * hiddenSize * 2);

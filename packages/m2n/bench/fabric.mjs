@@ -99,7 +99,7 @@ function optionsFor(provider, bytes, peer) {
   return {
     attentionWorkerCount: 1,
     expertWorkerCount: 1,
-    placement: [[0]],
+    placement: [[[0]]],
     layerCount: 1,
     hiddenSize: rowBytes / 2,
     topK: 1,

@@ -21,7 +21,7 @@ const rendezvous = {
 const options = {
   attentionWorkerCount: 1,
   expertWorkerCount: 1,
-  placement: [[0]],
+  placement: [[[0]]],
   layerCount: 1,
   hiddenSize: rowBytes / 4,
   topK: 1,

@@ -106,7 +106,7 @@ export class SharedAttentionPort implements AttentionPort {
     const ticket = this.tickets.free(microBatch);
     this.checkTokens(tokens);
     this.checkOrder(layer, microBatch);
-    const rowCounts = this.routes.count(microBatch, tokens);
+    const rowCounts = this.routes.count(layer, microBatch, tokens);
     const { frame, cursor } = this;
     frame.type = 'rows';
     frame.placementEpoch = this.routes.epoch;

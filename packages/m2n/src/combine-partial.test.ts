@@ -136,7 +136,7 @@ describe.each(formats)('partial sums of %s answers', (dtype, make, unitRoundoff)
     const options = {
       attentionWorkerCount: 1,
       expertWorkerCount: 1,
-      placement: [[expertRank(0)]],
+      placement: [[[expertRank(0)]]],
       layerCount: 1,
       hiddenSize: 1,
       topK: 1,

@@ -11,8 +11,8 @@ import { checkPlacement, type PortShape } from './port-shape.js';
 
 interface LiveEpoch {
   readonly epoch: number;
-  /** [expertCount] 1 for the experts of this rank. */
-  readonly residents: Uint8Array;
+  /** [layers][expertCount] 1 for the experts of this rank; one for all layers where the placement is. */
+  readonly residents: readonly Uint8Array[];
 }
 
 /**
@@ -52,11 +52,12 @@ export class EpochTable {
     while (this.live.length > 1 && (this.live[0]?.epoch ?? Infinity) <= upTo) this.live.shift();
   }
 
-  /** [expertCount] undefined for an epoch that is not served. */
-  residentsOf(epoch: number): Uint8Array | undefined {
+  /** [expertCount] of this layer; undefined for an epoch that is not served. */
+  residentsOf(epoch: number, layer: number): Uint8Array | undefined {
     for (let index = this.live.length - 1; index >= 0; index--) {
       const entry = this.live[index];
-      if (entry?.epoch === epoch) return entry.residents;
+      if (entry?.epoch !== epoch) continue;
+      return entry.residents[entry.residents.length === 1 ? 0 : layer];
     }
     return undefined;
   }
@@ -65,12 +66,12 @@ export class EpochTable {
    * Whether the frame may come from this rank now. One without rows may be of a retired epoch: nobody waits for its answer, so it
    * may be read long after it was sent.
    */
-  admits(attentionRank: number, { type, placementEpoch, rowCount }: Frame): boolean {
+  admits(attentionRank: number, { type, placementEpoch, rowCount, layer }: Frame): boolean {
     if (type === 'park') return true;
     if (placementEpoch < (this.epochOf[attentionRank] ?? 0)) return false;
     this.epochOf[attentionRank] = placementEpoch;
     if (rowCount === 0) return placementEpoch <= this.newest;
-    return this.residentsOf(placementEpoch) !== undefined;
+    return this.residentsOf(placementEpoch, layer) !== undefined;
   }
 
   /** The error of a frame that is not admitted. */
@@ -90,7 +91,7 @@ export class EpochTable {
   }
 
   private entry({ epoch, placement }: PlacementEpoch): LiveEpoch {
-    return { epoch, residents: residentTable(placement, this.rank) };
+    return { epoch, residents: placement.map((layer) => residentTable(layer, this.rank)) };
   }
 }
 

@@ -166,7 +166,7 @@ export class SharedExpertPort implements ExpertPort {
       source.expertIds = this.expertIds[source.slotIndex] ?? source.expertIds;
       const expertRanks = this.expertRanks[source.slotIndex];
       if (expertRanks !== undefined) source.expertRanks = expertRanks;
-      const residents = this.epochs.residentsOf(frame.placementEpoch);
+      const residents = this.epochs.residentsOf(frame.placementEpoch, frame.layer);
       if (residents === undefined) {
         throw this.wrongRoutes(`Placement epoch ${frame.placementEpoch} was retired too early.`);
       }

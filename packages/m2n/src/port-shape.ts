@@ -3,6 +3,7 @@ import {
   ConfigError,
   placementEpochMax,
   type DType,
+  type Placement,
   type PlacementEpoch,
   type TransportOptions,
 } from '@megascale/core';
@@ -36,8 +37,10 @@ export function portShape(options: TransportOptions): PortShape {
   check('topK', options.topK, 1, limits.topKMax);
   check('tokensPerSlotMax', options.tokensPerSlotMax, 1, limits.tokensMax);
   check('slotCount', options.slotCount, 1, limits.slotsMax);
-  check('placement.length', options.placement.length, 1, limits.expertsMax);
-  checkRanks(options.placement, options.expertWorkerCount);
+  const expertCount = options.placement[0]?.length ?? 0;
+  checkLayers(options.placement, options.layerCount);
+  check('placement[0].length', expertCount, 1, limits.expertsMax);
+  checkRanks(options.placement, { ...options, expertCount });
   check('placementEpoch', options.placementEpoch ?? 0, 0, placementEpochMax);
   checkCombine(options);
   if (options.emulatedLink !== undefined) checkEmulatedLink(options.emulatedLink);
@@ -51,23 +54,35 @@ export function portShape(options: TransportOptions): PortShape {
     dtype: options.dtype,
     tokensPerSlotMax: options.tokensPerSlotMax,
     slotCount: options.slotCount,
-    expertCount: options.placement.length,
+    expertCount,
     placementHash: hash(JSON.stringify([options.placementEpoch ?? 0, options.placement])),
     combine: options.combine ?? 'attention',
   };
 }
 
-/** @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other experts or ranks than the port was opened with. */
+/** @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks than the port was opened with. */
 export function checkPlacement({ epoch, placement }: PlacementEpoch, shape: PortShape): void {
   check('placementEpoch', epoch, 0, placementEpochMax);
-  check('placement.length', placement.length, shape.expertCount, shape.expertCount);
-  checkRanks(placement, shape.expertWorkerCount);
+  checkLayers(placement, shape.layerCount);
+  checkRanks(placement, shape);
 }
 
-function checkRanks(placement: TransportOptions['placement'], expertWorkerCount: number): void {
-  for (const [id, ranks] of placement.entries()) {
-    check(`placement[${id}].length`, ranks.length, 1, limits.workersMax);
-    for (const rank of ranks) check(`placement[${id}]`, rank, 0, expertWorkerCount - 1);
+/** One for all layers, or one for each. */
+function checkLayers(placement: Placement, layerCount: number): void {
+  if (placement.length !== 1) check('placement.length', placement.length, layerCount, layerCount);
+}
+
+function checkRanks(
+  placement: Placement,
+  { expertCount, expertWorkerCount }: Pick<PortShape, 'expertCount' | 'expertWorkerCount'>,
+): void {
+  for (const [layer, experts] of placement.entries()) {
+    const path = `placement[${layer}]`;
+    check(`${path}.length`, experts.length, expertCount, expertCount);
+    for (const [id, ranks] of experts.entries()) {
+      check(`${path}[${id}].length`, ranks.length, 1, limits.workersMax);
+      for (const rank of ranks) check(`${path}[${id}]`, rank, 0, expertWorkerCount - 1);
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 import {
   ReplicaBalancer,
+  type LayerIndex,
   type MicroBatchIndex,
+  type Placement,
   type PlacementEpoch,
   type TransportOptions,
 } from '@megascale/core';
@@ -14,9 +16,11 @@ type BalanceOptions = Pick<TransportOptions, 'placement' | 'placementEpoch' | 's
 export class RouteCounter {
   /** Of the placement in force. */
   epoch: number;
-  private balancer: ReplicaBalancer;
+  /** [layers], or one for all of them. */
+  private balancers: readonly ReplicaBalancer[];
   /** Comes into force with the next step. */
-  private adopted: { readonly epoch: number; readonly balancer: ReplicaBalancer } | undefined;
+  private adopted:
+    { readonly epoch: number; readonly balancers: readonly ReplicaBalancer[] } | undefined;
   /** [expert ranks] */
   private readonly rowCounts: Int32Array;
 
@@ -30,7 +34,7 @@ export class RouteCounter {
     },
   ) {
     this.epoch = options.placementEpoch ?? 0;
-    this.balancer = this.balancerOf(options.placement);
+    this.balancers = this.balancersOf(options.placement);
     this.rowCounts = new Int32Array(shape.expertWorkerCount);
   }
 
@@ -39,13 +43,13 @@ export class RouteCounter {
     const { epoch } = this.adopted ?? this;
     if (next.epoch <= epoch) throw epochNotNewer(next.epoch, epoch);
     checkPlacement(next, this.shape);
-    this.adopted = { epoch: next.epoch, balancer: this.balancerOf(next.placement) };
+    this.adopted = { epoch: next.epoch, balancers: this.balancersOf(next.placement) };
   }
 
   beginStep(): void {
     if (this.adopted === undefined) return;
     this.epoch = this.adopted.epoch;
-    this.balancer = this.adopted.balancer;
+    this.balancers = this.adopted.balancers;
     this.adopted = undefined;
   }
 
@@ -54,11 +58,12 @@ export class RouteCounter {
    *
    * @throws TransportError 'ERR_FRAME_INVALID' for an id outside -1 … expertCount - 1.
    */
-  count(microBatch: MicroBatchIndex, tokens: number): Int32Array {
-    const { balancer, rowCounts } = this;
+  count(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): Int32Array {
+    const { balancers, rowCounts } = this;
+    const balancer = balancers[balancers.length === 1 ? 0 : layer];
     const ids = this.slots.expertIds[microBatch];
     const ranks = this.slots.expertRanks[microBatch];
-    if (ids === undefined || ranks === undefined) return rowCounts;
+    if (ids === undefined || ranks === undefined || balancer === undefined) return rowCounts;
     const end = tokens * this.shape.topK;
     balancer.balance(ids, end);
     rowCounts.fill(0);
@@ -74,9 +79,10 @@ export class RouteCounter {
     return rowCounts;
   }
 
-  private balancerOf(placement: TransportOptions['placement']): ReplicaBalancer {
+  private balancersOf(placement: Placement): readonly ReplicaBalancer[] {
     const { expertWorkerCount } = this.shape;
-    return new ReplicaBalancer(placement, expertWorkerCount, this.options.splitRowsMin);
+    const { splitRowsMin } = this.options;
+    return placement.map((layer) => new ReplicaBalancer(layer, expertWorkerCount, splitRowsMin));
   }
 
   private unknownExpert(id: number, microBatch: number, index: number): Error {

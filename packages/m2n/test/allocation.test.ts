@@ -21,7 +21,7 @@ describe.each(transports)('open ports of $name', (transport) => {
   const both = [expertRank(0), expertRank(1)];
   it.each([
     ['', {}],
-    [' where experts have replicas', { expertWorkerCount: 2, placement: [both, both] }],
+    [' where experts have replicas', { expertWorkerCount: 2, placement: [[both, both]] }],
     [' where expert ranks sum', { combine: 'expert' as const }],
   ])('allocate nothing from dispatch to release%s', async (_, options) => {
     const { attention, expert } = await openPorts(transport, { ...smallOptions, ...options });

@@ -18,7 +18,7 @@ const patientMs = 20_000;
 const options: PlainTransportOptions = {
   attentionWorkerCount: 2,
   expertWorkerCount: 2,
-  placement: [0, 1, 0, 1].map((rank) => [expertRank(rank)]),
+  placement: [[0, 1, 0, 1].map((rank) => [expertRank(rank)])],
   layerCount: 2,
   hiddenSize: 8,
   topK: 2,

@@ -34,7 +34,7 @@ const patienceUs = 10_000_000;
 export const fuzzShape: PortOptions = {
   attentionWorkerCount: 1,
   expertWorkerCount: 2,
-  placement: [[expertRank(0)], [expertRank(1)], [expertRank(0)]],
+  placement: [[[expertRank(0)], [expertRank(1)], [expertRank(0)]]],
   layerCount: 2,
   hiddenSize: 4,
   topK: 2,

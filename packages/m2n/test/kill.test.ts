@@ -11,7 +11,7 @@ import { endpointFilesOf, namedSegments } from './shared-memory-files.js';
 const options: PlainTransportOptions = {
   attentionWorkerCount: 1,
   expertWorkerCount: 1,
-  placement: [[expertRank(0)], [expertRank(0)]],
+  placement: [[[expertRank(0)], [expertRank(0)]]],
   layerCount: 2,
   hiddenSize: 8,
   topK: 2,

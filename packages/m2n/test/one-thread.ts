@@ -23,7 +23,7 @@ export type PortOptions = Omit<
 export const smallOptions: PortOptions = {
   attentionWorkerCount: 1,
   expertWorkerCount: 1,
-  placement: [[expertRank(0)], [expertRank(0)]],
+  placement: [[[expertRank(0)], [expertRank(0)]]],
   layerCount: 2,
   hiddenSize: 4,
   topK: 1,

@@ -1,12 +1,19 @@
 /**
  * How even the expert workers' loads are under Zipf's law, without copies and with them. A plan is made from one trace and judged on
  * micro-batches that it has not seen, each divided by `ReplicaBalancer` as a dispatch does it. Busiest worker over mean: rows, and cost
- * (max(rows, splitRowsMin) of each expert, what a worker's time follows), both as Σ over layers of the busiest / Σ of the mean.
+ * (max(rows, splitRowsMin) of each expert, what a worker's time follows), both as Σ over layers of the busiest / Σ of the mean. The last row of each group is one placement for all layers.
  *
  *     npm run build -w packages/scheduler && node packages/scheduler/bench/balance.mjs [exponent] [workers] [tokens] [layers]
  */
-import { ReplicaBalancer } from '@megascale/core';
-import { planPlacement, PlacementCost, totalLoads, ZipfRoutes, zipfTrace } from '../dist/index.js';
+import { layerPlacement, ReplicaBalancer } from '@megascale/core';
+import {
+  improvePlacement,
+  planPlacement,
+  PlacementCost,
+  totalLoads,
+  ZipfRoutes,
+  zipfTrace,
+} from '../dist/index.js';
 
 const exponent = Number(process.argv[2] ?? 1.2);
 const workers = Number(process.argv[3] ?? 4);
@@ -16,19 +23,25 @@ const layerCount = Number(process.argv[5] ?? 4);
 const dispatches = 200;
 
 function placementWithout(expertCount) {
-  return Array.from({ length: expertCount }, (_, id) => [Math.floor((id * workers) / expertCount)]);
+  return [
+    Array.from({ length: expertCount }, (_, id) => [Math.floor((id * workers) / expertCount)]),
+  ];
 }
 
 /** Imbalance of micro-batches one by one, of their sum, and what balancing one takes. */
 function judge(sizes, placement) {
   const routes = new ZipfRoutes({ ...sizes, exponent, seed: 7 });
-  const balancer = new ReplicaBalancer(placement, workers, splitRowsMin);
+  const balancers = Array.from(
+    { length: layerCount },
+    (_, layer) => new ReplicaBalancer(layerPlacement(placement, layer), workers, splitRowsMin),
+  );
   const ids = new Int32Array(tokens * sizes.topK);
   let [rowsWorst, costWorst, costIdeal, spentMs] = [0, 0, 0, 0];
   const sums = Array.from({ length: layerCount }, () => new Float64Array(workers));
   for (let dispatch = 0; dispatch < dispatches; dispatch += 1) {
     for (let layer = 0; layer < layerCount; layer += 1) {
       routes.route(layer, ids, tokens);
+      const balancer = balancers[layer];
       const counts = new Int32Array(sizes.expertCount);
       for (const id of ids) counts[id] += 1;
       const began = performance.now();
@@ -58,6 +71,13 @@ function judge(sizes, placement) {
     sum: sumWorst / rowsMean,
     us: (spentMs * 1000) / dispatches / layerCount,
   };
+}
+
+/** All layers as if they were one: what a placement has to go by that is the same in all of them. */
+function together({ expertCount, dispatches: each, rows }) {
+  const sums = new Float64Array(expertCount);
+  for (const [index, count] of Array.from(rows).entries()) sums[index % expertCount] += count;
+  return { layerCount: 1, expertCount, dispatches: each * layerCount, rows: sums };
 }
 
 console.log(
@@ -98,5 +118,38 @@ for (const order of ['all-layers', 'each-layer']) {
       const { placement } = planPlacement(cost, slots);
       print(String(copies), judge(sizes, placement));
     }
+    const ofAll = new PlacementCost(together(loads), workers, splitRowsMin);
+    const { placement } = planPlacement(ofAll, Math.ceil(expertCount / workers) + 1);
+    print('1, as one layer', judge(sizes, placement));
   }
+}
+
+console.log(
+  `\nBettered change by change (improvePlacement) from even runs, each layer with hot experts of its own, 1 copy per worker and layer`,
+);
+console.log('layers experts top-k workers  cost before  after    copies   ms');
+for (const [layers, expertCount, topK, expertWorkers] of [
+  [4, 8, 2, 4],
+  [4, 16, 2, 4],
+  [4, 64, 6, 4],
+  [32, 128, 8, 8],
+  [60, 256, 8, 8],
+]) {
+  const sizes = { expertCount, topK, layerCount: layers, exponent, seed: 7 };
+  const trace = zipfTrace({
+    ...{ ...sizes, windows: 1, dispatchesPerWindow: 10, tokensPerDispatch: 1024, windowUs: 1e6 },
+  });
+  const cost = new PlacementCost(totalLoads(sizes, trace), expertWorkers, splitRowsMin);
+  const even = Array.from({ length: expertCount }, (_, id) => [
+    Math.floor((id * expertWorkers) / expertCount),
+  ]);
+  const slotsPerWorker = expertCount / expertWorkers + 1;
+  const began = performance.now();
+  const { before, after, copies } = improvePlacement({
+    ...{ cost, placement: [even], slotsPerWorker, copiesMax: Infinity },
+  });
+  const ms = performance.now() - began;
+  console.log(
+    `${String(layers).padEnd(7)}${String(expertCount).padEnd(8)}${String(topK).padEnd(6)}${String(expertWorkers).padEnd(9)}${before.cost.toFixed(3).padEnd(13)}${after.cost.toFixed(3).padEnd(9)}${String(copies).padEnd(9)}${ms.toFixed(0)}`,
+  );
 }

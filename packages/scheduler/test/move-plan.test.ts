@@ -1,4 +1,4 @@
-import { expertId, expertRank, residentExperts, type Placement } from '@megascale/core';
+import { expertRank, residentExpertsByLayer, type Placement } from '@megascale/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -9,21 +9,22 @@ import {
   type MoveState,
   type OpenPhase,
 } from '../src/placement/move-phases.js';
-import {
-  checkMovedPlacement,
-  loadOrder,
-  MoveBudget,
-  planMove,
-} from '../src/placement/move-plan.js';
+import { checkMovedPlacement, MoveBudget, planMove } from '../src/placement/move-plan.js';
 
 const pools = fc.record({
   attention: fc.integer({ min: 1, max: 4 }),
   expert: fc.integer({ min: 1, max: 5 }),
 });
 
+const layerCount = 3;
 const placements = fc.integer({ min: 1, max: 5 }).chain((n) => {
   const ranks = Array.from({ length: n }, (_, rank) => expertRank(rank));
-  const placement = fc.array(fc.subarray(ranks, { minLength: 1 }), { minLength: 8, maxLength: 8 });
+  const ofLayer = fc.array(fc.subarray(ranks, { minLength: 1 }), { minLength: 8, maxLength: 8 });
+  const placement = fc.oneof(
+    fc.array(ofLayer, { minLength: layerCount, maxLength: layerCount }),
+    // One for all layers.
+    fc.array(ofLayer, { minLength: 1, maxLength: 1 }),
+  );
   return fc.record({ n: fc.constant(n), from: placement, to: placement });
 });
 
@@ -31,34 +32,32 @@ describe('planMove', () => {
   it('turns what each rank has into what it shall have, and touches nothing else', () => {
     fc.assert(
       fc.property(placements, ({ n, from, to }) => {
-        const { gained, lost } = planMove(from, to, n);
+        const { gained, lost } = planMove(from, to, { expertWorkerCount: n, layerCount });
         for (let rank = 0; rank < n; rank++) {
-          const before = residentExperts(from, expertRank(rank));
-          const has = new Set([...before, ...(gained[rank] ?? [])]);
-          expect(has.size).toBe(before.length + (gained[rank]?.length ?? 0));
-          for (const id of lost[rank] ?? []) expect(has.delete(id)).toBe(true);
-          const wanted = residentExperts(to, expertRank(rank));
-          expect([...has].sort((a, b) => a - b)).toEqual(wanted);
+          const has = residentExpertsByLayer(from, expertRank(rank), layerCount).map(
+            (ids) => new Set(ids),
+          );
+          for (const { layer, expert } of gained[rank] ?? []) {
+            expect(has[layer]?.has(expert)).toBe(false);
+            has[layer]?.add(expert);
+          }
+          for (const { layer, expert } of lost[rank] ?? []) {
+            expect(has[layer]?.delete(expert)).toBe(true);
+          }
+          const wanted = residentExpertsByLayer(to, expertRank(rank), layerCount);
+          expect(has.map((ids) => [...ids].sort((a, b) => a - b))).toEqual(wanted);
+          const places = (gained[rank] ?? []).map(({ layer, expert }) => layer * 8 + expert);
+          expect(places, 'the order of a checkpoint').toEqual(places.toSorted((a, b) => a - b));
         }
       }),
     );
   });
 
   it('moves nothing between equal placements', () => {
-    const placement: Placement = [[expertRank(0)], [expertRank(1), expertRank(0)]];
-    const other: Placement = [[expertRank(0)], [expertRank(0), expertRank(1)]];
-    expect(planMove(placement, other, 2)).toEqual({ gained: [[], []], lost: [[], []] });
-  });
-});
-
-describe('loadOrder', () => {
-  it('goes through a checkpoint from front to back', () => {
-    expect(loadOrder([1, 4].map(expertId), 2).map(({ layer, expert }) => [layer, expert])).toEqual([
-      [0, 1],
-      [0, 4],
-      [1, 1],
-      [1, 4],
-    ]);
+    const placement: Placement = [[[expertRank(0)], [expertRank(1), expertRank(0)]]];
+    const other: Placement = [[[expertRank(0)], [expertRank(0), expertRank(1)]]];
+    const sizes = { expertWorkerCount: 2, layerCount };
+    expect(planMove(placement, other, sizes)).toEqual({ gained: [[], []], lost: [[], []] });
   });
 });
 
@@ -156,14 +155,24 @@ describe('the phases of a move', () => {
 });
 
 describe('checkMovedPlacement', () => {
-  const sizes = { expertCount: 2, expertWorkerCount: 2 };
+  const right = [[1], [1, 0]];
+  const sizes = { layerCount: 3, expertCount: 2, expertWorkerCount: 2 };
   it.each([
-    ['too few experts', [[0]], 'placement: found 1'],
-    ['an expert without a holder', [[0], []], 'placement[1]'],
-    ['a rank that is not there', [[0], [2]], 'expert ranks below 2'],
-    ['half a rank', [[0.5], [1]], 'placement[0]'],
-    ['a rank twice', [[0], [1, 1]], 'at most once'],
-    ['more replicas than ranks', [[0, 1, 0], [1]], 'at most once'],
+    ['no layer', [], 'placement: found 0'],
+    ['too few layers', [right, right], 'placement: found 2'],
+    ['too many layers', [right, right, right, right], 'placement: found 4'],
+    ['too few experts', [[[0]]], 'placement[0]: found 1'],
+    ['too many experts in a later layer', [right, right, [...right, [0]]], 'placement[2]: found 3'],
+    ['an expert without a holder', [[[0], []]], 'placement[0][1]'],
+    ['a rank that is not there', [right, [[0], [2]], right], 'placement[1][1]: found 2'],
+    ['half a rank', [[[0.5], [1]]], 'placement[0][0]'],
+    ['a rank twice', [[[0], [1, 1]]], 'at most once'],
+    ['what is no list', 'even', 'placement: found "even"'],
+    ['a layer that is none', [null], 'placement[0]: found null'],
+    ['the placement of a layer alone', [[0], [1], [0]], 'placement[0]: found 1'],
+    ['holders that are no list', [[0, 1]], 'placement[0][0]: found 0'],
+    ['a rank that is a text', [[['0'], [1]]], 'placement[0][0]: found "0"'],
+    ['more replicas than ranks', [[[0, 1, 0], [1]]], 'at most once'],
   ])('refuses %s', (_, placement, part) => {
     expect(() => {
       checkMovedPlacement(placement, sizes);
@@ -172,7 +181,8 @@ describe('checkMovedPlacement', () => {
 
   it('takes what is right', () => {
     expect(() => {
-      checkMovedPlacement([[1], [1, 0]], sizes);
+      checkMovedPlacement([right], sizes);
+      checkMovedPlacement([right, [[0], [0]], right], sizes);
     }).not.toThrow();
   });
 });

@@ -30,15 +30,19 @@ describe('megascale balance', () => {
     const words = ['balance', traceFile(), '--spare-experts', '1', '--expert-bytes', '1000'];
     const { code, stdout } = await finishedCli([...words, '--json']);
     expect(code).toBe(0);
-    const report = JSON.parse(stdout) as Record<string, unknown> & { placement: number[][] };
+    const report = JSON.parse(stdout) as Record<string, unknown> & { placement: number[][][] };
     expect(report).toMatchObject({ layers: 2, experts: 16, windows: 3, truncated: false });
     expect((report.before as { rows: number }).rows).toBeGreaterThan(1.5);
     expect((report.after as { rows: number }).rows).toBeLessThanOrEqual(1.15);
     expect(report.bytesToMove).toBe((report.copiesToLoad as number) * 1000);
-    expect(report.placement.flat().length).toBeLessThanOrEqual(4 * 5);
+    expect(report.placement.map((experts) => experts.length)).toEqual([16, 16]);
+    for (const experts of report.placement) {
+      expect(experts.flat().length).toBeLessThanOrEqual(4 * 5);
+    }
     const table = (await finishedCli(words)).stdout;
     expect(table).toContain('3 windows, 2 layers, 16 experts');
-    expect(table).toMatch(/To load +\d+ experts, \d+ bytes/);
+    expect(table).toMatch(/To load +\d+ experts of single layers, \d+ bytes/);
+    expect(table).toMatch(/layer 1, worker 3 +\d+ \d+ \d+/);
   });
 
   it('refuses what is no trace, and more workers than experts', async () => {

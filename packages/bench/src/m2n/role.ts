@@ -29,7 +29,7 @@ export function transportOptions(
   return {
     attentionWorkerCount: plan.senders,
     expertWorkerCount: plan.receivers,
-    placement: plan.sizes.map((_, rank) => [rank]) as unknown as TransportOptions['placement'],
+    placement: [plan.sizes.map((_, rank) => [rank])] as unknown as TransportOptions['placement'],
     layerCount: layersPerStep,
     hiddenSize: plan.rowBytes / 2,
     topK: 1,

@@ -18,7 +18,7 @@ export class NullExpertStage implements ExpertStage {
     requireAscending(options);
     this.#options = options;
     this.#clock = clock;
-    this.#experts = options.program.stages.map(() => new Set(options.experts));
+    this.#experts = options.experts.map((ids) => new Set(ids));
   }
 
   bindSlots(slots: readonly ExpertSlot[]): void {
@@ -53,10 +53,11 @@ export class NullExpertStage implements ExpertStage {
     return 0;
   }
 
-  drop(expert: ExpertId): number {
+  drop(layer: LayerIndex, expert: ExpertId): number {
     this.#door.requireOpen();
+    requireIndex('layer', layer, this.#experts.length);
     requireIndex('expert', expert, this.#options.program.sizes.expertCount);
-    for (const experts of this.#experts) experts.delete(expert);
+    this.#experts[layer]?.delete(expert);
     return 0;
   }
 

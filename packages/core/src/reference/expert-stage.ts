@@ -28,7 +28,8 @@ export class ReferenceExpertStage implements ExpertStage {
     this.#options = options;
     requireAscending(options);
     this.#experts = options.program.stages.map(
-      (node) => new Map(options.experts.map((id) => [id, this.#read(node, id)])),
+      (node, layer) =>
+        new Map((options.experts[layer] ?? []).map((id) => [id, this.#read(node, id)])),
     );
   }
 
@@ -83,16 +84,14 @@ export class ReferenceExpertStage implements ExpertStage {
     return bytesOf(weights);
   }
 
-  drop(expert: ExpertId): number {
+  drop(layer: LayerIndex, expert: ExpertId): number {
     this.#door.requireOpen();
+    requireIndex('layer', layer, this.#experts.length);
     requireIndex('expert', expert, this.#options.program.sizes.expertCount);
-    let bytes = 0;
-    for (const experts of this.#experts) {
-      const weights = experts.get(expert);
-      if (weights !== undefined) bytes += bytesOf(weights);
-      experts.delete(expert);
-    }
-    return bytes;
+    const experts = this.#experts[layer];
+    const weights = experts?.get(expert);
+    experts?.delete(expert);
+    return weights === undefined ? 0 : bytesOf(weights);
   }
 
   close(): void {
@@ -116,9 +115,16 @@ function bytesOf({ gate, up, down }: ExpertF32): number {
 
 /** The experts of a new stage. */
 export function requireAscending({ experts, program }: ExpertStageOptions): void {
-  for (const [i, id] of experts.entries()) {
-    requireIndex(`experts[${i}]`, id, program.sizes.expertCount);
-    const before = experts[i - 1];
-    if (before !== undefined && before >= id) refuse(`experts: ${before}, ${id} do not ascend.`);
+  const { stages, sizes } = program;
+  if (experts.length !== stages.length) {
+    refuse(`experts is of ${experts.length} layers, the program of ${stages.length}.`);
+  }
+  for (const [layer, ids] of experts.entries()) {
+    for (const [i, id] of ids.entries()) {
+      const path = `experts[${layer}]`;
+      requireIndex(`${path}[${i}]`, id, sizes.expertCount);
+      const before = ids[i - 1];
+      if (before !== undefined && before >= id) refuse(`${path}: ${before}, ${id} do not ascend.`);
+    }
   }
 }

@@ -1,14 +1,35 @@
 import { expertId, type ExpertId, type ExpertRank } from '../spec/units.js';
 
-/** placement[expertId] = the expert ranks that hold it; `ReplicaBalancer` says which of them takes a micro-batch's rows. */
-export type Placement = readonly (readonly ExpertRank[])[];
+/** Of one layer: [expertId] the expert ranks that hold it; `ReplicaBalancer` says which of them takes a micro-batch's rows. */
+export type LayerPlacement = readonly (readonly ExpertRank[])[];
 
-/** The experts resident on `rank`, ascending: `ExpertStageOptions.experts` of that worker. */
-export function residentExperts(placement: Placement, rank: ExpertRank): readonly ExpertId[] {
+/** placement[layer][expertId] = the expert ranks that hold it. A placement of one layer is that of all layers. */
+export type Placement = readonly LayerPlacement[];
+
+/** Who holds the experts of this layer. */
+export function layerPlacement(placement: Placement, layer: number): LayerPlacement {
+  const own = placement[placement.length === 1 ? 0 : layer];
+  if (own === undefined) throw new RangeError(`The placement has no layer ${layer}.`);
+  return own;
+}
+
+/** The experts of one layer that are resident on `rank`, ascending. */
+export function residentExperts(placement: LayerPlacement, rank: ExpertRank): readonly ExpertId[] {
   return placement.flatMap((ranks, id) => (ranks.includes(rank) ? [expertId(id)] : []));
 }
 
-/** [expertCount] 1 for each expert that is resident on `rank`, else 0. */
-export function residentTable(placement: Placement, rank: ExpertRank): Uint8Array {
+/** [layers] the experts resident on `rank`, ascending: `ExpertStageOptions.experts` of that worker. */
+export function residentExpertsByLayer(
+  placement: Placement,
+  rank: ExpertRank,
+  layerCount: number,
+): readonly (readonly ExpertId[])[] {
+  return Array.from({ length: layerCount }, (_, layer) =>
+    residentExperts(layerPlacement(placement, layer), rank),
+  );
+}
+
+/** [expertCount] 1 for each expert of one layer that is resident on `rank`, else 0. */
+export function residentTable(placement: LayerPlacement, rank: ExpertRank): Uint8Array {
   return Uint8Array.from(placement, (ranks) => (ranks.includes(rank) ? 1 : 0));
 }

@@ -1,4 +1,4 @@
-import type { Placement } from './local-experts.js';
+import type { LayerPlacement } from './local-experts.js';
 import { defaultSplitRowsMin, RowSplitter } from './row-splitter.js';
 
 /**
@@ -17,7 +17,7 @@ export class ReplicaBalancer {
   readonly #left: Int32Array;
 
   constructor(
-    placement: Placement,
+    placement: LayerPlacement,
     expertWorkerCount: number,
     splitRowsMin: number = defaultSplitRowsMin,
   ) {

@@ -1,4 +1,4 @@
-import type { Placement } from './local-experts.js';
+import type { LayerPlacement } from './local-experts.js';
 
 /** Rows of one expert that are worth another read of its weights, where nobody says better: a tile of the widest CPU kernels. */
 export const defaultSplitRowsMin = 16;
@@ -37,7 +37,7 @@ export class RowSplitter {
   #poured = false;
 
   constructor(
-    placement: Placement,
+    placement: LayerPlacement,
     expertWorkerCount: number,
     splitRowsMin: number = defaultSplitRowsMin,
   ) {

@@ -80,8 +80,8 @@ export interface AttentionStageOptions {
 export interface ExpertStageOptions {
   readonly program: ExpertProgram;
   readonly weights: WeightSource;
-  /** Experts resident on this worker from the start, ascending. */
-  readonly experts: readonly ExpertId[];
+  /** [layers] the experts resident on this worker from the start, ascending in each. */
+  readonly experts: readonly (readonly ExpertId[])[];
   /** Rows of one `run`, over all experts: M × m × tokensPerSlotMax × topK, whatever experts come to be here. */
   readonly rowsMax: number;
 }
@@ -125,8 +125,8 @@ export interface ExpertStage {
    * and as long as reading one expert of one layer takes: callers put runs between calls. When it throws, the stage is as before.
    */
   load(layer: LayerIndex, expert: ExpertId): number;
-  /** Forgets an expert's weights in every layer. Returns the bytes they took: 0 when there were none. */
-  drop(expert: ExpertId): number;
+  /** Forgets one expert's weights of one layer. Returns the bytes they took: 0 when there were none. */
+  drop(layer: LayerIndex, expert: ExpertId): number;
   /** Absent where a backend does not count. */
   readonly profiler?: StageProfiler;
   close(): void;

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { Placement } from '../routing/local-experts.js';
 import type { AttentionSlot, ExpertInput, ExpertSlot } from './backend.js';
 import type { DType, MemoryKind, Region } from './region.js';
 import type { AttentionRank, ExpertRank, LayerIndex, MicroBatchIndex } from './units.js';
@@ -22,8 +23,11 @@ export interface TransportFactory {
 export interface TransportOptions {
   readonly attentionWorkerCount: number; // M
   readonly expertWorkerCount: number; // N
-  /** placement[expertId] = the expert ranks that hold it, at least one; which of them takes a row is a pure function of the micro-batch. */
-  readonly placement: readonly (readonly ExpertRank[])[];
+  /**
+   * placement[layer][expertId] = the expert ranks that hold it, at least one; which of them takes a row is a pure function of the micro-batch. A
+   * placement of one layer is that of all layers.
+   */
+  readonly placement: Placement;
   /** An expert's rows of a micro-batch are split over its holders in parts of at least so many. Default: `defaultSplitRowsMin`. */
   readonly splitRowsMin?: number;
   /** The epoch of `placement`, the same on every worker: 0 to `placementEpochMax`. Default 0. */
@@ -111,8 +115,8 @@ export interface EmulatedLink {
 /** A placement that frames may name, and its number: of two placements, the later has the greater one. */
 export interface PlacementEpoch {
   readonly epoch: number;
-  /** As in `TransportOptions`, for the same experts and expert ranks. */
-  readonly placement: TransportOptions['placement'];
+  /** As in `TransportOptions`, for the same layers, experts and expert ranks. */
+  readonly placement: Placement;
 }
 
 export const placementEpochMax = 2 ** 31 - 1;
@@ -149,7 +153,7 @@ export interface AttentionPort {
    * must have learnt it before. Of several before one `beginStep` the last holds.
    *
    * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one's, ConfigError 'ERR_CONFIG_FIELD' for a
-   * placement of other experts or ranks.
+   * placement of other layers, experts or ranks.
    */
   adoptPlacement(placement: PlacementEpoch): void;
   /** M2N. Sends each of the slot's first `tokens` rows to the workers of its experts. 'ERR_SLOT_BUSY' until the last ticket of the slot is released. */
@@ -178,7 +182,7 @@ export interface ExpertPort {
    * not learnt, or was retired, ends the port with 'ERR_FRAME_INVALID'.
    *
    * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one's, or one too many; ConfigError
-   * 'ERR_CONFIG_FIELD' for a placement of other experts or ranks.
+   * 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks.
    */
   learnPlacement(placement: PlacementEpoch): void;
   /** No rank will use this epoch, or an earlier one, again. The newest stays, whatever is said. */

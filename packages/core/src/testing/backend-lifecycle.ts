@@ -54,10 +54,12 @@ export function backendLifecycle(test: ContractTest, subject: BackendUnderTest):
     const backend = await subject.shared();
     const oddPages = backend.createAttentionStage({ ...attentionOptions(), kvPageSize: 20 });
     await expectRejects('ERR_SHAPE', 'pages of 20 tokens', oddPages);
-    for (const experts of [[1, 0], [2, 2], [8], [-1]]) {
-      const ids = experts.map((id) => expertId(id));
-      const stage = backend.createExpertStage({ ...expertOptions(), experts: ids });
-      await expectRejects('ERR_SHAPE', `experts ${experts.join()}`, stage);
+    const options = expertOptions();
+    const whole = options.experts;
+    const wrong = [[1, 0], [2, 2], [8], [-1]].map((ids) => [...whole.slice(1), ids.map(expertId)]);
+    for (const experts of [...wrong, whole.slice(1), [...whole, []]]) {
+      const stage = backend.createExpertStage({ ...options, experts });
+      await expectRejects('ERR_SHAPE', `experts ${JSON.stringify(experts)}`, stage);
     }
   });
 
@@ -117,10 +119,12 @@ function attentionOptions(): AttentionStageOptions {
 }
 
 function expertOptions(): ExpertStageOptions {
+  const program = partition(model.graph).expert;
+  const all = Array.from({ length: program.sizes.expertCount }, (_, id) => expertId(id));
   return {
-    program: partition(model.graph).expert,
+    program,
     weights: model.weights,
-    experts: Array.from({ length: model.graph.sizes.expertCount }, (_, id) => expertId(id)),
+    experts: program.stages.map(() => all),
     rowsMax: 128,
   };
 }

@@ -23,25 +23,26 @@ export function backendMovingExperts(test: ContractTest, subject: BackendUnderTe
       const random = new SeededRandom(41);
       const { expertCount } = model.graph.sizes;
       const all = Array.from({ length: expertCount }, (_, id) => expertId(id));
-      const start = all.slice(0, 2);
-      const moving = await openExperts(backend, model, start);
       const layers = partition(model.graph).expert.stages.map((_, layer) => layerIndex(layer));
-      const resident = new Set<ExpertId>(start);
+      const resident = layers.map((layer) => new Set(all.slice(layer, layer + 2)));
+      const sets = () => resident.map((ids) => [...ids].sort((a, b) => a - b));
+      const moving = await openExperts(backend, model, sets());
       for (let move = 0; move < 12; move += 1) {
-        const [expert = expertId(0)] = random.shuffle(all);
-        if (resident.has(expert)) {
-          moving.stage.drop(expert);
-          resident.delete(expert);
-        } else {
-          for (const layer of layers) moving.stage.load(layer, expert);
-          resident.add(expert);
-        }
-        const set = [...resident].sort((a, b) => a - b);
-        const fresh = await openExperts(backend, model, set);
         for (const layer of layers) {
-          const routes = randomRoutes(random, set, model.graph.sizes.topK);
+          const [expert = expertId(0)] = random.shuffle(all);
+          if (resident[layer]?.delete(expert) === true) {
+            moving.stage.drop(layer, expert);
+          } else {
+            moving.stage.load(layer, expert);
+            resident[layer]?.add(expert);
+          }
+        }
+        const now = sets();
+        const fresh = await openExperts(backend, model, now);
+        for (const layer of layers) {
+          const routes = randomRoutes(random, now[layer] ?? [], model.graph.sizes.topK);
           const found = moving.answers(layer, routes);
-          expectSameBits(found, fresh.answers(layer, routes), `experts ${set.join()}`);
+          expectSameBits(found, fresh.answers(layer, routes), `experts ${JSON.stringify(now)}`);
         }
         fresh.stage.close();
       }
@@ -52,7 +53,9 @@ export function backendMovingExperts(test: ContractTest, subject: BackendUnderTe
   test('run refuses rows for an expert that is not here, and writes nothing', async () => {
     const [tiny] = tinyFamilies;
     if (tiny === undefined) throw new Error('There are families.');
-    const experts = await openExperts(await subject.shared(), tiny.make(), [1, 2].map(expertId));
+    const model = tiny.make();
+    const start = partition(model.graph).expert.stages.map(() => [1, 2].map(expertId));
+    const experts = await openExperts(await subject.shared(), model, start);
     const { stage } = experts;
     const [layer, other] = [layerIndex(0), layerIndex(1)];
     const refused = (at: LayerIndex, id: number, what: string): void => {
@@ -67,8 +70,9 @@ export function backendMovingExperts(test: ContractTest, subject: BackendUnderTe
     stage.load(layer, expertId(3));
     experts.answers(layer, Int32Array.of(3));
     refused(other, 3, 'an expert that is here in another layer');
-    stage.drop(expertId(1));
+    stage.drop(layer, expertId(1));
     refused(layer, 1, 'an expert that was dropped');
+    experts.answers(other, Int32Array.of(1));
     stage.close();
   });
 
@@ -76,7 +80,8 @@ export function backendMovingExperts(test: ContractTest, subject: BackendUnderTe
     const [tiny] = tinyFamilies;
     if (tiny === undefined) throw new Error('There are families.');
     const model = tiny.make();
-    const { stage } = await openExperts(await subject.shared(), model, [expertId(0)]);
+    const start = partition(model.graph).expert.stages.map(() => [expertId(0)]);
+    const { stage } = await openExperts(await subject.shared(), model, start);
     const { expertCount } = model.graph.sizes;
     const layer = layerIndex(0);
     const wrong: Readonly<Record<string, () => number>> = {
@@ -84,17 +89,18 @@ export function backendMovingExperts(test: ContractTest, subject: BackendUnderTe
       'a negative layer': () => stage.load(layerIndex(-1), expertId(1)),
       'an expert past the last': () => stage.load(layer, expertId(expertCount)),
       'a negative expert': () => stage.load(layer, expertId(-1)),
-      'dropping an expert past the last': () => stage.drop(expertId(expertCount)),
+      'dropping of a layer past the last': () => stage.drop(layerIndex(99), expertId(0)),
+      'dropping an expert past the last': () => stage.drop(layer, expertId(expertCount)),
     };
     for (const [what, call] of Object.entries(wrong)) expectThrows('ERR_SHAPE', what, call);
     expect(stage.load(layer, expertId(0)), 'here already').toBe(0);
     const bytes = stage.load(layer, expertId(1));
     expect(stage.load(layer, expertId(1)), 'loaded twice').toBe(0);
-    expect(stage.drop(expertId(1)), 'what was loaded').toBe(bytes);
-    expect(stage.drop(expertId(1)), 'dropped twice').toBe(0);
+    expect(stage.drop(layer, expertId(1)), 'what was loaded').toBe(bytes);
+    expect(stage.drop(layer, expertId(1)), 'dropped twice').toBe(0);
     stage.close();
     expectThrows('ERR_DEVICE', 'load of a closed stage', () => stage.load(layer, expertId(1)));
-    expectThrows('ERR_DEVICE', 'drop of a closed stage', () => stage.drop(expertId(1)));
+    expectThrows('ERR_DEVICE', 'drop of a closed stage', () => stage.drop(layer, expertId(1)));
   });
 }
 
@@ -108,7 +114,7 @@ interface MovingExperts {
 async function openExperts(
   backend: Backend,
   { graph, weights }: TinyModel,
-  experts: readonly ExpertId[],
+  experts: readonly (readonly ExpertId[])[],
 ): Promise<MovingExperts> {
   const { hiddenSize, topK, expertCount } = graph.sizes;
   const rowsMax = tokens * topK;

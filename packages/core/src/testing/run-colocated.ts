@@ -95,7 +95,8 @@ export async function openColocated(options: ColocatedOptions): Promise<Colocate
     const all = Array.from({ length: expertCount }, (_, id) => expertId(id));
     const experts = all.filter((id) => id % expertStageCount === i);
     const rowsMax = tokensPerMicroBatchMax * topK;
-    const create = { program: program.expert, weights, experts, rowsMax };
+    const byLayer = program.expert.stages.map(() => experts);
+    const create = { program: program.expert, weights, experts: byLayer, rowsMax };
     const stage = await backend.createExpertStage(create);
     stage.bindSlots(slots);
     const residents = Uint8Array.from(all, (id) => (experts.includes(id) ? 1 : 0));

@@ -1,3 +1,4 @@
+import { layerPlacement, type Placement } from '../routing/local-experts.js';
 import { ReplicaBalancer } from '../routing/replica-balancer.js';
 import type { AttentionPort, DispatchTicket, PlacementEpoch } from '../spec/transport.js';
 import { layerIndex, microBatchIndex } from '../spec/units.js';
@@ -32,9 +33,10 @@ export class AttentionActor {
   private readonly answers: readonly Float32Array[];
   /** The routes of each micro-batch as they were dispatched. */
   private readonly sent = new Map<number, SentRoutes>();
-  private balancer: ReplicaBalancer;
+  /** [layers] */
+  private balancers: readonly ReplicaBalancer[];
   /** Of a placement that the next step changes to. */
-  private adopted: ReplicaBalancer | undefined;
+  private adopted: readonly ReplicaBalancer[] | undefined;
   private step = 0;
 
   constructor(
@@ -42,9 +44,9 @@ export class AttentionActor {
     private readonly plan: ParticipantPlan,
   ) {
     this.random = new SeededRandom(plan.seed);
-    const { placement, expertWorkerCount, splitRowsMin } = plan.options;
+    const { placement, expertWorkerCount } = plan.options;
     this.rows = Array<number>(expertWorkerCount).fill(0);
-    this.balancer = new ReplicaBalancer(placement, expertWorkerCount, splitRowsMin);
+    this.balancers = this.balancersOf(placement);
     this.hidden = port.slots.map(({ hidden }) => floats(hidden.bytes));
     this.expertIds = port.slots.map(({ expertIds }) => integers(expertIds.bytes));
     this.weights = port.slots.map(({ weights }) => floats(weights.bytes));
@@ -87,14 +89,22 @@ export class AttentionActor {
 
   private adopt({ epoch, placement }: PlacementEpoch): void {
     this.port.adoptPlacement({ epoch, placement });
-    const { expertWorkerCount, splitRowsMin } = this.plan.options;
-    this.adopted = new ReplicaBalancer(placement, expertWorkerCount, splitRowsMin);
+    this.adopted = this.balancersOf(placement);
+  }
+
+  private balancersOf(placement: Placement): readonly ReplicaBalancer[] {
+    const { expertWorkerCount, splitRowsMin, layerCount } = this.plan.options;
+    return Array.from(
+      { length: layerCount },
+      (_, layer) =>
+        new ReplicaBalancer(layerPlacement(placement, layer), expertWorkerCount, splitRowsMin),
+    );
   }
 
   private beginStep(microBatches: readonly number[]): void {
     this.step++;
     this.port.beginStep(microBatches.map(microBatchIndex));
-    this.balancer = this.adopted ?? this.balancer;
+    this.balancers = this.adopted ?? this.balancers;
     this.adopted = undefined;
   }
 
@@ -154,13 +164,14 @@ export class AttentionActor {
     this.tickets.set(microBatch, ticket);
     this.inFlight.add(microBatch);
     const ids = this.expertIds[microBatch]?.subarray(0, tokens * topK) ?? new Int32Array(0);
-    this.balancer.balance(ids, ids.length);
+    const balancer = this.balancers[layer];
+    balancer?.balance(ids, ids.length);
     this.sent.set(microBatch, {
       expertIds: ids.slice(),
       weights: this.weights[microBatch]?.slice(0, ids.length) ?? new Float32Array(0),
     });
     for (const id of ids) {
-      const rank = this.balancer.take(id);
+      const rank = balancer?.take(id);
       if (rank !== undefined) this.rows[rank] = (this.rows[rank] ?? 0) + 1;
     }
   }
@@ -170,7 +181,7 @@ export class AttentionActor {
     const value = rowValue(this.origin(layer, microBatch, token));
     const hidden = this.hidden[microBatch]?.subarray(token * hiddenSize, (token + 1) * hiddenSize);
     hidden?.forEach((_, index) => (hidden[index] = value + index));
-    const choice = this.random.shuffle(experts ?? [...placement.keys()]);
+    const choice = this.random.shuffle(experts ?? [...layerPlacement(placement, layer).keys()]);
     const ids = this.expertIds[microBatch]?.subarray(token * topK, (token + 1) * topK);
     ids?.forEach((_, k) => {
       const none = experts === undefined && this.random.fraction() < noExpertChance;

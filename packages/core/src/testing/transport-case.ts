@@ -21,7 +21,7 @@ export function optionsFor(
   return {
     attentionWorkerCount: m,
     expertWorkerCount: n,
-    placement: Array.from({ length: expertCount }, (_, id) => [expertRank(id % n)]),
+    placement: [Array.from({ length: expertCount }, (_, id) => [expertRank(id % n)])],
     layerCount: 2,
     hiddenSize: 8,
     topK: 2,
@@ -35,7 +35,7 @@ export function optionsFor(
   };
 }
 
-/** Epochs 1, 2, … of random placements of the tests' experts, each on 1 to `n` ranks. */
+/** Epochs 1, 2, … of random placements of the tests' experts, each on 1 to `n` ranks; every other one the same in both layers. */
 export function randomPlacements(
   random: SeededRandom,
   n: number,
@@ -44,8 +44,10 @@ export function randomPlacements(
   const ranks = Array.from({ length: n }, (_, rank) => expertRank(rank));
   return Array.from({ length: count }, (_, index) => ({
     epoch: index + 1,
-    placement: Array.from({ length: expertCount }, () =>
-      random.shuffle(ranks).slice(0, random.integer(1, n)),
+    placement: Array.from({ length: 1 + (index % 2) }, () =>
+      Array.from({ length: expertCount }, () =>
+        random.shuffle(ranks).slice(0, random.integer(1, n)),
+      ),
     ),
   }));
 }

@@ -40,7 +40,9 @@ export function epochTests(test: TransportTest, run: RunTeam): void {
   });
 
   test('a retired epoch makes room for another, and its frames without rows still pass', async () => {
-    const onRank = (rank: number) => Array.from({ length: expertCount }, () => [expertRank(rank)]);
+    const onRank = (rank: number) => [
+      Array.from({ length: expertCount }, () => [expertRank(rank)]),
+    ];
     const epochs = Array.from({ length: 2 * liveEpochsMax }, (_, index) => ({
       epoch: index + 1,
       placement: onRank(1),
@@ -93,7 +95,8 @@ export function epochTests(test: TransportTest, run: RunTeam): void {
   test('placements that cannot be are refused, and nothing changes', async () => {
     const options = optionsFor(1, 2, { placementEpoch: 5 });
     const { placement } = options;
-    const short = placement.slice(1);
+    const [first = []] = placement;
+    const short = first.slice(1);
     const stranger = [[expertRank(2)], ...short];
     const order = { throws: 'ERR_FRAME_INVALID' } as const;
     const config = { throws: 'ERR_CONFIG_FIELD' } as const;
@@ -101,9 +104,11 @@ export function epochTests(test: TransportTest, run: RunTeam): void {
     const wrong = <Type extends 'adopt' | 'learn'>(type: Type) => [
       { type, epoch: 5, placement, ...order },
       { type, epoch: 4, placement, ...order },
-      { type, epoch: 6, placement: short, ...config },
-      { type, epoch: 6, placement: stranger, ...config },
-      { type, epoch: 6, placement: [[], ...short], ...config },
+      { type, epoch: 6, placement: [], ...config },
+      { type, epoch: 6, placement: [first, first, first], ...config },
+      { type, epoch: 6, placement: [first, short], ...config },
+      { type, epoch: 6, placement: [first, stranger], ...config },
+      { type, epoch: 6, placement: [[[], ...short]], ...config },
       { type, epoch: 6.5, placement, ...config },
     ];
     const fill = Array.from({ length: liveEpochsMax - 1 }, (_, index) => ({

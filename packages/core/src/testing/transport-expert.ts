@@ -1,4 +1,4 @@
-import { residentExperts, residentTable } from '../routing/local-experts.js';
+import { layerPlacement, residentExperts, residentTable } from '../routing/local-experts.js';
 import type { ExpertInput } from '../spec/backend.js';
 import type { ExpertPort, PlacementEpoch } from '../spec/transport.js';
 import { expertRank } from '../spec/units.js';
@@ -12,8 +12,8 @@ export class ExpertActor {
   readonly rows: number[];
   inputs = 0;
   merged = 0;
-  /** [expertCount] of every placement so far. */
-  private readonly residents: Uint8Array;
+  /** [layers][expertCount] of every placement so far. */
+  private readonly residents: readonly Uint8Array[];
   private readonly slots: readonly { hidden: Float32Array; answers: Float32Array }[];
   private input: ExpertInput | undefined;
 
@@ -22,7 +22,10 @@ export class ExpertActor {
     private readonly plan: ParticipantPlan,
   ) {
     this.rows = Array<number>(plan.options.expertWorkerCount).fill(0);
-    this.residents = residentTable(plan.options.placement, expertRank(plan.rank));
+    const { placement, layerCount } = plan.options;
+    this.residents = Array.from({ length: layerCount }, (_, layer) =>
+      residentTable(layerPlacement(placement, layer), expertRank(plan.rank)),
+    );
     this.slots = port.slots.map(({ hidden, answers }) => ({
       hidden: floats(hidden.bytes),
       answers: floats(answers.bytes),
@@ -57,7 +60,10 @@ export class ExpertActor {
 
   private learn({ epoch, placement }: PlacementEpoch): void {
     this.port.learnPlacement({ epoch, placement });
-    for (const id of residentExperts(placement, expertRank(this.plan.rank))) this.residents[id] = 1;
+    for (const [layer, residents] of this.residents.entries()) {
+      const own = residentExperts(layerPlacement(placement, layer), expertRank(this.plan.rank));
+      for (const id of own) residents[id] = 1;
+    }
   }
 
   private serve(inputs: number, delayMs: number): void {
@@ -98,11 +104,14 @@ export class ExpertActor {
     const sum = input.rowsPerExpert.reduce((total, count) => total + count, 0);
     if (input.rowCount === 0) this.trouble.push('received an input without rows');
     if (sum !== input.rowCount) this.trouble.push(`${input.rowCount} rows, but ${sum} by expert`);
-    if (input.rowsPerExpert.length !== this.residents.length) {
-      this.trouble.push(`${input.rowsPerExpert.length} experts of ${this.residents.length}`);
+    const residents = this.residents[input.layer];
+    if (input.rowsPerExpert.length !== residents?.length) {
+      this.trouble.push(`${input.rowsPerExpert.length} experts of ${residents?.length}`);
     }
     for (const [id, count] of input.rowsPerExpert.entries()) {
-      if (count > 0 && this.residents[id] !== 1) this.trouble.push(`rows of expert ${id}`);
+      if (count > 0 && residents?.[id] !== 1) {
+        this.trouble.push(`rows of expert ${id} in layer ${input.layer}`);
+      }
     }
     this.checkOrder(input);
   }

@@ -81,8 +81,11 @@ export function rowTests(test: TransportTest, run: RunTeam): void {
     const random = new SeededRandom(7);
     for (const n of [2, 3, 4]) {
       const ranks = Array.from({ length: n }, (_, rank) => expertRank(rank));
-      const placement = Array.from({ length: expertCount }, () =>
-        random.shuffle(ranks).slice(0, random.integer(1, n)),
+      // One for each of the two layers.
+      const placement = [0, 1].map(() =>
+        Array.from({ length: expertCount }, () =>
+          random.shuffle(ranks).slice(0, random.integer(1, n)),
+        ),
       );
       // 1: the few rows of one expert are split too.
       const splitRowsMin = n === 2 ? 16 : 1;
@@ -95,9 +98,11 @@ export function rowTests(test: TransportTest, run: RunTeam): void {
 
   test('answers that expert ranks sum add up to the same, once per token and expert rank', async () => {
     for (const n of [1, 2, 3]) {
-      const placement = Array.from({ length: expertCount }, (_, id) =>
-        [id % n, (id + 1) % n].slice(0, n).map(expertRank),
-      );
+      const placement = [
+        Array.from({ length: expertCount }, (_, id) =>
+          [id % n, (id + 1) % n].slice(0, n).map(expertRank),
+        ),
+      ];
       for (const replicated of [false, true]) {
         const options = optionsFor(2, n, {
           ...(replicated ? { placement } : {}),

@@ -207,19 +207,17 @@ export class HashedExpertStage implements ExpertStage {
 
   /** `load` lets the time go by that loading an expert takes. */
   constructor(
-    experts: readonly ExpertId[],
-    layerCount: number,
+    experts: readonly (readonly ExpertId[])[],
     time: { readonly work: Work; readonly load: () => void },
   ) {
-    this.#experts = Array.from({ length: layerCount }, () => new Set(experts));
+    this.#experts = experts.map((ids) => new Set(ids));
     this.#work = time.work;
     this.#load = time.load;
   }
 
-  /** Those that are whole in every layer. */
-  get experts(): number[] {
-    const [first = new Set(), ...others] = this.#experts;
-    return [...first].filter((id) => others.every((layer) => layer.has(id))).sort((a, b) => a - b);
+  /** [layers] those that are here, ascending. */
+  get experts(): number[][] {
+    return this.#experts.map((ids) => [...ids].sort((a, b) => a - b));
   }
 
   bindSlots(slots: readonly ExpertSlot[]): void {
@@ -256,9 +254,8 @@ export class HashedExpertStage implements ExpertStage {
     return expertBytes;
   }
 
-  drop(expert: ExpertId): number {
-    const layers = this.#experts.filter((experts) => experts.delete(expert));
-    return layers.length * expertBytes;
+  drop(layer: LayerIndex, expert: ExpertId): number {
+    return this.#experts[layer]?.delete(expert) === true ? expertBytes : 0;
   }
 
   close(): void {

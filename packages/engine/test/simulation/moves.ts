@@ -52,12 +52,8 @@ export async function playMoves(start: WorldStart): Promise<MovesEnd> {
     for (const { atUs, seed, bytesPerSecond } of schedule.moves) {
       world.sleepUntil(atUs);
       if (control.stopReason() !== undefined) break;
-      const to = randomPlacement(schedule.expertCount, seed, expertWorkers);
-      const moving = keeper.move(
-        pools as unknown as Fleet,
-        to as unknown as Placement,
-        bytesPerSecond,
-      );
+      const to = randomPlacement(schedule, seed, expertWorkers);
+      const moving = keeper.move(pools as unknown as Fleet, to, bytesPerSecond);
       while (keeper.isMoving && control.stopReason() === undefined) {
         if (mailbox.isEmpty) world.sleepUntil(Infinity);
         for (const { role, rank, message } of mailbox.take()) {

@@ -1,7 +1,7 @@
 import {
   attentionRank,
   expertRank,
-  residentExperts,
+  residentExpertsByLayer,
   type Placement,
   type SchedulerPolicy,
   type TransportOptions,
@@ -59,7 +59,7 @@ export interface RankEnd {
   readonly preemptions: number;
   readonly earlySteps: number;
   /** Of an expert rank: those it holds in the end. */
-  readonly experts: readonly number[];
+  readonly experts: readonly (readonly number[])[];
 }
 
 /** What a rank answers the coordinator. */
@@ -97,8 +97,10 @@ export function rankInWorld(schedule: Schedule, role: RankStart['role'], rank: n
 }
 
 export function firstPlacement(schedule: Schedule): Placement {
-  const { expertCount, expertReplicas, expertWorkers } = schedule;
-  return evenPlacement(expertCount, expertWorkers, Math.min(expertReplicas, expertWorkers));
+  const { expertCount, expertReplicas, expertWorkers, layerCount } = schedule;
+  const replicas = Math.min(expertReplicas, expertWorkers);
+  const everyLayer = evenPlacement(expertCount, expertWorkers, replicas);
+  return Array.from({ length: layerCount }, () => everyLayer);
 }
 
 export function wakeAll({ schedule }: WorldStart, world: SimulatedWorld): void {
@@ -181,7 +183,8 @@ class RankPlay {
     const rank = expertRank(this.#start.rank);
     const options = this.#options();
     const { placement } = options;
-    const stage = new HashedExpertStage(residentExperts(placement, rank), layerCount, {
+    const experts = residentExpertsByLayer(placement, rank, layerCount);
+    const stage = new HashedExpertStage(experts, {
       work: this.#work(schedule.expertUs[rank] ?? 1),
       load: () => {
         this.#world.sleep(schedule.loadUs);

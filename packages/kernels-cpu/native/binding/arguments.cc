@@ -62,6 +62,13 @@ std::vector<std::size_t> ReadSizes(const Napi::Value& value) {
   return sizes;
 }
 
+std::vector<std::vector<std::size_t>> ReadSizeLists(const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  std::vector<std::vector<std::size_t>> lists;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) lists.push_back(ReadSizes(array.Get(i)));
+  return lists;
+}
+
 std::int64_t ReadWhole(const Napi::Value& value, const char* name) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0.5;
   const auto whole = std::abs(number) <= 9007199254740991.0 ? static_cast<std::int64_t>(number) : 0;

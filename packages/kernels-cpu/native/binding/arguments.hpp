@@ -38,6 +38,7 @@ auto Guarded(Napi::Env env, const Action& action) {
 std::size_t ReadSize(const Napi::Object& from, const char* name);
 std::vector<double> ReadDoubles(const Napi::Value& value);
 std::vector<std::size_t> ReadSizes(const Napi::Value& value);
+std::vector<std::vector<std::size_t>> ReadSizeLists(const Napi::Value& value);
 // A whole number; the stages check its range.
 std::int64_t ReadWhole(const Napi::Value& value, const char* name);
 // Borrowed for the length of the call.

@@ -21,7 +21,7 @@ ExpertStageHandle::ExpertStageHandle(const Napi::CallbackInfo& info)
     const BackendHandle& backend = BackendHandle::From(info[0]);
     const auto from = info[1].As<Napi::Object>();
     const ExpertProgram program{.matrices = ReadMatrices(from.Get("matrices")),
-                                .experts = ReadSizes(from.Get("experts")),
+                                .experts = ReadSizeLists(from.Get("experts")),
                                 .expert_count = ReadSize(from, "expertCount"),
                                 .layer_count = ReadSize(from, "layerCount"),
                                 .hidden_size = ReadSize(from, "hiddenSize"),
@@ -76,10 +76,11 @@ Napi::Value ExpertStageHandle::Load(const Napi::CallbackInfo& info) {
   });
 }
 
-// drop(expert) → bytes
+// drop(layer, expert) → bytes
 Napi::Value ExpertStageHandle::Drop(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
-    const std::size_t bytes = Stage().Drop(ReadWhole(info[0], "expert"));
+    const std::size_t bytes = 
+        Stage().Drop(ReadWhole(info[0], "layer"), ReadWhole(info[1], "expert"));
     return Napi::Number::New(info.Env(), static_cast<double>(bytes));
   });
 }

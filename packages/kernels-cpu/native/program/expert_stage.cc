@@ -51,9 +51,10 @@ std::size_t ExpertStage::Load(std::int64_t layer, std::int64_t expert,
   return bytes;
 }
 
-std::size_t ExpertStage::Drop(std::int64_t expert) {
+std::size_t ExpertStage::Drop(std::int64_t layer, std::int64_t expert) {
+  CheckLayer(layer);
   CheckExpert(expert);
-  return experts_.Drop(static_cast<std::size_t>(expert));
+  return experts_.Drop(static_cast<std::size_t>(layer), static_cast<std::size_t>(expert));
 }
 
 void ExpertStage::CheckLayer(std::int64_t layer) const {

@@ -44,8 +44,8 @@ class ExpertStage {
   // Throws Failure, the stage being as before.
   std::size_t Load(std::int64_t layer, std::int64_t expert,
                    const std::vector<MatrixSource>& matrices);
-  // Forgets an expert in every layer; returns the bytes it took.
-  std::size_t Drop(std::int64_t expert);
+  // Forgets an expert of one layer; returns the bytes it took.
+  std::size_t Drop(std::int64_t layer, std::int64_t expert);
 
   OpProfile& profile() { return profile_; }
   std::size_t weight_bytes() const { return experts_.bytes(); }

@@ -8,13 +8,15 @@ ResidentExperts::ResidentExperts(const ExpertProgram& program, ThreadPool& pool)
     : expert_count_(program.expert_count),
       first_(program.matrices, {}, pool),
       places_(program.layer_count * program.expert_count) {
-  if (program.matrices.size() != program.layer_count * program.experts.size() * 2) {
+  std::size_t resident = 0;
+  for (const std::vector<std::size_t>& of_layer : program.experts) resident += of_layer.size();
+  if (program.experts.size() != program.layer_count || program.matrices.size() != resident * 2) {
     throw ShapeFailure(
         "The expert program lacks weights. Install the addon and the package in one version.");
   }
   std::size_t matrix = 0;
   for (std::size_t layer = 0; layer < program.layer_count; ++layer) {
-    for (const std::size_t expert : program.experts) {
+    for (const std::size_t expert : program.experts[layer]) {
       if (expert >= expert_count_) {
         throw ShapeFailure("Expert " + std::to_string(expert) + " is not among the " +
                            std::to_string(expert_count_) + " of the model.");
@@ -38,18 +40,15 @@ std::size_t ResidentExperts::Load(std::size_t layer, std::size_t expert,
   return bytes;
 }
 
-std::size_t ResidentExperts::Drop(std::size_t expert) {
-  std::size_t bytes = 0;
-  for (std::size_t at = expert; at < places_.size(); at += expert_count_) {
-    Place& place = places_[at];
-    if (place.weights.down == nullptr) continue;
-    bytes += PanelBytes(*place.weights.gate_up) + PanelBytes(*place.weights.down);
-    if (place.own == nullptr) {
-      first_.Release(*place.weights.gate_up);
-      first_.Release(*place.weights.down);
-    }
-    place = Place{};
+std::size_t ResidentExperts::Drop(std::size_t layer, std::size_t expert) {
+  Place& place = places_.at(layer * expert_count_ + expert);
+  if (place.weights.down == nullptr) return 0;
+  const std::size_t bytes = PanelBytes(*place.weights.gate_up) + PanelBytes(*place.weights.down);
+  if (place.own == nullptr) {
+    first_.Release(*place.weights.gate_up);
+    first_.Release(*place.weights.down);
   }
+  place = Place{};
   bytes_ -= bytes;
   return bytes;
 }

@@ -12,10 +12,10 @@
 namespace megascale {
 
 struct ExpertProgram {
-  // [layers][experts] (gate and up as a pair, down), layer by layer.
+  // Of those here from the start, layer by layer: gate and up as a pair, down.
   std::vector<MatrixSource> matrices;
-  // Those here from the start, ascending.
-  std::vector<std::size_t> experts;
+  // [layers] those here from the start, ascending.
+  std::vector<std::vector<std::size_t>> experts;
   // Of the model.
   std::size_t expert_count;
   std::size_t layer_count, hidden_size, width_max, rows_max;
@@ -40,8 +40,8 @@ class ResidentExperts {
   // `matrices`: gate and up as a pair, down. Returns the bytes they take, 0 where they are here.
   std::size_t Load(std::size_t layer, std::size_t expert, const std::vector<MatrixSource>& matrices,
                    ThreadPool& pool);
-  // In every layer. Returns the bytes that they took; whole pages of them go back to the system.
-  std::size_t Drop(std::size_t expert);
+  // Returns the bytes that it took; whole pages of them go back to the system.
+  std::size_t Drop(std::size_t layer, std::size_t expert);
 
   // Of all that are here.
   std::size_t bytes() const { return bytes_; }

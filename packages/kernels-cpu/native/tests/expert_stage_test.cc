@@ -33,13 +33,14 @@ struct Experts {
   ExpertProgram program(std::size_t rows_max) const {
     std::vector<std::size_t> all(experts);
     for (std::size_t e = 0; e < experts; ++e) all[e] = e;
-    return program(rows_max, all);
+    return program(rows_max, Residents(layers, all));
   }
-  // Of a stage with some of the experts.
-  ExpertProgram program(std::size_t rows_max, const std::vector<std::size_t>& resident) const {
+  // [layers] of a stage with some of the experts.
+  using Residents = std::vector<std::vector<std::size_t>>;
+  ExpertProgram program(std::size_t rows_max, const Residents& resident) const {
     ExpertProgram program{{}, resident, experts, layers, hidden, width, rows_max};
     for (std::size_t layer = 0; layer < layers; ++layer) {
-      for (const std::size_t e : resident) {
+      for (const std::size_t e : resident[layer]) {
         for (MatrixSource& source : matrices(layer, e)) program.matrices.push_back(source);
       }
     }
@@ -91,7 +92,7 @@ class Stage {
         stage_(std::make_shared<ThreadPool>(threads), kernels, model.program(kRowsMax)) {}
 
   Stage(const Experts& model, const KernelTable& kernels, int threads,
-        const std::vector<std::size_t>& resident)
+        const Experts::Residents& resident)
       : model_(model),
         stage_(std::make_shared<ThreadPool>(threads), kernels, model.program(kRowsMax, resident)) {}
 
@@ -213,18 +214,21 @@ const Test coming_and_going{
       const Experts model(random, random.OneOf(kWidths), random.OneOf(kWidths));
       for (const KernelTable& kernels : Variants()) {
         Stage all(model, kernels, 2);
-        std::vector<std::size_t> resident;
-        for (std::size_t e = 0; e < model.experts; ++e) {
-          if (random.Coin()) resident.push_back(e);
+        Experts::Residents resident(model.layers);
+        for (std::vector<std::size_t>& of_layer : resident) {
+          for (std::size_t e = 0; e < model.experts; ++e) {
+            if (random.Coin()) of_layer.push_back(e);
+          }
         }
         Stage some(model, kernels, 2, resident);
         for (int round = 0; round < 4; ++round) {
           const Rows rows = RandomRows(random, model);
           for (std::size_t e = 0; e < model.experts; ++e) {
             const auto id = static_cast<std::int64_t>(e);
-            if (random.Coin()) some.stage().Drop(id);
-            for (std::size_t layer = 0; layer < model.layers && rows.per_expert[e] > 0; ++layer) {
+            for (std::size_t layer = 0; layer < model.layers; ++layer) {
               const auto at = static_cast<std::int64_t>(layer);
+              if (random.Coin()) some.stage().Drop(at, id);
+              if (rows.per_expert[e] == 0) continue;
               some.stage().Load(at, id, model.matrices(layer, e));
               Require(some.stage().Load(at, id, model.matrices(layer, e)) == 0, "loaded twice");
             }
@@ -233,15 +237,16 @@ const Test coming_and_going{
           RequireSameBits(some.Run(layer, rows), all.Run(layer, rows), kernels.isa);
           for (std::size_t e = 0; e < model.experts; ++e) {
             if (rows.per_expert[e] == 0) continue;
-            some.stage().Drop(static_cast<std::int64_t>(e));
+            some.stage().Drop(layer, static_cast<std::int64_t>(e));
             RequireThrows<Failure>("which is not here", [&] { some.Run(layer, rows); });
             break;
           }
         }
         std::size_t dropped = 0;
         const std::size_t before = some.stage().weight_bytes();
-        for (std::size_t e = 0; e < model.experts; ++e) {
-          dropped += some.stage().Drop(static_cast<std::int64_t>(e));
+        for (std::size_t i = 0; i < model.layers * model.experts; ++i) {
+          dropped += some.stage().Drop(static_cast<std::int64_t>(i / model.experts),
+                                       static_cast<std::int64_t>(i % model.experts));
         }
         Require(dropped == before && some.stage().weight_bytes() == 0, "bytes are accounted for");
       }
@@ -269,7 +274,8 @@ const Test refusals{
       RequireThrows<Failure>("adds up to 2", [&] { run(0, 0, 0, 2); });
       RequireThrows<Failure>("Layer 2", [&] { stage.stage().Load(2, 0, model.matrices(0, 0)); });
       RequireThrows<Failure>("Expert -1", [&] { stage.stage().Load(0, -1, model.matrices(0, 0)); });
-      RequireThrows<Failure>("is not among", [&] { stage.stage().Drop(99); });
+      RequireThrows<Failure>("is not among", [&] { stage.stage().Drop(0, 99); });
+      RequireThrows<Failure>("Layer 2", [&] { stage.stage().Drop(2, 0); });
     }};
 
 }  // namespace

@@ -13,7 +13,7 @@ struct EndOptions {
   PortShape shape;
   std::int32_t rank = 0;
   std::vector<std::int32_t> rank_of_expert =
-      {};  // [expert_count] the expert rank that takes its rows.
+      {};  // [expert_count] the expert rank that takes its rows, in every layer.
   // The epoch of that placement. These ends keep the placement they were made with: an expert end
   // refuses rows of any other epoch.
   std::int32_t placement_epoch = 0;

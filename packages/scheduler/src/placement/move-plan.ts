@@ -2,39 +2,48 @@ import {
   ConfigError,
   expertRank,
   layerIndex,
-  residentExperts,
+  residentExpertsByLayer,
   type ExpertId,
   type LayerIndex,
   type Placement,
 } from '@megascale/core';
 
-/** What changes on each expert rank when one placement follows another; [expert ranks] each, experts ascending. */
-export interface MovePlan {
-  readonly gained: readonly (readonly ExpertId[])[];
-  readonly lost: readonly (readonly ExpertId[])[];
-}
-
-/** One expert's weights of one layer: the least that is loaded at a time. */
-export interface ExpertLoad {
+/** One expert's weights of one layer: the least that is loaded or dropped at a time. */
+export interface LayerExpert {
   readonly layer: LayerIndex;
   readonly expert: ExpertId;
 }
 
-/** The difference between two placements of the same experts on the same ranks. Ranks keep what both give them. */
-export function planMove(from: Placement, to: Placement, expertWorkerCount: number): MovePlan {
-  const of = (placement: Placement, without: Placement): ExpertId[][] =>
+/** What changes on each expert rank when one placement follows another; [expert ranks] each, in the order of a checkpoint: by layer, then by expert. */
+export interface MovePlan {
+  readonly gained: readonly (readonly LayerExpert[])[];
+  readonly lost: readonly (readonly LayerExpert[])[];
+}
+
+/** The difference between two placements of the same layers and experts on the same ranks. Ranks keep what both give them. */
+export function planMove(
+  from: Placement,
+  to: Placement,
+  { expertWorkerCount, layerCount }: { expertWorkerCount: number; layerCount: number },
+): MovePlan {
+  const of = (placement: Placement, without: Placement): LayerExpert[][] =>
     Array.from({ length: expertWorkerCount }, (_, rank) => {
-      const other = new Set(residentExperts(without, expertRank(rank)));
-      return residentExperts(placement, expertRank(rank)).filter((id) => !other.has(id));
+      const own = residentExpertsByLayer(placement, expertRank(rank), layerCount);
+      return expertsBesides(own, residentExpertsByLayer(without, expertRank(rank), layerCount));
     });
   return { gained: of(to, from), lost: of(from, to) };
 }
 
-/** In the order of a checkpoint: layer by layer, and in a layer by expert. */
-export function loadOrder(experts: readonly ExpertId[], layerCount: number): ExpertLoad[] {
-  return Array.from({ length: layerCount }, (_, layer) =>
-    experts.map((expert) => ({ layer: layerIndex(layer), expert })),
-  ).flat();
+/** [layers] each: the experts that `other` does not have. */
+export function expertsBesides(
+  experts: readonly Iterable<ExpertId>[],
+  other: readonly Iterable<ExpertId>[],
+): LayerExpert[] {
+  return experts.flatMap((ids, layer) => {
+    const known = new Set(other[layer]);
+    const left = [...ids].filter((id) => !known.has(id));
+    return left.map((expert) => ({ layer: layerIndex(layer), expert }));
+  });
 }
 
 /**
@@ -61,33 +70,48 @@ export class MoveBudget {
 }
 
 /**
- * Every expert has a holder, no holder is named twice, and all are there.
+ * Every expert of every layer has a holder, no holder is named twice, and all are there. One layer is every layer.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' naming the expert, what was found and what is allowed.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' naming layer and expert, what was found and what is allowed.
  */
 export function checkMovedPlacement(
-  placement: readonly (readonly number[])[],
-  { expertCount, expertWorkerCount }: { expertCount: number; expertWorkerCount: number },
-): void {
-  if (placement.length !== expertCount) {
-    throw invalid(
-      'placement',
-      placement.length,
-      `ranks for each of ${String(expertCount)} experts`,
-    );
+  placement: unknown,
+  sizes: { layerCount: number; expertCount: number; expertWorkerCount: number },
+): asserts placement is Placement {
+  const { layerCount, expertCount, expertWorkerCount } = sizes;
+  const oneOrAll = `one for each of ${String(layerCount)} layers, or one for all`;
+  const layers = listAt('placement', placement, oneOrAll);
+  if (layers.length !== 1 && layers.length !== layerCount) {
+    throw invalid('placement', layers.length, oneOrAll);
   }
-  for (const [id, ranks] of placement.entries()) {
-    const path = `placement[${String(id)}]`;
-    const most = String(expertWorkerCount);
-    if (ranks.length === 0) throw invalid(path, '[]', 'at least one expert rank');
-    const stranger = ranks.find(
-      (rank) => !Number.isInteger(rank) || rank < 0 || rank >= expertWorkerCount,
-    );
-    if (stranger !== undefined) throw invalid(path, stranger, `expert ranks below ${most}`);
-    if (new Set(ranks).size < ranks.length) {
-      throw invalid(path, JSON.stringify(ranks), `each of the ${most} expert ranks at most once`);
+  for (const [layer, ofLayer] of layers.entries()) {
+    const path = `placement[${String(layer)}]`;
+    const ofEach = `ranks for each of ${String(expertCount)} experts`;
+    const experts = listAt(path, ofLayer, ofEach);
+    if (experts.length !== expertCount) throw invalid(path, experts.length, ofEach);
+    for (const [id, ranks] of experts.entries()) {
+      checkHolders(`${path}[${String(id)}]`, ranks, expertWorkerCount);
     }
   }
+}
+
+function checkHolders(path: string, holders: unknown, expertWorkerCount: number): void {
+  const most = String(expertWorkerCount);
+  const ranks = listAt(path, holders, `a list of expert ranks below ${most}`);
+  if (ranks.length === 0) throw invalid(path, '[]', 'at least one expert rank');
+  const isRank = (rank: unknown): boolean =>
+    Number.isInteger(rank) && (rank as number) >= 0 && (rank as number) < expertWorkerCount;
+  for (const rank of ranks) {
+    if (!isRank(rank)) throw invalid(path, JSON.stringify(rank), `expert ranks below ${most}`);
+  }
+  if (new Set(ranks).size < ranks.length) {
+    throw invalid(path, JSON.stringify(ranks), `each of the ${most} expert ranks at most once`);
+  }
+}
+
+function listAt(path: string, value: unknown, expected: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw invalid(path, JSON.stringify(value), expected);
+  return value;
 }
 
 function invalid(path: string, found: string | number, expected: string): ConfigError {

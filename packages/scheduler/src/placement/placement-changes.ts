@@ -1,4 +1,4 @@
-import { expertRank, type ExpertRank, type Placement } from '@megascale/core';
+import { expertRank, type ExpertRank, type LayerPlacement } from '@megascale/core';
 import type { PlacementCost } from './placement-cost.js';
 
 /** How many are looked at: of the experts that make a rank the busiest, of ranks that could take them, of experts that could give way. */
@@ -6,13 +6,14 @@ const expertsMax = 6;
 const ranksMax = 2;
 const yieldingMax = 2;
 
-/** Placements that differ from this one by one change that may help, none with more than `slotsPerWorker` experts on a rank. */
+/** Placements of a layer that differ from this one by one change that may help, none with more than `slotsPerWorker` experts on a rank. */
 export function* placementChanges(
   cost: PlacementCost,
-  placement: Placement,
+  layer: number,
+  placement: LayerPlacement,
   slotsPerWorker: number,
-): Generator<Placement, void> {
-  const found = pressures(cost, placement);
+): Generator<LayerPlacement, void> {
+  const found = pressures(cost, layer, placement);
   const held = Array<number>(cost.expertWorkers).fill(0);
   for (const ranks of placement) for (const rank of ranks) held[rank] = (held[rank] ?? 0) + 1;
   for (const { id, rank: from } of hottest(found.pressure, placement)) {
@@ -38,10 +39,10 @@ export function* placementChanges(
 
 /** A rank that holds too many, as after the slots became fewer, gives up copies. */
 function* drops(
-  placement: Placement,
+  placement: LayerPlacement,
   held: readonly number[],
   slotsPerWorker: number,
-): Generator<Placement, void> {
+): Generator<LayerPlacement, void> {
   for (const [id, ranks] of placement.entries()) {
     if (ranks.length < 2) continue;
     for (const rank of ranks) {
@@ -51,43 +52,43 @@ function* drops(
 }
 
 interface Pressures {
-  /** [experts × ranks] rows on the rank, in the layers where it is the busiest, by how much it is. */
+  /** [experts × ranks] rows on the rank that is the busiest, by how much it is; 0 on the others. */
   readonly pressure: Float64Array;
-  /** [experts × ranks] rows on the rank, over all layers. */
+  /** [experts × ranks] rows on the rank. */
   readonly rows: Float64Array;
-  /** [ranks] how far it stays below the mean, over all layers. */
+  /** [ranks] how far it stays below the mean. */
   readonly slack: Float64Array;
 }
 
-function pressures(cost: PlacementCost, placement: Placement): Pressures {
-  const { expertWorkers, expertCount, ideals } = cost;
+function pressures(cost: PlacementCost, layer: number, placement: LayerPlacement): Pressures {
+  const { expertWorkers, expertCount } = cost;
   const pressure = new Float64Array(expertCount * expertWorkers);
   const rows = new Float64Array(expertCount * expertWorkers);
-  const slack = new Float64Array(expertWorkers);
-  cost.eachLayer(placement, (splitter, layer) => {
-    const { holders, holdersStart, costOfRank } = splitter;
-    const ideal = ideals[layer] ?? 0;
-    if (ideal === 0) return;
-    let busiest = 0;
-    for (let rank = 0; rank < expertWorkers; rank++) {
-      slack[rank] = (slack[rank] ?? 0) + ideal - (costOfRank[rank] ?? 0);
-      if ((costOfRank[rank] ?? 0) > (costOfRank[busiest] ?? 0)) busiest = rank;
+  const ideal = cost.ideals[layer] ?? 0;
+  const splitter = cost.split(placement, layer);
+  const { holders, holdersStart, costOfRank } = splitter;
+  const slack = Float64Array.from(costOfRank, (own) => ideal - own);
+  if (ideal === 0) return { pressure, rows, slack };
+  let busiest = 0;
+  for (let rank = 0; rank < expertWorkers; rank++) {
+    if ((costOfRank[rank] ?? 0) > (costOfRank[busiest] ?? 0)) busiest = rank;
+  }
+  const excess = (costOfRank[busiest] ?? 0) / ideal - 1;
+  for (let id = 0; id < expertCount; id++) {
+    for (let at = holdersStart[id] ?? 0; at < (holdersStart[id + 1] ?? 0); at++) {
+      const rank = holders[at] ?? 0;
+      const cell = id * expertWorkers + rank;
+      rows[cell] = cost.costOf(splitter.rows[at] ?? 0);
+      if (rank === busiest) pressure[cell] = excess * rows[cell];
     }
-    const excess = (costOfRank[busiest] ?? 0) / ideal - 1;
-    for (let id = 0; id < expertCount; id++) {
-      for (let at = holdersStart[id] ?? 0; at < (holdersStart[id + 1] ?? 0); at++) {
-        const rank = holders[at] ?? 0;
-        const cell = id * expertWorkers + rank;
-        const count = cost.costOf(splitter.rows[at] ?? 0);
-        rows[cell] = (rows[cell] ?? 0) + count;
-        if (rank === busiest) pressure[cell] = (pressure[cell] ?? 0) + excess * count;
-      }
-    }
-  });
+  }
   return { pressure, rows, slack };
 }
 
-function hottest(pressure: Float64Array, placement: Placement): { id: number; rank: number }[] {
+function hottest(
+  pressure: Float64Array,
+  placement: LayerPlacement,
+): { id: number; rank: number }[] {
   const workers = pressure.length / placement.length;
   return greatestFirst(pressure)
     .slice(0, expertsMax)
@@ -102,7 +103,12 @@ function calmest(slack: Float64Array, holders: readonly ExpertRank[]): number[] 
 }
 
 /** Of the experts on the rank but this one: the copies and the single ones that have fewest rows there. */
-function coldest(rows: Float64Array, placement: Placement, rank: number, except: number): number[] {
+function coldest(
+  rows: Float64Array,
+  placement: LayerPlacement,
+  rank: number,
+  except: number,
+): number[] {
   const workers = rows.length / placement.length;
   const here = [...placement.keys()].filter(
     (id) => id !== except && placement[id]?.includes(expertRank(rank)) === true,
@@ -121,11 +127,11 @@ function greatestFirst(values: Float64Array): number[] {
 
 /** The placement with an expert also on `to`, and no longer on `from`. */
 function edit(
-  placement: Placement,
+  placement: LayerPlacement,
   id: number,
   to: number | undefined,
   from: number | undefined,
-): Placement {
+): LayerPlacement {
   return placement.map((ranks, each) => {
     if (each !== id) return ranks;
     const left = ranks.filter((rank) => rank !== from);

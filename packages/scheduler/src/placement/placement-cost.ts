@@ -1,4 +1,4 @@
-import { RowSplitter, type Placement } from '@megascale/core';
+import { layerPlacement, RowSplitter, type LayerPlacement, type Placement } from '@megascale/core';
 import type { ExpertLoads } from './expert-loads.js';
 
 /** How unequal the expert workers' work is. Layers follow one another, so each layer costs what its busiest worker takes. */
@@ -26,6 +26,8 @@ export class PlacementCost {
   readonly layers: readonly Int32Array[];
   /** [layers] mean cost of a rank, if experts could be divided at will. */
   readonly ideals: Float64Array;
+  readonly #loads: ExpertLoads;
+  readonly #splitRowsMinOfDispatch: number;
   readonly #splitRowsMin: number;
   readonly #scale: number;
   readonly #rowsMean: number;
@@ -35,6 +37,8 @@ export class PlacementCost {
     const { expertCount, layerCount, rows, dispatches } = loads;
     this.expertCount = expertCount;
     this.expertWorkers = expertWorkers;
+    this.#loads = loads;
+    this.#splitRowsMinOfDispatch = splitRowsMin;
     const totals = Array.from({ length: layerCount }, (_, layer) => {
       let total = 0;
       for (let id = 0; id < expertCount; id++) total += rows[layer * expertCount + id] ?? 0;
@@ -60,24 +64,19 @@ export class PlacementCost {
     return rows === 0 ? 0 : Math.max(rows, this.#splitRowsMin);
   }
 
-  /** [experts] cost of each, over all layers. */
-  costs(): Float64Array {
-    const costs = new Float64Array(this.expertCount);
-    for (const layer of this.layers) {
-      for (let id = 0; id < costs.length; id++) {
-        costs[id] = (costs[id] ?? 0) + this.costOf(layer[id] ?? 0);
-      }
-    }
-    return costs;
+  /** [experts] cost of each in one layer. */
+  costs(layer: number): Float64Array {
+    return Float64Array.from(this.layers[layer] ?? [], (rows) => this.costOf(rows));
   }
 
   of(placement: Placement): Imbalance {
     let worst = 0;
     let rowsWorst = 0;
-    this.eachLayer(placement, (splitter) => {
-      worst += greatest(splitter.costOfRank);
-      rowsWorst += greatest(splitter.rowsOfRank);
-    });
+    for (const layer of this.layers.keys()) {
+      const { costOfRank, rowsOfRank } = this.split(layerPlacement(placement, layer), layer);
+      worst += greatest(costOfRank);
+      rowsWorst += greatest(rowsOfRank);
+    }
     const ideal = this.ideals.reduce((sum, mean) => sum + mean, 0);
     return {
       worst: worst / this.#scale,
@@ -88,28 +87,33 @@ export class PlacementCost {
   }
 
   /**
-   * Like `worst`, but it also falls when one of several equally busy ranks gets less: Σ over layers of the ideal times the mean of the
+   * Like `worst` of one layer, but it also falls when one of several equally busy ranks gets less: the ideal times the mean of the
    * eighth powers of cost over ideal, to the eighth root.
    */
-  smooth(placement: Placement): number {
-    let sum = 0;
-    this.eachLayer(placement, (splitter, layer) => {
-      const ideal = this.ideals[layer] ?? 0;
-      if (ideal === 0) return;
-      let powers = 0;
-      for (const cost of splitter.costOfRank) powers += (cost / ideal) ** power;
-      sum += ideal * (powers / this.expertWorkers) ** (1 / power);
-    });
-    return sum;
+  smooth(placement: LayerPlacement, layer: number): number {
+    const ideal = this.ideals[layer] ?? 0;
+    if (ideal === 0) return 0;
+    let powers = 0;
+    for (const cost of this.split(placement, layer).costOfRank) powers += (cost / ideal) ** power;
+    return ideal * (powers / this.expertWorkers) ** (1 / power);
   }
 
-  /** Calls with the rows of each layer divided; the splitter is reused. */
-  eachLayer(placement: Placement, visit: (splitter: RowSplitter, layer: number) => void): void {
+  /** The rows of one layer, divided. */
+  split(placement: LayerPlacement, layer: number): RowSplitter {
     const splitter = new RowSplitter(placement, this.expertWorkers, this.#splitRowsMin);
-    for (const [layer, rows] of this.layers.entries()) {
-      splitter.split(rows);
-      visit(splitter, layer);
-    }
+    splitter.split(this.layers[layer] ?? new Int32Array(this.expertCount));
+    return splitter;
+  }
+
+  /** The cost of one layer alone. */
+  ofLayer(layer: number): PlacementCost {
+    const { expertCount, dispatches, rows } = this.#loads;
+    const own = Float64Array.from(
+      { length: expertCount },
+      (_, id) => rows[layer * expertCount + id] ?? 0,
+    );
+    const loads = { layerCount: 1, expertCount, dispatches, rows: own };
+    return new PlacementCost(loads, this.expertWorkers, this.#splitRowsMinOfDispatch);
   }
 }
 

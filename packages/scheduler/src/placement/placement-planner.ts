@@ -1,21 +1,25 @@
-import type { Placement } from '@megascale/core';
+import { layerPlacement, type LayerPlacement, type Placement } from '@megascale/core';
 import { DecayingLoads } from './decaying-loads.js';
 import type { LoadTraceHeader, LoadWindow } from './expert-loads.js';
-import { improvePlacementInSlices, type ImprovedPlacement } from './improve-placement.js';
-import { PlacementCost, type Imbalance } from './placement-cost.js';
+import {
+  copiesBetween,
+  improvePlacementInSlices,
+  type ImprovedPlacement,
+} from './improve-placement.js';
+import { greatest, PlacementCost, type Imbalance } from './placement-cost.js';
 
 export interface PlacementPlannerOptions extends LoadTraceHeader {
   /** N */
   readonly expertWorkers: number;
-  /** Experts that one worker has memory for. */
+  /** Experts that one worker has memory for in each layer. */
   readonly slotsPerWorker: number;
   /** As in the transport's options. */
   readonly splitRowsMin: number;
-  /** Of one expert, in all layers. */
+  /** Of one expert in one layer. */
   readonly expertBytes: number;
   /** Bytes of weights that one plan may load. */
   readonly moveBytesMax: number;
-  /** A plan is made only when it is predicted to take so much of the busiest workers' time away: 0.05 is a twentieth. */
+  /** A layer changes only when that is predicted to take so much of its busiest worker's time away: 0.05 is a twentieth. */
   readonly margin: number;
   /** Of the memory of traffic. */
   readonly halfLifeUs: number;
@@ -29,7 +33,7 @@ export interface PlacementProposal extends ImprovedPlacement {
 
 /**
  * Decides from recent traffic when experts should be held elsewhere, and where. It only proposes; whoever moves experts asks now and then.
- * Under steady traffic it falls silent: each proposal gains at least the margin.
+ * Under steady traffic it falls silent: each layer that changes gains at least the margin.
  */
 export class PlacementPlanner {
   readonly #options: PlacementPlannerOptions;
@@ -60,7 +64,7 @@ export class PlacementPlanner {
   }
 
   /**
-   * A better placement within the byte budget; undefined where there is none by the margin. Of the way to the best placement, each proposal
+   * A better placement within the byte budget; undefined where no layer has one by the margin. Of the way to the best placement, each proposal
    * takes the steps that gain most per byte. Yields so that a caller can do other things in between.
    */
   *proposeInSlices(placement: Placement): Generator<void, PlacementProposal | undefined, void> {
@@ -71,9 +75,19 @@ export class PlacementPlanner {
     const improved = yield* improvePlacementInSlices({
       ...{ cost, placement, slotsPerWorker, copiesMax },
     });
-    const gain = 1 - improved.after.worst / improved.before.worst;
-    if (!(gain >= margin) || gain === 0) return undefined;
-    return { ...improved, bytes: improved.copies * expertBytes };
+    const worthIt = cost.layers.map((_, layer) => {
+      const [before, after] = [placement, improved.placement].map((each) =>
+        layerPlacement(each, layer),
+      ) as [LayerPlacement, LayerPlacement];
+      const worst = (each: LayerPlacement) => greatest(cost.split(each, layer).costOfRank);
+      const gain = 1 - worst(after) / worst(before);
+      return gain > 0 && gain >= margin ? after : before;
+    });
+    const copies = copiesBetween(placement, worthIt);
+    const after = cost.of(worthIt);
+    if (after.worst === improved.before.worst) return undefined;
+    const { before } = improved;
+    return { placement: worthIt, copies, before, after, bytes: copies * expertBytes };
   }
 
   #cost(): PlacementCost | undefined {

@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { defaultSplitRowsMin, expertRank, type Placement } from '@megascale/core';
+import {
+  defaultSplitRowsMin,
+  expertRank,
+  residentExperts,
+  type LayerPlacement,
+  type Placement,
+} from '@megascale/core';
 import {
   copiesBetween,
   LoadTraceReader,
@@ -22,12 +28,14 @@ interface BalanceFlags {
 }
 
 interface BalanceReport {
+  readonly workers: number;
   readonly layers: number;
   readonly experts: number;
   readonly windows: number;
   readonly truncated: boolean;
   readonly before: Imbalance;
   readonly after: Imbalance;
+  /** Each of one layer. */
   readonly copiesToLoad: number;
   readonly bytesToMove?: number;
   readonly placement: Placement;
@@ -40,7 +48,7 @@ export function balanceCommand(world: CliWorld): Command {
     .option('--expert-workers <N>', 'expert workers', wholeNumber(1, 256), 4)
     .option(
       '--spare-experts <count>',
-      'experts that each worker may hold beyond its even share',
+      'experts that each worker may hold in a layer beyond its even share',
       wholeNumber(0, 4096),
       1,
     )
@@ -52,7 +60,7 @@ export function balanceCommand(world: CliWorld): Command {
     )
     .option(
       '--expert-bytes <bytes>',
-      'of one expert in all layers: to say how many bytes move',
+      'of one expert in one layer: to say how many bytes move',
       wholeNumber(1),
     )
     .option('--json', 'print one JSON document')
@@ -90,18 +98,34 @@ export function balanceReport(bytes: Uint8Array, flags: BalanceFlags): BalanceRe
     }
   })();
   const cost = new PlacementCost(totalLoads(reader.header, counted), expertWorkers, splitRowsMin);
-  const even = Array.from({ length: expertCount }, (_, id) => [
-    expertRank(Math.floor((id * expertWorkers) / expertCount)),
-  ]);
+  const even = [
+    Array.from({ length: expertCount }, (_, id) => [
+      expertRank(Math.floor((id * expertWorkers) / expertCount)),
+    ]),
+  ];
   const slots = Math.min(expertCount, Math.ceil(expertCount / expertWorkers) + spareExperts);
   const { placement, imbalance } = planPlacement(cost, slots);
   const copiesToLoad = copiesBetween(even, placement);
   return {
-    ...{ layers: layerCount, experts: expertCount, windows, truncated: reader.truncated },
+    ...{
+      workers: expertWorkers,
+      layers: layerCount,
+      experts: expertCount,
+      windows,
+      truncated: reader.truncated,
+    },
     ...{ before: cost.of(even), after: imbalance, copiesToLoad },
     ...(expertBytes === undefined ? {} : { bytesToMove: copiesToLoad * expertBytes }),
     placement,
   };
+}
+
+/** `  layer 0, worker 1    4 5 6 7` */
+function layerLines(placement: LayerPlacement, layer: number, workers: number): string[] {
+  return Array.from({ length: workers }, (_, worker) => {
+    const experts = residentExperts(placement, expertRank(worker));
+    return `  ${`layer ${layer}, worker ${worker}`.padEnd(22)} ${experts.join(' ')}`;
+  });
 }
 
 function reportText(report: BalanceReport): string {
@@ -113,9 +137,9 @@ function reportText(report: BalanceReport): string {
     `${windows} windows, ${layers} layers, ${experts} experts${truncated ? '; the last window is cut off' : ''}`,
     `Busiest worker before  ${figure(before)} (every expert once, in equal runs)`,
     `Busiest worker after   ${figure(after)}`,
-    `To load                ${report.copiesToLoad} experts${moved}`,
-    'Expert on workers',
-    ...report.placement.map((ranks, id) => `  ${String(id).padEnd(6)}${ranks.join(' ')}`),
+    `To load                ${report.copiesToLoad} experts of single layers${moved}`,
+    'Experts of workers, layer by layer',
+    ...report.placement.flatMap((ofLayer, layer) => layerLines(ofLayer, layer, report.workers)),
   ];
   return `${lines.join('\n')}\n`;
 }
