@@ -45,7 +45,14 @@ function checkInstalled(tarballs) {
     join(project, 'package.json'),
     JSON.stringify({ private: true, type: 'module', dependencies }),
   );
-  const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  const install = [
+    'install',
+    '--prefer-offline',
+    '--fetch-retries=5',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ];
   if (!check('install', 'npm', install, project)) return;
 
   check('ESM program', process.execPath, ['program.mjs'], project);

@@ -12,12 +12,15 @@ import {
   openCheckpoint,
   type ModelGraph,
 } from '@megascale/core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 /** The built command on the cpu backend. Never a time: what is checked is what was counted. */
 const program = fileURLToPath(new URL('../../server/bin/megascale.js', import.meta.url));
 const builtIn = fileURLToPath(new URL('../../../models/dictionary', import.meta.url));
 const quick = ['--runs', '1', '--threads', '1', '--bound-gib', '0.25', '--json'];
+
+// Most start a dozen processes.
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder = '';
 let model = '';

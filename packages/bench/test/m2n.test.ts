@@ -36,7 +36,7 @@ describe.runIf(process.platform === 'linux')('bench m2n', () => {
       expect(ratios[name]?.latencyP50).toBeCloseTo(latencyUs.p50 / other);
     }
     expect(text).toContain('2 KiB from each of 1 to each of 2');
-  }, 120_000);
+  }, 300_000);
 
   it.each([
     [{ baselines: ['smoke signals'] }, 'no baseline smoke signals'],

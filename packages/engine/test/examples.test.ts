@@ -25,7 +25,8 @@ describe('examples', () => {
 
   it('a policy in TypeScript is loaded as it is, and lets the short prompt start first', async () => {
     const policy = fileURLToPath(new URL('../../../examples/shortest-first.ts', import.meta.url));
-    const llm = await LLM.load(dictionary, { policy, runningMax: 1, threads: 1, colocated: true });
+    const options = { policy, policyTimeMs: 60_000, runningMax: 1, threads: 1, colocated: true };
+    const llm = await LLM.load(dictionary, options);
     try {
       const order: string[] = [];
       const prompts = { first: 3, long: 60, short: 2 };

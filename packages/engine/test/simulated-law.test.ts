@@ -22,7 +22,9 @@ afterAll(() => simulation.close());
 const lossCodes = ['ERR_PEER_CLOSED', 'ERR_PEER_TIMEOUT'];
 
 function mayLoseWorkers({ faults }: Schedule): boolean {
-  return faults.some(({ type, ms }) => type === 'loss' || ms >= peerTimeoutMs / 2);
+  // Several stalls may fall into one wait.
+  const stalledMs = faults.reduce((sum, { ms }) => sum + ms, 0);
+  return faults.some(({ type }) => type === 'loss') || stalledMs >= peerTimeoutMs / 2;
 }
 
 function expectLaw(schedule: Schedule, { outputs, ranks, moves }: Simulated): boolean {
@@ -87,6 +89,8 @@ describe('drawn schedules on a simulated clock', () => {
         }),
         {
           numRuns: runs,
+          // A schedule that hangs takes a minute: there is no time to look for a smaller one.
+          endOnFailure: true,
           examples: [[leftUnderWay]],
           ...(MEGASCALE_SEED === undefined ? {} : { seed: Number(MEGASCALE_SEED) }),
           ...(MEGASCALE_PATH === undefined ? {} : { path: MEGASCALE_PATH }),
@@ -99,7 +103,7 @@ describe('drawn schedules on a simulated clock', () => {
       expect(seen.lost).toBeGreaterThan(0);
       expect(seen.moved).toBeGreaterThan(0);
     },
-    60_000 + runs * 500,
+    60_000 + runs * 2000,
   );
 
   it('go the same way each time', async () => {
@@ -107,5 +111,5 @@ describe('drawn schedules on a simulated clock', () => {
       const first = await simulation.play(schedule);
       expect(await simulation.play(schedule)).toEqual(first);
     }
-  });
+  }, 120_000);
 });

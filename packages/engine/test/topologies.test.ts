@@ -64,7 +64,7 @@ describe.each([
       expect(answer?.tokens).toEqual(expected[index]);
     }
     await llm.close();
-  });
+  }, 60_000);
 
   const topologies = attentionWorkerCounts.flatMap((attentionWorkers) =>
     expertWorkerCounts.flatMap((expertWorkers) =>

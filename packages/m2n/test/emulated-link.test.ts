@@ -72,6 +72,8 @@ async function openPair(emulatedLink: EmulatedLink, changes: Partial<PortOptions
     'loopback',
     () => ({
       ...loopbackMemory,
+      // The clock stands still while ports open; the process's own does not.
+      openingMsMin: 120_000,
       waitForRing: (_: Int32Array, wait: DoorbellWait) => {
         clock.timeUs += wait.timeoutUs;
       },

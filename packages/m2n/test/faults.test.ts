@@ -12,7 +12,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { shm } from '../src/shm.js';
 
 const startFile = new URL('./faulty-participant.mjs', import.meta.url);
-const timeoutMs = 600;
+const timeoutMs = 2000;
 const patientMs = 20_000;
 /** Even experts on expert rank 0, odd ones on 1. */
 const options: PlainTransportOptions = {
@@ -40,7 +40,7 @@ const steps = (experts: readonly number[], count = 6) =>
 const plan = {
   attention: [steps([1, 3]), steps([0, 2])],
   expert: [[{ type: 'serve' }], [{ type: 'serve' }]],
-  stopAfterMs: 8 * timeoutMs,
+  stopAfterMs: 4 * timeoutMs,
 } as const;
 
 const shmProbe = await shm.probe();

@@ -16,6 +16,7 @@ export interface KillState {
 
 /** Time for the other worker to come as far as its script says. */
 const pause = { type: 'sleep', ms: 250 } as const;
+const longPause = { type: 'sleep', ms: 1000 } as const;
 const die = { type: 'die' } as const;
 const lost = 'ERR_PEER_CLOSED';
 
@@ -59,8 +60,8 @@ export const killStates: readonly KillState[] = [
   {
     victim: 'attention',
     state: 'received, not replied',
-    attention: [...sent, pause, die],
-    expert: [{ type: 'receive' }, pause, pause, { type: 'reply' }, serve],
+    attention: [...sent, longPause, die],
+    expert: [{ type: 'receive' }, longPause, longPause, { type: 'reply' }, serve],
   },
   {
     victim: 'attention',

@@ -31,6 +31,7 @@ const versionKnown = 4;
 const lockOffset = 24;
 
 const pause = { type: 'sleep', ms: 600 } as const;
+const untilKilled = { type: 'sleep', ms: 15_000 } as const;
 const lost = 'ERR_PEER_CLOSED';
 const step = { type: 'step', tokens: [3, 4] } as const;
 const serve = { type: 'serve', throws: lost } as const;
@@ -38,14 +39,14 @@ const states: readonly KillState[] = [
   {
     state: 'its answer is on the way',
     victim: 'attention',
-    attention: [step, pause, pause, pause],
+    attention: [step, untilKilled],
     expert: [{ type: 'serve', inputs: 3 }, pause, serve],
   },
   {
     state: 'it is to answer',
     victim: 'expert',
     attention: [pause, { ...step, throws: lost }],
-    expert: [pause, pause, pause],
+    expert: [untilKilled],
   },
 ];
 
@@ -108,8 +109,9 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
     const kill: KillState = {
       state: 'a lock of its memory was left taken',
       victim: 'expert',
-      attention: [pause, step],
-      expert: [{ type: 'serve' }, { type: 'die' }],
+      attention: [pause, step, { ...step, throws: lost }, { type: 'close' }],
+      // Two micro-batches over two layers.
+      expert: [{ type: 'serve', inputs: 4 }, { type: 'close' }, { type: 'die' }],
     };
     const victim = new Participant();
     const report = await runKill(survivor, kill, {
@@ -120,7 +122,7 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
       },
     });
     expect(report?.error).toBeUndefined();
-    expect(report?.outcomes.at(-1)).toMatchObject({ type: 'step' });
+    expect(report?.outcomes.at(-1)).toMatchObject({ type: 'close' });
     expect(report?.trouble).toEqual([]);
     await expectNothingLeft(victim);
   });

@@ -85,7 +85,7 @@ describe('the built command', () => {
     ];
     const { stdout, stderr, code } = await run([
       ...[...words, '--temperature', '0', '--colocated', ...reference],
-      ...['--policy', policy],
+      ...['--policy', policy, '--policy-time-ms', '60000'],
     ]);
     expect(code).toBe(0);
     expect(stdout).not.toBe('');

@@ -111,7 +111,12 @@ function finished(
       fail(error.message);
     });
     child.once('exit', (code, signal) => {
-      fail(`it ended with ${signal ?? String(code)}.`);
+      const finish = (): void => {
+        fail(`it ended with ${signal ?? String(code)}.`);
+      };
+      // Its last words may still be in the channel.
+      if (child.connected) child.once('disconnect', finish);
+      else finish();
     });
     if (request !== undefined) child.send(request);
   });

@@ -32,7 +32,7 @@ interface Printed {
 export async function runContender(run: ContenderRun): Promise<M2nFigures> {
   // Memory that programs share lies in files there: not on a disk, where there is a choice.
   const parent = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-  const directory = mkdtempSync(join(parent, 'megascale-m2n-'));
+  const directory = mkdtempSync(join(parent, 'megascale-bench-'));
   // mpirun starts the processes without the harness's parent, which makes these otherwise.
   if (run.contender.launcher !== undefined) {
     for (const name of ['latency', 'one', 'both']) mkdirSync(join(directory, name));

@@ -10,7 +10,7 @@ import {
 } from './transport-case.js';
 import { stopText, type PlainTransportOptions } from './transport-script.js';
 
-const shortMs = 1000;
+const shortMs = 2000;
 /** On top of a limit, for a busy machine. */
 const generousMs = 15_000;
 

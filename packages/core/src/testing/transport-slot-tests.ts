@@ -79,8 +79,15 @@ export function slotTests(test: TransportTest, run: RunTeam): void {
   });
 
   test('receive and reply take turns', async () => {
+    // Waits for an answer that does not come, so that it is here until the expert rank has done its part.
+    const other = { ...dispatch, microBatch: 1, experts: [0, 1] } as const;
     const attention = [
-      [begin, { ...dispatch, experts: [0, 1] }, { type: 'sleep', ms: 200 }],
+      [
+        { ...begin, microBatches: [0, 1] },
+        { ...dispatch, experts: [0, 1] },
+        other,
+        { ...combine, microBatch: 1, throws: 'ERR_PEER_CLOSED' },
+      ],
     ] as const;
     const expert = [
       [

@@ -79,7 +79,7 @@ Napi::Value ExpertStageHandle::Load(const Napi::CallbackInfo& info) {
 // drop(layer, expert) → bytes
 Napi::Value ExpertStageHandle::Drop(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
-    const std::size_t bytes = 
+    const std::size_t bytes =
         Stage().Drop(ReadWhole(info[0], "layer"), ReadWhole(info[1], "expert"));
     return Napi::Number::New(info.Env(), static_cast<double>(bytes));
   });

@@ -180,7 +180,7 @@ void DispatchOne(AttentionEnd& end) {
 
 const Test silent{"an expert rank that does not answer is a timeout", [](Random&) {
                     EndOptions options = OptionsOf(1, 1);
-                    options.timeout_us = 200'000;
+                    options.timeout_us = 2'000'000;  // Of joining too.
                     WithPair(
                         options,
                         [](ExpertEnd& end) {
