@@ -1,5 +1,6 @@
 import {
   liveEpochsMax,
+  ofLayer,
   residentTable,
   type ExpertRank,
   type PlacementEpoch,
@@ -56,8 +57,7 @@ export class EpochTable {
   residentsOf(epoch: number, layer: number): Uint8Array | undefined {
     for (let index = this.live.length - 1; index >= 0; index--) {
       const entry = this.live[index];
-      if (entry?.epoch !== epoch) continue;
-      return entry.residents[entry.residents.length === 1 ? 0 : layer];
+      if (entry?.epoch === epoch) return ofLayer(entry.residents, layer);
     }
     return undefined;
   }

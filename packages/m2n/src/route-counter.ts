@@ -1,4 +1,5 @@
 import {
+  ofLayer,
   ReplicaBalancer,
   type LayerIndex,
   type MicroBatchIndex,
@@ -59,8 +60,8 @@ export class RouteCounter {
    * @throws TransportError 'ERR_FRAME_INVALID' for an id outside -1 … expertCount - 1.
    */
   count(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): Int32Array {
-    const { balancers, rowCounts } = this;
-    const balancer = balancers[balancers.length === 1 ? 0 : layer];
+    const { rowCounts } = this;
+    const balancer = ofLayer(this.balancers, layer);
     const ids = this.slots.expertIds[microBatch];
     const ranks = this.slots.expertRanks[microBatch];
     if (ids === undefined || ranks === undefined || balancer === undefined) return rowCounts;

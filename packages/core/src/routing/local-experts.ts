@@ -6,9 +6,14 @@ export type LayerPlacement = readonly (readonly ExpertRank[])[];
 /** placement[layer][expertId] = the expert ranks that hold it. A placement of one layer is that of all layers. */
 export type Placement = readonly LayerPlacement[];
 
+/** What belongs to this layer in a list of one for each layer, or of one for all of them. */
+export function ofLayer<Item>(items: readonly Item[], layer: number): Item | undefined {
+  return items[items.length === 1 ? 0 : layer];
+}
+
 /** Who holds the experts of this layer. */
 export function layerPlacement(placement: Placement, layer: number): LayerPlacement {
-  const own = placement[placement.length === 1 ? 0 : layer];
+  const own = ofLayer(placement, layer);
   if (own === undefined) throw new RangeError(`The placement has no layer ${layer}.`);
   return own;
 }

@@ -84,8 +84,8 @@ export function* improvePlacementInSlices(
     copiesLeft -= best.copies - path.copies;
     Object.assign(path, { placement: best.placement, smooth: best.smooth, copies: best.copies });
     for (const each of paths) {
-      const fits = each.best !== undefined && each.best.copies - each.copies <= copiesLeft;
-      if (each === path || (each.best !== undefined && !fits)) {
+      const loadsTooMuch = (each.best?.copies ?? 0) - each.copies > copiesLeft;
+      if (each === path || loadsTooMuch) {
         each.best = yield* bestChange(each, copiesLeft, options);
       }
     }

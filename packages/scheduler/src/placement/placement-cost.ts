@@ -26,8 +26,6 @@ export class PlacementCost {
   readonly layers: readonly Int32Array[];
   /** [layers] mean cost of a rank, if experts could be divided at will. */
   readonly ideals: Float64Array;
-  readonly #loads: ExpertLoads;
-  readonly #splitRowsMinOfDispatch: number;
   readonly #splitRowsMin: number;
   readonly #scale: number;
   readonly #rowsMean: number;
@@ -37,8 +35,6 @@ export class PlacementCost {
     const { expertCount, layerCount, rows, dispatches } = loads;
     this.expertCount = expertCount;
     this.expertWorkers = expertWorkers;
-    this.#loads = loads;
-    this.#splitRowsMinOfDispatch = splitRowsMin;
     const totals = Array.from({ length: layerCount }, (_, layer) => {
       let total = 0;
       for (let id = 0; id < expertCount; id++) total += rows[layer * expertCount + id] ?? 0;
@@ -86,8 +82,13 @@ export class PlacementCost {
     };
   }
 
+  /** The greatest cost of a rank in one layer. */
+  worst(placement: LayerPlacement, layer: number): number {
+    return greatest(this.split(placement, layer).costOfRank);
+  }
+
   /**
-   * Like `worst` of one layer, but it also falls when one of several equally busy ranks gets less: the ideal times the mean of the
+   * Like `worst`, but it also falls when one of several equally busy ranks gets less: the ideal times the mean of the
    * eighth powers of cost over ideal, to the eighth root.
    */
   smooth(placement: LayerPlacement, layer: number): number {
@@ -104,20 +105,9 @@ export class PlacementCost {
     splitter.split(this.layers[layer] ?? new Int32Array(this.expertCount));
     return splitter;
   }
-
-  /** The cost of one layer alone. */
-  ofLayer(layer: number): PlacementCost {
-    const { expertCount, dispatches, rows } = this.#loads;
-    const own = Float64Array.from(
-      { length: expertCount },
-      (_, id) => rows[layer * expertCount + id] ?? 0,
-    );
-    const loads = { layerCount: 1, expertCount, dispatches, rows: own };
-    return new PlacementCost(loads, this.expertWorkers, this.#splitRowsMinOfDispatch);
-  }
 }
 
-export function greatest(values: Int32Array): number {
+function greatest(values: Int32Array): number {
   let most = 0;
   for (const value of values) if (value > most) most = value;
   return most;

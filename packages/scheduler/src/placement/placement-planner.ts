@@ -1,4 +1,4 @@
-import { layerPlacement, type LayerPlacement, type Placement } from '@megascale/core';
+import { layerPlacement, type Placement } from '@megascale/core';
 import { DecayingLoads } from './decaying-loads.js';
 import type { LoadTraceHeader, LoadWindow } from './expert-loads.js';
 import {
@@ -6,7 +6,7 @@ import {
   improvePlacementInSlices,
   type ImprovedPlacement,
 } from './improve-placement.js';
-import { greatest, PlacementCost, type Imbalance } from './placement-cost.js';
+import { PlacementCost, type Imbalance } from './placement-cost.js';
 
 export interface PlacementPlannerOptions extends LoadTraceHeader {
   /** N */
@@ -76,11 +76,9 @@ export class PlacementPlanner {
       ...{ cost, placement, slotsPerWorker, copiesMax },
     });
     const worthIt = cost.layers.map((_, layer) => {
-      const [before, after] = [placement, improved.placement].map((each) =>
-        layerPlacement(each, layer),
-      ) as [LayerPlacement, LayerPlacement];
-      const worst = (each: LayerPlacement) => greatest(cost.split(each, layer).costOfRank);
-      const gain = 1 - worst(after) / worst(before);
+      const before = layerPlacement(placement, layer);
+      const after = layerPlacement(improved.placement, layer);
+      const gain = 1 - cost.worst(after, layer) / cost.worst(before, layer);
       return gain > 0 && gain >= margin ? after : before;
     });
     const copies = copiesBetween(placement, worthIt);
