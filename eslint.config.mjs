@@ -8,17 +8,18 @@ const arrows = {
   m2n: ['core'],
   'kernels-cpu': ['core'],
   engine: ['core', 'scheduler'],
-  server: ['core', 'engine', 'kernels-cpu', 'm2n', 'planner', 'scheduler'],
+  server: ['core', 'engine'],
   planner: ['core', 'scheduler'],
-  bench: ['core', 'engine', 'm2n', 'planner', 'scheduler', 'server'],
+  bench: ['core', 'engine', 'm2n', 'planner', 'scheduler'],
+  cli: ['bench', 'core', 'engine', 'kernels-cpu', 'm2n', 'planner', 'scheduler', 'server'],
 };
 
 const deepImport = {
-  regex: '^@megascale/(?!(core|m2n)/testing$)[^/]+/.+',
+  regex: '^@megascale/(?!(core|m2n|server)/testing$)[^/]+/.+',
   message: 'Import the package, not a file inside it.',
 };
 const foreignFile = {
-  regex: `(^|/)\\.\\./(${Object.keys(arrows).join('|')})/`,
+  regex: `(^|/)\\.\\./(${Object.keys(arrows).join('|')})/(src|test|dist)/`,
   message: 'Leave a package by its name, not by a relative path.',
 };
 const contractSuites = {
@@ -101,7 +102,7 @@ export default tseslint.config(
   },
   {
     files: ['packages/*/src/**/*.ts'],
-    ignores: ['packages/server/src/cli/**'],
+    ignores: ['packages/cli/src/**'],
     rules: { 'no-console': 'error' },
   },
   ...arrowRules,
@@ -117,7 +118,7 @@ export default tseslint.config(
     files: [
       'packages/core/src/clock.ts',
       'packages/core/src/random.ts',
-      'packages/server/src/config.ts',
+      'packages/cli/src/environment.ts',
       '*.config.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },

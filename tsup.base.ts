@@ -1,11 +1,13 @@
+import { readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Options } from 'tsup';
 
 /**
  * The build of every package: ESM and CommonJS, each with its own types. Process and thread start
- * files are named `src/*-main.ts`; each becomes an entry of its own, `dist/*-main.js`.
+ * files are named `<name>-main.ts`, in any folder; each becomes an entry, `dist/<name>-main.js`.
  */
 export const packageBuild: Options = {
-  entry: ['src/index.ts', 'src/*-main.ts'],
+  entry: { index: 'src/index.ts', ...startFiles() },
   format: ['esm', 'cjs'],
   target: 'node20',
   tsconfig: 'tsconfig.build.json',
@@ -15,3 +17,13 @@ export const packageBuild: Options = {
   clean: true,
   silent: true,
 };
+
+/** `{ 'worker-process-main': 'src/worker/worker-process-main.ts' }` of the package in the current folder. */
+function startFiles(): Record<string, string> {
+  const paths = readdirSync('src', { recursive: true, encoding: 'utf8' });
+  return Object.fromEntries(
+    paths
+      .filter((path) => path.endsWith('-main.ts'))
+      .map((path) => [basename(path, '.ts'), `src/${path}`]),
+  );
+}

@@ -1,20 +1,20 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const packagesRoot = fileURLToPath(new URL('packages/', import.meta.url));
-const packageNames = readdirSync(packagesRoot).filter((name) =>
-  existsSync(`${packagesRoot}${name}/package.json`),
-);
+const packages = readdirSync(packagesRoot)
+  .filter((folder) => existsSync(`${packagesRoot}${folder}/package.json`))
+  .map((folder) => {
+    const text = readFileSync(`${packagesRoot}${folder}/package.json`, 'utf8');
+    return { folder, name: (JSON.parse(text) as { readonly name: string }).name };
+  });
 
 /** Packages resolve to their TypeScript sources, so a unit test needs no build. */
-const alias = packageNames
-  .flatMap((name) => [
-    {
-      find: `@megascale/${name}/testing`,
-      replacement: `${packagesRoot}${name}/src/testing/index.ts`,
-    },
-    { find: `@megascale/${name}`, replacement: `${packagesRoot}${name}/src/index.ts` },
+const alias = packages
+  .flatMap(({ folder, name }) => [
+    { find: `${name}/testing`, replacement: `${packagesRoot}${folder}/src/testing/index.ts` },
+    { find: name, replacement: `${packagesRoot}${folder}/src/index.ts` },
   ])
   .map(({ find, replacement }) => ({ find: new RegExp(`^${find}$`), replacement }));
 
@@ -22,13 +22,13 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    projects: packageNames.map((name) => ({
+    projects: packages.map(({ folder }) => ({
       extends: true,
-      root: `${packagesRoot}${name}`,
+      root: `${packagesRoot}${folder}`,
       resolve: { alias },
       test: {
-        name,
-        include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+        name: folder,
+        include: ['test/**/*.test.ts'],
         environment: 'node',
       },
     })),

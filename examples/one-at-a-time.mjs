@@ -3,11 +3,11 @@
 const oneAtATime = {
   specVersion: 1,
   name: 'one-at-a-time',
-  plan({ waiting, running, kvPagesFree, kvPageSize, tokensPerStepMax, prefillChunkTokensMax }) {
+  plan({ waiting, running, kvPagesFree, kvPageSize, maxNumBatchedTokens, prefillChunkTokensMax }) {
     const [next] = running.length > 0 ? running : waiting;
     if (next === undefined) return { run: [], preempt: [] };
     const room = (next.kvPages + kvPagesFree) * kvPageSize - next.contextTokens;
-    const tokens = Math.min(next.tokensLeft, tokensPerStepMax, prefillChunkTokensMax, room);
+    const tokens = Math.min(next.tokensLeft, maxNumBatchedTokens, prefillChunkTokensMax, room);
     return { run: [{ id: next.id, tokens }], preempt: [] };
   },
 };

@@ -1,7 +1,7 @@
 // A scheduler policy as a user would write it: short prompts start before long ones, so that a question does not wait behind a book.
 // Run: npx megascale serve MODEL --policy examples/shortest-first.ts
 import type { SchedulerPolicy, SchedulerView, WaitingView } from '@megascale/core';
-import { firstCome } from '@megascale/scheduler';
+import { fcfs } from '@megascale/scheduler';
 
 /** Who has waited for so long starts before all others, however long the prompt: nobody waits for ever. */
 const patienceMs = 2_000;
@@ -20,12 +20,12 @@ function startOrder({ waiting, nowMs }: SchedulerView): WaitingView[] {
   });
 }
 
-/** Everything else (who goes on, how prompts are cut, who gives up pages) is first-come's business. */
+/** Everything else (who goes on, how prompts are cut, who gives up pages) is fcfs's business. */
 const shortestFirst: SchedulerPolicy = {
   specVersion: 1,
   name: 'shortest-first',
   plan(view) {
-    return firstCome.plan({ ...view, waiting: startOrder(view) });
+    return fcfs.plan({ ...view, waiting: startOrder(view) });
   },
 };
 

@@ -1,4 +1,4 @@
-// The same for CommonJS, on the model that the ESM program made; and both forms recognise each other's errors.
+// The same for CommonJS, on the model that the ESM program made; and both forms recognize each other's errors.
 const assert = require('node:assert/strict');
 
 for (const name of [
@@ -21,7 +21,7 @@ void (async () => {
   const { MegascaleError } = await import('@megascale/core');
   assert.ok(MegascaleError.isInstance(new BackendError('ERR_SHAPE', { message: 'too short' })));
 
-  const llm = await LLM.load('model', { contextTokensMax: 64, threads: 1 });
+  const llm = await LLM.load('model', { maxModelLen: 64, threads: 1 });
   let text = '';
   for await (const piece of llm.generate('hello', { maxTokens: 4, ignoreEos: true }))
     text += piece.text;

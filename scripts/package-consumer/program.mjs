@@ -34,7 +34,7 @@ assert.equal(colocated.length, 8);
 assert.deepEqual(disaggregated, colocated);
 
 async function generate(options) {
-  const llm = await engine.LLM.load('model', { ...options, contextTokensMax: 64, threads: 1 });
+  const llm = await engine.LLM.load('model', { ...options, maxModelLen: 64, threads: 1 });
   const tokens = [];
   for await (const piece of llm.generate([1, 2, 3], { maxTokens: 8, ignoreEos: true })) {
     tokens.push(...piece.tokens.map(({ id }) => id));

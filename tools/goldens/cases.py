@@ -103,7 +103,7 @@ CASES = [
         "mixtral-top-1",
         "mixtral",
         4,
-        "top-1 renormalised (every weight is 1), three layers, hidden 96",
+        "top-1 renormalized (every weight is 1), three layers, hidden 96",
         mixtral(
             hidden_size=96,
             num_attention_heads=6,
@@ -146,11 +146,11 @@ CASES = [
         "qwen3-plain",
         "qwen3-moe",
         31,
-        "query and key norms, head_dim 32 of hidden 64, top-2 of 8 renormalised",
+        "query and key norms, head_dim 32 of hidden 64, top-2 of 8 renormalized",
         qwen3_moe(),
     ),
     Case(
-        "qwen3-not-renormalised",
+        "qwen3-not-renormalized",
         "qwen3-moe",
         8,
         "routing weights left as they are, tied embeddings, top-3 of 6, hidden 48",
@@ -182,7 +182,7 @@ CASES = [
         "qwen3-window-unused",
         "qwen3-moe",
         10,
-        "a sliding window that use_sliding_window turns off, top-1 not renormalised",
+        "a sliding window that use_sliding_window turns off, top-1 not renormalized",
         qwen3_moe(num_experts_per_tok=1, norm_topk_prob=False, sliding_window=24),
     ),
     Case(

@@ -45,7 +45,7 @@ export interface MegascaleErrorOptions {
 
 const marker = Symbol.for('megascale.error');
 
-/** Base of all errors. Use `isInstance`: it also recognises errors of another copy of this package. */
+/** Base of all errors. Use `isInstance`: it also recognizes errors of another copy of this package. */
 export class MegascaleError<Code extends string = MegascaleErrorCode> extends Error {
   readonly code: Code;
   readonly details: Readonly<Record<string, unknown>>;

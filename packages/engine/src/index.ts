@@ -1,8 +1,14 @@
 /** @megascale/engine: the attention and expert workers, their coordinator, and the `LLM` class for programs. */
-export { LLM, type LlmEvent, type LoadHooks } from './llm.js';
-export type * from './language-model.js';
-export { type LlmOptions, type EngineConfig } from './options.js';
-export { backendNames, loadBackend, loadPolicy, loadTransport, transportNames } from './plugins.js';
+export { LLM, type LlmEvent, type LoadHooks } from './api/llm.js';
+export type * from './spec/language-model.js';
+export { type LlmOptions, type EngineConfig } from './config/options.js';
+export {
+  backendNames,
+  loadBackend,
+  loadPolicy,
+  loadTransport,
+  transportNames,
+} from './plugins/plugins.js';
 export { flightTrace, type FlightTrace, type FlightTraceEvent } from './recorder/flight-trace.js';
 export {
   pipelineNumbers,
@@ -12,6 +18,6 @@ export {
 } from './recorder/pipeline-numbers.js';
 export type { Recording } from './recorder/flight-recorder.js';
 export type { WorkerRecording } from './recorder/worker-recording.js';
-export type { MoveReport } from './placement-keeper.js';
-export type { RequestAccount } from './request-account.js';
-export type { ExpertBalanceStats, ExpertsMoved } from './expert-balance.js';
+export type { MoveReport } from './placement/placement-keeper.js';
+export type { RequestAccount } from './recorder/request-account.js';
+export type { ExpertBalanceStats, ExpertsMoved } from './placement/expert-balance.js';

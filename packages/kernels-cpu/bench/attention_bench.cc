@@ -12,14 +12,14 @@
 #include <numeric>
 #include <random>
 
-#include "kernels/attention.hpp"
+#include "kernels/attention/attention.hpp"
 #include "program/attention_runner.hpp"
 #if defined(__AVX512BF16__)
-#include "kernels/attention_arithmetic_avx512bf16.hpp"
+#include "kernels/attention/attention_arithmetic_avx512bf16.hpp"
 #elif defined(__AVX512F__)
-#include "kernels/vector_avx512.hpp"
+#include "kernels/vector/vector_avx512.hpp"
 #else
-#include "kernels/vector_avx2.hpp"
+#include "kernels/vector/vector_avx2.hpp"
 #endif
 
 namespace megascale {
@@ -187,7 +187,7 @@ void Report(ThreadPool& pool, const Case& c) {
     ratios.push_back(rate / bound);
   }
   std::printf("%-7s %-4s  %3zu x %5zu of %5zu  heads %zu x %zu of %-3zu  %7.1f %s  %.2f of %s\n",
-              decode ? "decode" : "prefill", c.layout.dtype == KvDType::kInt8 ? "int8" : "bf16",
+              decode ? "decode" : "prefill", c.layout.dtype == KvCacheDtype::kInt8 ? "int8" : "bf16",
               c.sequences, c.tokens, c.context, c.layout.kv_heads, c.group, c.layout.head_size,
               Median(rates) / 1e9, decode ? "GB/s  " : "GFLOP/s", Median(ratios),
               decode ? "reading" : "multiplying");
@@ -199,7 +199,7 @@ void Report(ThreadPool& pool, const Case& c) {
 int main(int argc, char** argv) {
   using namespace megascale;
   ThreadPool pool(argc > 1 ? std::atoi(argv[1]) : 2);
-  for (const KvDType dtype : {KvDType::kBf16, KvDType::kInt8}) {
+  for (const KvCacheDtype dtype : {KvCacheDtype::kBf16, KvCacheDtype::kInt8}) {
     const auto standard = KvLayout::Of(dtype, 4, 64, kPageSize);
     const auto large = KvLayout::Of(dtype, 8, 128, kPageSize);
     const auto full = KvLayout::Of(dtype, 16, 64, kPageSize);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/select.hpp"
+#include "kernels/dispatch/select.hpp"
 #include "program/gemm_runner.hpp"
 #include "runtime/host_memory.hpp"
 #include "runtime/thread_pool.hpp"

@@ -6,12 +6,12 @@ import type {
   MicroBatch,
   MicroBatchIndex,
 } from '@megascale/core';
-import type { NativeAddon, NativeAttentionStage, NativeBackend } from './binding.js';
-import { compileAttention } from './compile.js';
-import { fromNative, refuse, refuseClosed } from './native-error.js';
-import { NativeProfiler } from './native-profiler.js';
-import { nativeTensor } from './native-tensor.js';
-import { regionBytes } from './region-bytes.js';
+import type { NativeAddon, NativeAttentionStage, NativeBackend } from './binding/binding.js';
+import { compileAttention } from './compile/compile.js';
+import { fromNative, refuse, refuseClosed } from './binding/native-error.js';
+import { NativeProfiler } from './binding/native-profiler.js';
+import { nativeTensor } from './binding/native-tensor.js';
+import { regionBytes } from './binding/region-bytes.js';
 
 /** The attention half: compiled at creation, then one native call per half-layer. */
 export class CpuAttentionStage implements AttentionStage {
@@ -23,7 +23,7 @@ export class CpuAttentionStage implements AttentionStage {
   #bound = false;
 
   constructor(addon: NativeAddon, backend: NativeBackend, options: AttentionStageOptions) {
-    const { program, weights, kvPageCount, kvPageSize, kvDType = 'bf16' } = options;
+    const { program, weights, kvPageCount, kvPageSize, kvCacheDtype = 'bf16' } = options;
     const { microBatchCount, tokensPerMicroBatchMax, positionsMax } = options;
     const sizes = {
       kvPageCount,
@@ -43,7 +43,7 @@ export class CpuAttentionStage implements AttentionStage {
       this.#native = new addon.AttentionStage(backend, {
         ...code,
         ...sizes,
-        kvInt8: kvDType === 'int8' ? 1 : 0,
+        kvInt8: kvCacheDtype === 'int8' ? 1 : 0,
         matrices: matrices.map((ref) => [nativeTensor(weights, ref)]),
         vectors: vectors.map((ref) => nativeTensor(weights, ref)),
         tables: tables.map((ref) => nativeTensor(weights, ref)),

@@ -13,10 +13,10 @@ import {
   type Region,
 } from '@megascale/core';
 import { CpuAttentionStage } from './attention-stage.js';
-import { nativeAddon, type NativeAddon, type NativeBackend } from './binding.js';
+import { nativeAddon, type NativeAddon, type NativeBackend } from './binding/binding.js';
 import { CpuExpertStage } from './expert-stage.js';
-import { NativeBounds } from './native-bounds.js';
-import { fromNative, refuse, refuseClosed } from './native-error.js';
+import { NativeBounds } from './binding/native-bounds.js';
+import { fromNative, refuse, refuseClosed } from './binding/native-error.js';
 
 const threadsMax = 1024;
 

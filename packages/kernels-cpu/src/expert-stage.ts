@@ -9,11 +9,16 @@ import type {
   LayerIndex,
   WeightSource,
 } from '@megascale/core';
-import type { NativeAddon, NativeBackend, NativeExpertStage, NativeTensor } from './binding.js';
-import { fromNative, refuse, refuseClosed } from './native-error.js';
-import { NativeProfiler } from './native-profiler.js';
-import { nativeTensor } from './native-tensor.js';
-import { regionBytes } from './region-bytes.js';
+import type {
+  NativeAddon,
+  NativeBackend,
+  NativeExpertStage,
+  NativeTensor,
+} from './binding/binding.js';
+import { fromNative, refuse, refuseClosed } from './binding/native-error.js';
+import { NativeProfiler } from './binding/native-profiler.js';
+import { nativeTensor } from './binding/native-tensor.js';
+import { regionBytes } from './binding/region-bytes.js';
 
 /** The expert half: the resident experts packed at creation or when they come, then one native call per layer. */
 export class CpuExpertStage implements ExpertStage {

@@ -1,26 +1,26 @@
 /**
- * What one step of the scheduler costs: planStep and completeMicroBatch with `first-come`, for 256 sequences of uneven lengths that decode; where one ends and another
+ * What one step of the scheduler costs: planStep and completeMicroBatch with `fcfs`, for 256 sequences of uneven lengths that decode; where one ends and another
  * starts in every step; and with 10,000 that wait. Beside it a fixed loop, since clocks drift: of rounds in turns the median and the least (what the core does while
  * nobody else is on it), and their ratio to the loop.
  *
  *     npm run build -w packages/scheduler && node packages/scheduler/bench/step-time.mjs [rounds]
  */
 import { sequenceId } from '@megascale/core';
-import { Batcher, firstCome } from '../dist/index.js';
+import { Batcher, fcfs } from '../dist/index.js';
 
 const rounds = Number(process.argv[2] ?? 15);
 const steps = 200;
 
 function batcherOf(running, waiting) {
   const batcher = new Batcher({
-    policy: firstCome,
+    policy: fcfs,
     kvPageCount: 256 * 80,
     kvPageSize: 16,
     microBatchCount: 3,
     tokensPerMicroBatchMax: 16_384,
     prefillChunkTokensMax: 128,
-    runningMax: running,
-    waitingMax: waiting + running,
+    maxNumSeqs: running,
+    maxQueuedRequests: waiting + running,
     positionsMax: 1_000_000,
   });
   const random = lcg(1);

@@ -1,10 +1,10 @@
 import { buildModelGraph, openCheckpoint } from '@megascale/core';
-import type { AblationRequest, BenchReport } from '@megascale/server';
-import { BenchModel } from '../bench-model.js';
-import { withMadeModel } from '../made-models.js';
-import { decodeFigures } from '../figures.js';
-import { randomPrompts } from '../random-prompts.js';
-import { percentile, spreadOf, type Spread } from '../spread.js';
+import type { AblationRequest, BenchReport } from '../suite.js';
+import { BenchModel } from '../model/bench-model.js';
+import { withMadeModel } from '../model/made-models.js';
+import { decodeFigures } from '../measure/figures.js';
+import { randomPrompts } from '../model/random-prompts.js';
+import { percentile, spreadOf, type Spread } from '../measure/spread.js';
 import { ablationChart } from './ablation-chart.js';
 import { ablationText } from './ablation-report.js';
 import { kvCapacityRatio, modelBytes } from './device-memory.js';

@@ -1,4 +1,4 @@
-import { alignColumns } from '../report.js';
+import { alignColumns } from '../measure/report.js';
 import type { AblationRow } from './ablation-bench.js';
 import { verdict, type Gains } from './gains.js';
 

@@ -64,9 +64,9 @@ export function verdict(gains: Gains, batch: number, capacityBatch: number): str
         ]
       : []),
   ];
-  return `Disaggregation does not pay here: ${factor(total)} the baseline's tokens per second at best (m = ${String(microBatches)}). ${parts}. ${capitalised(causes.join('; '))}${causes.length > 0 ? '. ' : ''}Run colocated.`;
+  return `Disaggregation does not pay here: ${factor(total)} the baseline's tokens per second at best (m = ${String(microBatches)}). ${parts}. ${capitalized(causes.join('; '))}${causes.length > 0 ? '. ' : ''}Run colocated.`;
 }
 
-function capitalised(text: string): string {
+function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,14 +1,14 @@
 import { availableParallelism, cpus } from 'node:os';
-import type { BenchReport, M2nBenchRequest } from '@megascale/server';
+import type { BenchReport, M2nBenchRequest } from '../suite.js';
 import { BenchError } from '../bench-error.js';
-import { buildContenders, programOf, type Programs } from './build-contenders.js';
-import { contenders, oursFromCpp, type Contender, type Variant } from './contenders.js';
+import { buildContenders, programOf, type Programs } from './contenders/build-contenders.js';
+import { contenders, oursFromCpp, type Contender, type Variant } from './contenders/contenders.js';
 import { m2nChart } from './m2n-chart.js';
 import type { M2nFigures } from './m2n-figures.js';
 import { figuresOfRounds, type M2nPoint, type PointFigures, type Rounds } from './m2n-point.js';
 import { m2nText } from './m2n-report.js';
 import { measurePoint } from './measure.js';
-import { runContender } from './run-contender.js';
+import { runContender } from './contenders/run-contender.js';
 import { planOf, type Traffic } from './traffic.js';
 
 /** Without `bytes`: what the chart is drawn over. */

@@ -1,4 +1,4 @@
-import { spreadOf, type Spread } from '../spread.js';
+import { spreadOf, type Spread } from '../measure/spread.js';
 import type { M2nFigures, Percentiles } from './m2n-figures.js';
 
 /** Medians over the rounds; `latencyP50Us` says how far these lay apart. */

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Clock } from '@megascale/core';
 import { figuresOf, type M2nFigures } from './m2n-figures.js';
-import { runOurs } from './our-processes.js';
+import { runOurs } from './roles/our-processes.js';
 import { planOf, type Traffic } from './traffic.js';
 
 export interface MeasureOptions {

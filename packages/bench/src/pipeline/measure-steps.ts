@@ -1,8 +1,8 @@
 import type { LlmOptions, WorkerProfile } from '@megascale/engine';
-import { BenchModel } from '../bench-model.js';
-import { decodeWindow, isWithin } from '../decode-window.js';
-import { percentile } from '../spread.js';
-import { randomPrompts } from '../random-prompts.js';
+import { BenchModel } from '../model/bench-model.js';
+import { decodeWindow, isWithin } from '../model/decode-window.js';
+import { percentile } from '../measure/spread.js';
+import { randomPrompts } from '../model/random-prompts.js';
 
 export interface StepsRequest {
   readonly directory: string;

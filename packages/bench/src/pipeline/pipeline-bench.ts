@@ -6,7 +6,7 @@ import {
   stepTimeUs,
   type StageTimes,
 } from '@megascale/scheduler';
-import type { BenchReport, PipelineRequest } from '@megascale/server';
+import type { BenchReport, PipelineRequest } from '../suite.js';
 import { buildModelGraph, openCheckpoint } from '@megascale/core';
 import { measureSteps, type MeasuredSteps } from './measure-steps.js';
 import { withSmallModel } from './null-model.js';

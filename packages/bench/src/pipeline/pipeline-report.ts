@@ -1,4 +1,4 @@
-import { alignColumns } from '../report.js';
+import { alignColumns } from '../measure/report.js';
 import type { Compared, PipelinePoint, PipelineResult } from './pipeline-bench.js';
 
 const head = [

@@ -1,6 +1,6 @@
 import type { LlmOptions } from '@megascale/engine';
-import type { BenchReport, PipelineRequest } from '@megascale/server';
-import { alignColumns } from '../report.js';
+import type { BenchReport, PipelineRequest } from '../suite.js';
+import { alignColumns } from '../measure/report.js';
 import { measureSteps } from './measure-steps.js';
 
 interface SkewRow {

@@ -6,7 +6,7 @@ import {
   type EdgeSample,
   type ExpertSample,
 } from '@megascale/planner';
-import { decodeWindow } from '../decode-window.js';
+import { decodeWindow } from '../model/decode-window.js';
 
 /** One run of decode steps, taken apart. Times in microseconds. */
 export interface DecodeSamples {

@@ -9,7 +9,7 @@ import {
 } from '@megascale/planner';
 import type { MeasuredRun } from './measured-deployment.js';
 import { paceOf, type ProbeReading } from './pace-probe.js';
-import type { ProbedRun } from './probed-runs.js';
+import type { ProbedRun } from './predict/probed-runs.js';
 
 /** The pools and handovers of a profile, and what routes did. */
 export interface FittedProfile {

@@ -1,7 +1,7 @@
 import { deployOnCores, type WantedDeployment } from '@megascale/planner';
 import type { MeasuredDeployment, MeasureContext, RunShape } from './measured-deployment.js';
 import type { PaceProbe } from './pace-probe.js';
-import { probedRuns, withDeployment, type ProbedRun } from './probed-runs.js';
+import { probedRuns, withDeployment, type ProbedRun } from './predict/probed-runs.js';
 
 export interface ProfileRunsRequest {
   readonly context: MeasureContext;
@@ -33,7 +33,7 @@ const handoverDeployments = [
 /** Decode steps in every kind of pool, and in pools that hand over, with a probe between any two runs. */
 export async function measureProfileRuns(request: ProfileRunsRequest): Promise<ProbedRun[]> {
   const { context, resident, probe, rounds, onProgress } = request;
-  const { batchMax, contextTokensMax, sizes } = context;
+  const { batchMax, maxModelLen, sizes } = context;
   const shapesOf = (wanted: readonly number[]): RunShape[] =>
     wanted
       .filter((batch) => batch <= batchMax)
@@ -41,7 +41,7 @@ export async function measureProfileRuns(request: ProfileRunsRequest): Promise<P
   onProgress?.('measuring: colocated');
   const long: RunShape = {
     batch: Math.min(longContext.batch, batchMax),
-    promptTokens: Math.min(longContext.promptTokens, contextTokensMax - outputTokens),
+    promptTokens: Math.min(longContext.promptTokens, maxModelLen - outputTokens),
     outputTokens,
   };
   const runs = await probedRuns(resident, probe, { shapes: [...shapesOf(batches), long], rounds });

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock, ModelSizes } from '@megascale/core';
 import { LLM, type LlmOptions, type PipelineNumbers } from '@megascale/engine';
 import type { MachineDeployment } from '@megascale/planner';
-import { randomPrompts } from '../random-prompts.js';
+import { randomPrompts } from '../model/random-prompts.js';
 import { CpuWatch } from './cpu-watch.js';
 import { decodeSamples, type DecodeSamples } from './decode-samples.js';
 import { numbersWithin } from './window-numbers.js';
@@ -28,7 +28,7 @@ export interface MeasureContext {
   /** What the user gave: backend, instruction set. */
   readonly options: LlmOptions;
   readonly batchMax: number;
-  readonly contextTokensMax: number;
+  readonly maxModelLen: number;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
 }
@@ -122,7 +122,7 @@ export class MeasuredDeployment {
 
 function optionsOf(deployment: MachineDeployment, context: MeasureContext): LlmOptions {
   const { colocated, attentionWorkers, expertWorkers, microBatches, emulatedLink } = deployment;
-  const { contextTokensMax, batchMax, options } = context;
+  const { maxModelLen, batchMax, options } = context;
   const perWorker = Math.ceil(batchMax / attentionWorkers);
   return {
     ...options,
@@ -140,9 +140,9 @@ function optionsOf(deployment: MachineDeployment, context: MeasureContext): LlmO
           },
         }),
     overlapSteps: deployment.overlapSteps,
-    ...{ contextTokensMax, kvPageSize, prefillChunkTokens: 256, tokensPerStepMax: 512 },
-    kvPages: perWorker * Math.ceil(contextTokensMax / kvPageSize),
-    runningMax: perWorker,
+    ...{ maxModelLen, kvPageSize, prefillChunkTokens: 256, maxNumBatchedTokens: 512 },
+    kvPages: perWorker * Math.ceil(maxModelLen / kvPageSize),
+    maxNumSeqs: perWorker,
     restartsMax: 0,
     // The runs of one deployment shall not find each other's keys.
     prefixSharing: false,

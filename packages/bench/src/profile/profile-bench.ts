@@ -1,10 +1,10 @@
 import { BenchError } from '../bench-error.js';
-import type { BenchReport, PredictRequest, ProfileRequest } from '@megascale/server';
-import { madeModels, withMadeModel } from '../made-models.js';
-import { comparePredictions, runCases, type PredictRow } from './predict-bench.js';
-import { predictText, summaryLine, summaryOf } from './predict-report.js';
+import type { BenchReport, PredictRequest, ProfileRequest } from '../suite.js';
+import { madeModels, withMadeModel } from '../model/made-models.js';
+import { comparePredictions, runCases, type PredictRow } from './predict/predict-bench.js';
+import { predictText, summaryLine, summaryOf } from './predict/predict-report.js';
 import { profileText } from './profile-report.js';
-import { recalibrated, type Recalibrated } from './recalibrated.js';
+import { recalibrated, type Recalibrated } from './predict/recalibrated.js';
 import { withProfile } from './take-profile.js';
 
 /**

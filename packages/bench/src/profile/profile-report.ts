@@ -16,8 +16,8 @@ export function profileText(profile: MachineProfile): string {
     ...profile.transports.flatMap(({ name, alphaUs, bytesPerUs, points }) => [
       `transport ${name}: α ${us(alphaUs)}, ${(bytesPerUs / 1000).toFixed(2)} GB/s`,
       ...points.map(
-        ({ bytes, latencyUs, utilisation }) =>
-          `  ${String(bytes).padStart(9)} bytes ${us(latencyUs).padStart(12)}, util ${utilisation.toFixed(2)}`,
+        ({ bytes, latencyUs, utilization }) =>
+          `  ${String(bytes).padStart(9)} bytes ${us(latencyUs).padStart(12)}, util ${utilization.toFixed(2)}`,
       ),
     ]),
   ];

@@ -2,14 +2,14 @@ import { availableParallelism } from 'node:os';
 import { buildModelGraph, openCheckpoint, type Clock } from '@megascale/core';
 import type { LlmOptions } from '@megascale/engine';
 import { deployOnCores, medianOf, type MachineProfile } from '@megascale/planner';
-import { Bounds } from '../bounds.js';
+import { Bounds } from '../measure/bounds.js';
 import { describeMachine } from './describe-machine.js';
 import { fitProfile } from './fit-profile.js';
 import { measureProfileRuns } from './measure-profile.js';
 import { MeasuredDeployment, type MeasureContext } from './measured-deployment.js';
-import { measureTransport } from '../measure-transport.js';
+import { measureTransport } from '../measure/measure-transport.js';
 import { PaceProbe, type ProbeReading } from './pace-probe.js';
-import type { ProbedRun } from './probed-runs.js';
+import type { ProbedRun } from './predict/probed-runs.js';
 
 export interface TakeProfileOptions {
   readonly directory: string;
@@ -43,7 +43,7 @@ export interface TakenProfile {
 
 /** Bytes that the read bandwidth is measured over. */
 const boundBytes = 2 ** 30;
-const contextTokensMax = 256;
+const maxModelLen = 256;
 
 /** Takes a profile, and gives it to `use` while the probe is still loaded. */
 export async function withProfile<T>(
@@ -58,7 +58,7 @@ export async function withProfile<T>(
     layerCount: graph.layers.length,
     options: options.options,
     batchMax: options.batchMax,
-    contextTokensMax: Math.min(contextTokensMax, graph.sizes.positionsMax),
+    maxModelLen: Math.min(maxModelLen, graph.sizes.positionsMax),
     clock: options.clock,
     signal: options.signal,
   };

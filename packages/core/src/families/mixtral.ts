@@ -16,7 +16,7 @@ import {
 
 /**
  * Mixtral of Experts (arXiv 2401.04088): grouped-query attention, optional sliding window, softmax
- * router over all experts, the chosen weights renormalised.
+ * router over all experts, the chosen weights renormalized.
  */
 export const mixtral = defineFamily({
   name: 'mixtral',
@@ -83,7 +83,7 @@ export const mixtral = defineFamily({
       experts: c.num_local_experts,
       topK: c.num_experts_per_tok,
       score: 'softmax',
-      renormalise: true,
+      renormalize: true,
     });
     const experts = g.experts(n2, routes, {
       count: c.num_local_experts,

@@ -16,7 +16,7 @@ import {
 
 /**
  * Qwen3-MoE (arXiv 2505.09388): norm of each query and key head before the rotation, a head size of
- * its own, many narrow experts, renormalisation as the config says, and dense layers where
+ * its own, many narrow experts, renormalization as the config says, and dense layers where
  * `mlp_only_layers` or `decoder_sparse_step` ask for them.
  */
 export const qwen3Moe = defineFamily({
@@ -109,7 +109,7 @@ export const qwen3Moe = defineFamily({
       experts: c.num_experts,
       topK: c.num_experts_per_tok,
       score: 'softmax',
-      renormalise: c.norm_topk_prob,
+      renormalize: c.norm_topk_prob,
     });
     const experts = g.experts(n2, routes, {
       count: c.num_experts,

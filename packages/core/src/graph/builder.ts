@@ -141,7 +141,7 @@ export class GraphBuilder {
       experts: number;
       topK: number;
       score: 'softmax' | 'sigmoid';
-      renormalise: boolean;
+      renormalize: boolean;
       scale?: number;
     },
   ): Routes {

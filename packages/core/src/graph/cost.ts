@@ -208,7 +208,7 @@ function normFlops(width: number, vectors: number, tokens: number): number {
  */
 function scoreFlops(node: Extract<GraphNode, { op: 'router' }>): number {
   const scores = node.experts * (node.score === 'softmax' ? 4 : 3);
-  return scores + (node.renormalise ? 2 * node.topK : 0) + (node.scale === 1 ? 0 : node.topK);
+  return scores + (node.renormalize ? 2 * node.topK : 0) + (node.scale === 1 ? 0 : node.topK);
 }
 
 function weightElementsOf(node: GraphNode, work: Workload): number {

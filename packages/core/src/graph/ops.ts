@@ -126,7 +126,7 @@ export interface RouterNode {
   /** Score of an expert from its logit, in f32: over all experts, or each alone. */
   readonly score: 'softmax' | 'sigmoid';
   /** Divide the chosen scores by their sum. */
-  readonly renormalise: boolean;
+  readonly renormalize: boolean;
   /** Multiplies the weights at the end. */
   readonly scale: number;
   readonly out: Routes;

@@ -58,7 +58,7 @@ function fieldsOf(node: GraphNode): readonly string[] {
     }
     case 'router': {
       const choice = `top-${node.topK} of ${node.experts}`;
-      const rest = node.renormalise ? [node.score, 'renormalised'] : [node.score];
+      const rest = node.renormalize ? [node.score, 'renormalized'] : [node.score];
       return [choice, ...rest, ...(node.scale === 1 ? [] : [`times ${node.scale}`])];
     }
     case 'experts':

@@ -157,7 +157,7 @@ function createAllKvPages(
     if (node.op !== 'pagedAttention') continue;
     if (appended === undefined) return refuse('A pagedAttention stands before any kvAppend.');
     const { kvHeads, headSize } = node;
-    const { kvPageSize: pageSize, kvDType: dtype = 'bf16' } = options;
+    const { kvPageSize: pageSize, kvCacheDtype: dtype = 'bf16' } = options;
     const size = { pageSize, kvHeads, headSize, dtype };
     const pages = all.get(appended) ?? createKvPages(options.kvPageCount, size);
     all.set(appended, pages).set(node, pages);

@@ -146,7 +146,7 @@ export function swiglu(gate: Float32Array, up: Float32Array): Float32Array {
 export function route(
   x: Float32Array,
   weight: Float32Array,
-  node: Pick<RouterNode, 'experts' | 'topK' | 'score' | 'renormalise' | 'scale'>,
+  node: Pick<RouterNode, 'experts' | 'topK' | 'score' | 'renormalize' | 'scale'>,
 ): { expertIds: Int32Array; weights: Float32Array } {
   const logits = linear(x, weight, weight.length / node.experts);
   const tokens = logits.length / node.experts;
@@ -156,7 +156,7 @@ export function route(
     const scores = scoresOf(logits.subarray(t * node.experts, (t + 1) * node.experts), node.score);
     const order = [...scores.keys()].sort((a, b) => at(scores, b) - at(scores, a) || a - b);
     const chosen = order.slice(0, node.topK);
-    const sum = node.renormalise ? chosen.reduce((total, e) => total + at(scores, e), 0) : 1;
+    const sum = node.renormalize ? chosen.reduce((total, e) => total + at(scores, e), 0) : 1;
     chosen.forEach((expert, k) => {
       expertIds[t * node.topK + k] = expert;
       weights[t * node.topK + k] = Math.fround(at(scores, expert) / sum) * node.scale;

@@ -1,5 +1,5 @@
 import type { KvAppendNode } from '../graph/ops.js';
-import type { KvDType, MicroBatch } from '../spec/backend.js';
+import type { KvCacheDtype, MicroBatch } from '../spec/backend.js';
 
 /** Keys and values of one layer: two arrays [page][KV head][position in page][head size]. */
 export interface KvPages {
@@ -9,7 +9,7 @@ export interface KvPages {
   readonly kvHeads: number;
   readonly headSize: number;
   /** 'int8' rounds what is appended as a backend with 8-bit pages does; else it is kept in f32. */
-  readonly dtype: KvDType;
+  readonly dtype: KvCacheDtype;
 }
 
 export function createKvPages(

@@ -1,12 +1,12 @@
 import type { WeightRef } from '../graph/ops.js';
 import type { WeightSource } from '../spec/weight-source.js';
-import { readF32 } from '../weights/read-f32.js';
+import { readF32 } from '../weights/safetensors/read-f32.js';
 
 /** Weights as f32, by tensor name. */
 export type F32Weights = ReadonlyMap<string, Float32Array>;
 
 /**
- * Reads each tensor once, as f32; quantised ones are dequantised. Two ops that name the same tensor
+ * Reads each tensor once, as f32; quantized ones are dequantized. Two ops that name the same tensor
  * (tied embeddings) share it.
  *
  * @throws ConfigError 'ERR_WEIGHT_MISSING', 'ERR_WEIGHT_SHAPE' from the source.

@@ -24,7 +24,7 @@ export interface TokenLogprob {
 
 /**
  * Chooses tokens from logits. The order of the rules: logits / temperature; the topK likeliest; of
- * these, renormalised, the fewest whose probabilities reach topP; of these the ones at least minP
+ * these, renormalized, the fewest whose probabilities reach topP; of these the ones at least minP
  * times as likely as the likeliest; then one of the rest by its share. Ties count for the lower id
  * throughout. Temperature 0 takes the likeliest.
  *

@@ -58,7 +58,7 @@ export interface Backend {
 }
 
 /** How a backend keeps keys and values between steps. */
-export type KvDType = 'bf16' | 'int8';
+export type KvCacheDtype = 'bf16' | 'int8';
 
 export interface AttentionStageOptions {
   readonly program: AttentionProgram;
@@ -70,7 +70,7 @@ export interface AttentionStageOptions {
    * What keys and values are kept as; default 'bf16'. 'int8' takes about half the memory: each key and
    * each value is rounded once, when it is appended, with one scale per position and KV head.
    */
-  readonly kvDType?: KvDType;
+  readonly kvCacheDtype?: KvCacheDtype;
   readonly microBatchCount: number;
   readonly tokensPerMicroBatchMax: number;
   /** Positions a sequence may reach; sizes the rotary table. */

@@ -9,7 +9,7 @@ export interface StageProfile {
 
 /** What one run of an op has to read, write and compute. */
 export interface OpWork {
-  /** Weights it read, as stored (a quantised matrix with its scales): each once per run. */
+  /** Weights it read, as stored (a quantized matrix with its scales): each once per run. */
   readonly weightBytes: number;
   /** Keys and values read and written. */
   readonly kvBytes: number;

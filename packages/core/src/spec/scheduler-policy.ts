@@ -22,9 +22,9 @@ export interface SchedulerView {
   readonly kvPageSize: number;
   readonly microBatchCount: number;
   /** Tokens of one step, over its micro-batches: prefill tokens and decode tokens together. */
-  readonly tokensPerStepMax: number;
+  readonly maxNumBatchedTokens: number;
   /** Sequences that may run at once. */
-  readonly runningMax: number;
+  readonly maxNumSeqs: number;
   /** Prompt tokens of one sequence computed in one step at most. */
   readonly prefillChunkTokensMax: number;
   /** What a step is expected to take; absent until enough was measured. */

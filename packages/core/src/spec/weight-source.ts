@@ -2,7 +2,7 @@
 export type PlainWeightDType = 'F32' | 'BF16' | 'F16';
 
 /**
- * Element types that may stand in a checkpoint. 'I8' and 'I4' are quantised matrices: weight =
+ * Element types that may stand in a checkpoint. 'I8' and 'I4' are quantized matrices: weight =
  * stored integer × scale. 'I4' stands for two's-complement values plus 8, eight to a little-endian
  * 32-bit word, lowest bits first, rows padded to whole words.
  */
@@ -27,7 +27,7 @@ export interface TensorLocation {
   readonly scales?: PlainTensorLocation;
 }
 
-/** A tensor that is not quantised. */
+/** A tensor that is not quantized. */
 export interface PlainTensorLocation extends TensorLocation {
   readonly dtype: PlainWeightDType;
 }

@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { RequestError } from '../errors.js';
-import { corruptFile } from '../weights/checkpoint-errors.js';
-import { readJsonObject } from '../weights/read-json-object.js';
+import { corruptFile } from '../weights/checkpoint/checkpoint-errors.js';
+import { readJsonObject } from '../weights/checkpoint/read-json-object.js';
 import { tokenText } from './tokenizer.js';
 
 /** What a chat is rendered from; messages and tools are handed to the template as they are. */

@@ -12,7 +12,7 @@ export interface DetokenizerOptions {
 
 /** Tokens looked at again at most; UTF-8 needs four bytes, so four tokens, for one character. */
 const windowTokensMax = 12;
-const contextTokensMax = 6;
+const maxModelLen = 6;
 /** Characters of unfinished UTF-8 that the next token may still change. */
 const unfinishedCharactersMax = 3;
 const replacement = '\uFFFD';
@@ -38,7 +38,7 @@ export class Detokenizer {
     this.#tokenizer = tokenizer;
     this.#skipSpecialTokens = options.skipSpecialTokens ?? true;
     const context = options.context ?? [];
-    this.#window = context.filter((id) => this.#hasText(id)).slice(-contextTokensMax);
+    this.#window = context.filter((id) => this.#hasText(id)).slice(-maxModelLen);
     this.#settledTokens = this.#window.length;
     this.#given = withoutUnfinished(this.#text()).length;
   }
@@ -85,7 +85,7 @@ export class Detokenizer {
     );
     const rest = text.slice(certain);
     const start = this.#given;
-    this.#window = this.#window.slice(-contextTokensMax);
+    this.#window = this.#window.slice(-maxModelLen);
     this.#settledTokens = 0;
     const context = this.#text();
     const isKept = context.endsWith(rest);

@@ -18,7 +18,7 @@ interface Automaton {
 /**
  * Watches text that arrives in pieces for the first of some stop texts to be completed, and holds
  * back what may be the beginning of one. Of several completed by the same character the longest
- * counts. How the text is cut into pieces makes no difference. Each character costs amortised
+ * counts. How the text is cut into pieces makes no difference. Each character costs amortized
  * O(stop texts).
  */
 export class StopTexts {

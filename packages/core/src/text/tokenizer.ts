@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as library from '@huggingface/tokenizers';
-import { corruptFile } from '../weights/checkpoint-errors.js';
-import { readJsonObject } from '../weights/read-json-object.js';
+import { corruptFile } from '../weights/checkpoint/checkpoint-errors.js';
+import { readJsonObject } from '../weights/checkpoint/read-json-object.js';
 
 /** Text ↔ token ids of one model. */
 export interface Tokenizer {

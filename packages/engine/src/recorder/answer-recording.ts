@@ -1,5 +1,5 @@
-import type { CoordinatorMessage } from '../messages.js';
-import type { Inbox } from '../thread-inbox.js';
+import type { CoordinatorMessage } from '../protocol/messages.js';
+import type { Inbox } from '../worker/thread-inbox.js';
 import type { FlightRecorder } from './flight-recorder.js';
 
 /** Answers 'recording-requested' on a data thread. */

@@ -1,7 +1,7 @@
 import { systemClock } from '@megascale/core';
-import { deferred, type Deferred } from '../deferred.js';
-import type { WorkerHandle } from '../fleet.js';
-import type { WorkerMessage } from '../messages.js';
+import { deferred, type Deferred } from '../protocol/deferred.js';
+import type { WorkerHandle } from '../coordinator/worker-pool.js';
+import type { WorkerMessage } from '../protocol/messages.js';
 import type { Recording } from './flight-recorder.js';
 import type { WorkerRecording } from './worker-recording.js';
 

@@ -2,7 +2,7 @@
 
 #include "binding/arguments.hpp"
 #include "binding/handles.hpp"
-#include "kernels/select.hpp"
+#include "kernels/dispatch/select.hpp"
 #include "runtime/cpu_features.hpp"
 #include "runtime/op_profile.hpp"
 #include "weights/copy_files.hpp"

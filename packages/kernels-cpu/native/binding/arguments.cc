@@ -93,7 +93,7 @@ TensorSource ReadTensor(const Napi::Value& value) {
   source.columns = ReadSize(object, "columns");
   CheckSizes(source);
   const Napi::Value scales = object.Get("scales");
-  if (IsQuantised(source.type) && !scales.IsUndefined()) {
+  if (IsQuantized(source.type) && !scales.IsUndefined()) {
     source.scales = std::make_shared<const TensorSource>(ReadTensor(scales));
   }
   const Napi::Value bytes = object.Get("bytes");

@@ -22,7 +22,7 @@ Op DecodeOp(const double* fields) {
           .epsilon = static_cast<float>(fields[11]),
           .scale = static_cast<float>(fields[12]),
           .sigmoid = (flags & 1) != 0,
-          .renormalise = (flags & 2) != 0};
+          .renormalize = (flags & 2) != 0};
 }
 
 std::vector<std::vector<Op>> DecodeLists(const Napi::Value& value) {
@@ -82,7 +82,7 @@ AttentionSizes DecodeSizes(const Napi::Object& from) {
           .micro_batch_count = ReadSize(from, "microBatchCount"),
           .tokens_max = ReadSize(from, "tokensPerMicroBatchMax"),
           .positions_max = ReadSize(from, "positionsMax"),
-          .kv_dtype = ReadSize(from, "kvInt8") != 0 ? KvDType::kInt8 : KvDType::kBf16};
+          .kv_dtype = ReadSize(from, "kvInt8") != 0 ? KvCacheDtype::kInt8 : KvCacheDtype::kBf16};
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "binding/arguments.hpp"
 #include "binding/handles.hpp"
 #include "bounds/machine_bounds.hpp"
-#include "kernels/select.hpp"
+#include "kernels/dispatch/select.hpp"
 
 namespace megascale {
 namespace {

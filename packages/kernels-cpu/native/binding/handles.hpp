@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "program/attention_stage.hpp"
 #include "program/expert_stage.hpp"
 #include "runtime/thread_pool.hpp"

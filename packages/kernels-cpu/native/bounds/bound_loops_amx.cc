@@ -1,5 +1,5 @@
 #include "bounds/bound_loops.hpp"
-#include "kernels/tile_configuration.hpp"
+#include "kernels/gemm/tile_configuration.hpp"
 
 // NOT YET RUN ON A MACHINE WITH AMX: these instructions are only assembled.
 namespace megascale {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "bounds/bound_loops.hpp"
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "runtime/thread_pool.hpp"
 
 // What a pool's threads can do together on this machine: the bounds of every figure. Each call

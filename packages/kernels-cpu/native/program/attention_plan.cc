@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 
 namespace megascale {
 namespace {

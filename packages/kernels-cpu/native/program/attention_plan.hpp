@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/kv_layout.hpp"
+#include "kernels/attention/kv_layout.hpp"
 #include "program/micro_batch.hpp"
 
 namespace megascale {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "program/attention_plan.hpp"
 #include "program/micro_batch.hpp"
 #include "runtime/host_memory.hpp"

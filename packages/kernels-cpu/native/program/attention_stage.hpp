@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "program/attention_runner.hpp"
 #include "program/gemm_runner.hpp"
 #include "program/micro_batch.hpp"
@@ -19,7 +19,7 @@ namespace megascale {
 
 struct AttentionSizes {
   std::size_t kv_page_count, kv_page_size, micro_batch_count, tokens_max, positions_max;
-  KvDType kv_dtype;
+  KvCacheDtype kv_dtype;
 };
 
 // Memory of one slot; bytes as given, checked when bound. Borrowed: the binding keeps it alive.

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "program/gemm_runner.hpp"
 #include "program/micro_batch.hpp"
 #include "program/resident_experts.hpp"

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "runtime/host_memory.hpp"
 #include "runtime/thread_pool.hpp"
 #include "weights/packed_matrix.hpp"

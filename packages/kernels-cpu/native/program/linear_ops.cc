@@ -52,7 +52,7 @@ void AttentionStage::RunRouter(const Op& op, std::size_t micro_batch) {
                      .experts = op.experts,
                      .top_k = op.top_k,
                      .score = op.sigmoid ? RouterScore::kSigmoid : RouterScore::kSoftmax,
-                     .renormalise = op.renormalise,
+                     .renormalize = op.renormalize,
                      .scale = op.scale,
                      .expert_ids = slot.expert_ids + begin * op.top_k,
                      .weights = slot.weights + begin * op.top_k});

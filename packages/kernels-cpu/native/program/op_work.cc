@@ -11,14 +11,14 @@ constexpr std::size_t kSwigluFlops = 4;
 // Keys and values of one position, with their scales.
 std::size_t PositionBytes(const KvLayout& kv) {
   const std::size_t vector_bytes =
-      kv.dtype == KvDType::kInt8 ? kv.head_size + sizeof(float) : kv.head_size * sizeof(bf16);
+      kv.dtype == KvCacheDtype::kInt8 ? kv.head_size + sizeof(float) : kv.head_size * sizeof(bf16);
   return 2 * kv.kv_heads * vector_bytes;
 }
 
 OpWork RouterWork(const Op& op, std::size_t tokens, const OpSizes& sizes) {
   const std::size_t scores = op.experts * (op.sigmoid ? 3 : 4);
   const std::size_t chosen =
-      (op.renormalise ? 2 * op.top_k : 0) + (op.scale == 1.0f ? 0 : op.top_k);
+      (op.renormalize ? 2 * op.top_k : 0) + (op.scale == 1.0f ? 0 : op.top_k);
   return {.weight_bytes = StoredBytes(*sizes.matrix),
           .flops = tokens * (2 * sizes.in_width * op.experts + scores + chosen)};
 }

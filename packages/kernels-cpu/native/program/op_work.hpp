@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/dispatch/kernel_table.hpp"
 #include "program/micro_batch.hpp"
 #include "program/program.hpp"
 #include "runtime/op_profile.hpp"

@@ -34,7 +34,7 @@ struct Op {
   std::size_t window;  // positions a token sees; 0 = all
   float epsilon;
   float scale;
-  bool sigmoid, renormalise;
+  bool sigmoid, renormalize;
 };
 
 // Fields of an op on the wire: doubles in the order above.

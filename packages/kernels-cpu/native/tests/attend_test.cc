@@ -38,7 +38,7 @@ struct Problem {
 constexpr std::size_t kPageSize = 32;
 
 // [tokens, kv_heads, group, head_size]
-std::vector<bf16> Run(const Problem& p, const AttentionKernels& kernels, KvDType dtype) {
+std::vector<bf16> Run(const Problem& p, const AttentionKernels& kernels, KvCacheDtype dtype) {
   const KvLayout layout = KvLayout::Of(dtype, p.kv_heads, p.head_size, kPageSize);
   const std::size_t page_count = (p.positions + kPageSize - 1) / kPageSize;
   // Pages are as large as the stage's; what no token wrote is not to count.
@@ -125,34 +125,36 @@ std::vector<double> Expected(const Problem& p, std::size_t token, std::size_t he
   return sum;
 }
 
-const Test right{
-    "attention agrees with softmax in double precision", 40, [](Random& random) {
-      const Problem p(random);
-      std::vector<double> expected;
-      for (std::size_t row = 0; row < p.tokens * p.kv_heads * p.group; ++row) {
-        const std::size_t heads = p.kv_heads * p.group;
-        const std::vector<double> own = Expected(p, row / heads, row % heads);
-        expected.insert(expected.end(), own.begin(), own.end());
-      }
-      for (const KernelTable& kernels : Variants()) {
-        for (const KvDType dtype : {KvDType::kBf16, KvDType::kInt8}) {
-          const std::vector<bf16> found = Run(p, kernels.attention, dtype);
-          for (std::size_t i = 0; i < found.size(); ++i) {
-            // Values are below 1. Powers may be kept as bf16; 8-bit keys move a score by up to 4 %.
-            const double bound = dtype == KvDType::kBf16 ? 0.006 : 0.06;
-            RequireNear(Bf16ToFloat(found[i]), expected[i], bound,
-                        std::string(kernels.isa) + (dtype == KvDType::kBf16 ? "" : ", int8 KV") +
-                            ", " + std::to_string(p.positions) + " positions, head size " +
-                            std::to_string(p.head_size) + ", element " + std::to_string(i));
-          }
-        }
-      }
-    }};
+const Test right{"attention agrees with softmax in double precision", 40, [](Random& random) {
+                   const Problem p(random);
+                   std::vector<double> expected;
+                   for (std::size_t row = 0; row < p.tokens * p.kv_heads * p.group; ++row) {
+                     const std::size_t heads = p.kv_heads * p.group;
+                     const std::vector<double> own = Expected(p, row / heads, row % heads);
+                     expected.insert(expected.end(), own.begin(), own.end());
+                   }
+                   for (const KernelTable& kernels : Variants()) {
+                     for (const KvCacheDtype dtype : {KvCacheDtype::kBf16, KvCacheDtype::kInt8}) {
+                       const std::vector<bf16> found = Run(p, kernels.attention, dtype);
+                       for (std::size_t i = 0; i < found.size(); ++i) {
+                         // Values are below 1. Powers may be kept as bf16; 8-bit keys move a score
+                         // by up to 4 %.
+                         const double bound = dtype == KvCacheDtype::kBf16 ? 0.006 : 0.06;
+                         RequireNear(Bf16ToFloat(found[i]), expected[i], bound,
+                                     std::string(kernels.isa) +
+                                         (dtype == KvCacheDtype::kBf16 ? "" : ", int8 KV") + ", " +
+                                         std::to_string(p.positions) + " positions, head size " +
+                                         std::to_string(p.head_size) + ", element " +
+                                         std::to_string(i));
+                       }
+                     }
+                   }
+                 }};
 
 const Test fused{"attention of variants that fuse multiply and add gives the bits of plain C++", 20,
                  [](Random& random) {
                    const Problem p(random);
-                   for (const KvDType dtype : {KvDType::kBf16, KvDType::kInt8}) {
+                   for (const KvCacheDtype dtype : {KvCacheDtype::kBf16, KvCacheDtype::kInt8}) {
                      const std::vector<bf16> expected = Run(p, FusedReference().attention, dtype);
                      for (const KernelTable& kernels : Variants()) {
                        if (!IsFused(kernels)) continue;

@@ -109,7 +109,7 @@ AttentionProgram AttentionModel::program() const {
     router.weight = matrix(layer.router);
     router.experts = experts;
     router.top_k = top_k;
-    router.renormalise = true;
+    router.renormalize = true;
     program.lists.push_back({Norm(kResidual, kNormed, vector(layer.attention_norm)),
                              Linear(kNormed, kQuery, matrix(layer.query)),
                              Linear(kNormed, kKey, matrix(layer.key)),
@@ -130,7 +130,7 @@ AttentionProgram AttentionModel::program() const {
 }
 
 AttentionRun::AttentionRun(const AttentionModel& model, const KernelTable& kernels, int threads,
-                           KvDType kv_dtype)
+                           KvCacheDtype kv_dtype)
     : model_(model),
       stage_(std::make_shared<ThreadPool>(threads), kernels, model.program(),
              {.kv_page_count = kPages,

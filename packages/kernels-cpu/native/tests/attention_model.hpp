@@ -42,7 +42,7 @@ class AttentionRun {
   static constexpr std::size_t kPages = 120, kPageSize = 16, kTokensMax = 160;
 
   AttentionRun(const AttentionModel& model, const KernelTable& kernels, int threads,
-               KvDType kv_dtype);
+               KvCacheDtype kv_dtype);
 
   // All layers over one micro-batch: logits [tokens, vocabulary] in the order of the parts.
   std::vector<float> Run(const std::vector<SequencePart>& parts);

@@ -57,7 +57,7 @@ Logits RunInPieces(AttentionRun& run, const SequencePart& prompt, std::size_t pi
   return logits;
 }
 
-constexpr KvDType kKvDTypes[] = {KvDType::kBf16, KvDType::kInt8};
+constexpr KvCacheDtype kKvDTypes[] = {KvCacheDtype::kBf16, KvCacheDtype::kInt8};
 
 const Test pieces{
     "logits do not depend on the pieces of a prompt, its pages or the threads", 8,
@@ -66,7 +66,7 @@ const Test pieces{
       // Past one range of positions, where ranges are folded and may be shared out.
       const std::size_t lengths[] = {1, 15, 40, 150, 300, 620};
       const std::size_t length = random.OneOf(lengths);
-      const KvDType kv = random.OneOf(kKvDTypes);
+      const KvCacheDtype kv = random.OneOf(kKvDTypes);
       SequencePart prompt{RandomTokens(random, length), 0, PagePool(random).Take(length)};
       for (const KernelTable& kernels : Variants()) {
         AttentionRun single(model, kernels, 1, kv);
@@ -86,7 +86,7 @@ const Test pieces{
 const Test company{
     "a sequence does not depend on the others in its micro-batch", 8, [](Random& random) {
       const AttentionModel model(random);
-      const KvDType kv = random.OneOf(kKvDTypes);
+      const KvCacheDtype kv = random.OneOf(kKvDTypes);
       const std::size_t length = random.Between(1, 60);
       PagePool pages(random);
       const SequencePart own{RandomTokens(random, length), 0, pages.Take(length)};
@@ -117,17 +117,17 @@ const Test variants{"all variants give nearly the same logits", 20, [](Random& r
                       const std::size_t length = random.Between(1, 70);
                       const SequencePart prompt{RandomTokens(random, length), 0,
                                                 PagePool(random).Take(length)};
-                      AttentionRun scalar(model, Variant("scalar"), 1, KvDType::kBf16);
+                      AttentionRun scalar(model, Variant("scalar"), 1, KvCacheDtype::kBf16);
                       const Logits expected = scalar.Run({prompt});
                       float largest = 0;
                       for (const float logit : expected)
                         largest = std::max(largest, std::fabs(logit));
                       for (const KernelTable& kernels : Variants()) {
-                        for (const KvDType kv : kKvDTypes) {
+                        for (const KvCacheDtype kv : kKvDTypes) {
                           AttentionRun run(model, kernels, 2, kv);
                           const Logits found = run.Run({prompt});
                           // Two layers of values that are rounded to 8 bits; keys to 7 bits.
-                          const double bound = largest * (kv == KvDType::kBf16 ? 0.03 : 0.06);
+                          const double bound = largest * (kv == KvCacheDtype::kBf16 ? 0.03 : 0.06);
                           for (std::size_t i = 0; i < found.size(); ++i) {
                             RequireNear(found[i], expected[i], bound,
                                         std::string(kernels.isa) + ", logit " + std::to_string(i));
@@ -138,7 +138,7 @@ const Test variants{"all variants give nearly the same logits", 20, [](Random& r
 
 const Test refusals{"the attention stage refuses what does not fit", [](Random& random) {
                       const AttentionModel model(random);
-                      AttentionRun run(model, Variant("scalar"), 1, KvDType::kBf16);
+                      AttentionRun run(model, Variant("scalar"), 1, KvCacheDtype::kBf16);
                       const auto refuses = [&](const char* part, const SequencePart& sequence) {
                         RequireThrows<Failure>(part, [&] { run.Run({sequence}); });
                       };

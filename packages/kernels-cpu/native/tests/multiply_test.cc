@@ -28,12 +28,12 @@ class Matrix {
   }
 
   bool paired() const { return parts_.size() == 2; }
-  bool quantised() const { return IsQuantised(type_); }
+  bool quantized() const { return IsQuantized(type_); }
 
   double At(std::size_t part, std::size_t row, std::size_t column) const {
     const Part& p = parts_[part];
     const std::size_t at = row * inner + column;
-    if (!quantised()) return Bf16ToFloat(p.plain[at]);
+    if (!quantized()) return Bf16ToFloat(p.plain[at]);
     const float scale = p.scales[row * groups_ + column / (inner / groups_)];
     return static_cast<double>(p.integers[at]) * static_cast<double>(scale);
   }
@@ -42,7 +42,7 @@ class Matrix {
     MatrixSource source;
     for (const Part& part : parts_) {
       TensorSource tensor = Tensor(type_, part.bytes.data(), inner);
-      if (quantised()) {
+      if (quantized()) {
         tensor.scales = std::make_shared<TensorSource>(Tensor(
             WeightType::kF32, reinterpret_cast<const std::uint8_t*>(part.scales.data()), groups_));
       }
@@ -71,7 +71,7 @@ class Matrix {
   Part MakePart(Random& random) const {
     Part part;
     part.bytes.resize(Tensor(type_, nullptr, inner).bytes());
-    if (!quantised()) {
+    if (!quantized()) {
       part.plain = RandomBf16(random, width * inner);
       std::memcpy(part.bytes.data(), part.plain.data(), part.bytes.size());
       return part;
@@ -225,7 +225,7 @@ struct Sum {
 };
 
 // Σₖ in[k] · weights[row, k] and how far the result may be from it: a sum in f32, in whatever
-// order; of quantised weights also half a step of the row's 8 bits in every product.
+// order; of quantized weights also half a step of the row's 8 bits in every product.
 Sum DotProduct(const bf16* in, const Matrix& matrix, std::size_t part, std::size_t row) {
   double sum = 0, magnitudes = 0, weights = 0, largest = 0;
   for (std::size_t k = 0; k < matrix.inner; ++k) {
@@ -235,7 +235,7 @@ Sum DotProduct(const bf16* in, const Matrix& matrix, std::size_t part, std::size
     weights += std::fabs(weight);
     largest = std::fmax(largest, std::fabs(x));
   }
-  const double step = matrix.quantised() ? largest / 127.0 : 0.0;
+  const double step = matrix.quantized() ? largest / 127.0 : 0.0;
   const double products = magnitudes + step * weights;
   return {sum, static_cast<double>(matrix.inner + 2) * 0x1p-23 * products + 0.51 * step * weights +
                    1e-36};
@@ -303,13 +303,13 @@ const Test fused{"variants that fuse multiply and add give the bits of plain C++
                    }
                  }};
 
-// The stated sum of quantised weights rounds after every step, so even the scalar variant has it.
-const Test quantised{
-    "quantised weights give the same bits on every variant", 30, [](Random& random) {
+// The stated sum of quantized weights rounds after every step, so even the scalar variant has it.
+const Test quantized{
+    "quantized weights give the same bits on every variant", 30, [](Random& random) {
       Problem problem = RandomProblem(random);
       std::erase_if(problem.cases, [&](const Case& c) {
         // SiLU multiplies and adds in the variant's own way.
-        return !problem.matrices[c.matrix].quantised() || c.epilogue == Epilogue::kSwiglu;
+        return !problem.matrices[c.matrix].quantized() || c.epilogue == Epilogue::kSwiglu;
       });
       const auto expected = Run(problem, Variant("scalar"), 1);
       for (const KernelTable& kernels : Variants()) {

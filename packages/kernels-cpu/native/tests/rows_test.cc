@@ -186,7 +186,7 @@ const Test routers{
       const std::size_t rows = random.OneOf(kRowCounts), experts = random.Between(1, 70);
       const std::size_t top_k = random.Between(1, std::min<std::size_t>(experts, 8));
       const RouterScore score = random.Coin() ? RouterScore::kSoftmax : RouterScore::kSigmoid;
-      const bool renormalise = random.Coin();
+      const bool renormalize = random.Coin();
       std::vector<float> logits(rows * experts);
       // Few different values, so that there are ties.
       for (float& logit : logits) logit = static_cast<float>(random.Below(12)) * 0.5f - 3.0f;
@@ -199,7 +199,7 @@ const Test routers{
                         .experts = experts,
                         .top_k = top_k,
                         .score = score,
-                        .renormalise = renormalise,
+                        .renormalize = renormalize,
                         .scale = 1.5f,
                         .expert_ids = ids.data(),
                         .weights = weights.data()});
@@ -220,7 +220,7 @@ const Test routers{
             const std::size_t at = row * top_k + k;
             Require(ids[at] == static_cast<std::int32_t>(best[k]),
                     At(kernels, at) + ": expert " + std::to_string(ids[at]));
-            const double weight = 1.5 * expected(best[k]) / (renormalise ? chosen : 1.0);
+            const double weight = 1.5 * expected(best[k]) / (renormalize ? chosen : 1.0);
             RequireNear(weights[at], weight, weight * 2e-6, At(kernels, at));
           }
         }

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <string>
 
-#include "kernels/select.hpp"
-#include "kernels/table.hpp"
-#include "kernels/vector_scalar.hpp"
+#include "kernels/dispatch/select.hpp"
+#include "kernels/dispatch/table.hpp"
+#include "kernels/vector/vector_scalar.hpp"
 #include "testing.hpp"
 
 namespace megascale::testing {
@@ -43,7 +43,7 @@ const KernelTable& Variant(const std::string& isa) {
 const KernelTable& FusedReference() {
   static const KernelTable table = [] {
     KernelTable made = MakeKernelTable<FusedVector>();
-    // Quantised multiplies sum integers, and round after every step everywhere.
+    // Quantized multiplies sum integers, and round after every step everywhere.
     for (std::size_t format = 1; format < kWeightFormats; ++format) {
       made.gemm[format] = Variant("scalar").gemm[format];
     }

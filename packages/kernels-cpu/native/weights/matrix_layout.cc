@@ -17,18 +17,18 @@ WeightFormat FormatOf(WeightType type) {
 }
 
 std::size_t GroupsOf(const TensorSource& source) {
-  if (!IsQuantised(source.type)) return 1;
+  if (!IsQuantized(source.type)) return 1;
   const TensorSource* scales = source.scales.get();
-  if (scales == nullptr || IsQuantised(scales->type) || scales->rows != source.rows) {
+  if (scales == nullptr || IsQuantized(scales->type) || scales->rows != source.rows) {
     throw ShapeFailure(source.name + " has no scales for its " + std::to_string(source.rows) +
-                       " rows. Quantise the model again.");
+                       " rows. Quantize the model again.");
   }
   const std::size_t groups = scales->columns;
   const bool whole = groups > 0 && source.columns > 0 && source.columns % groups == 0;
   if (!whole || (groups > 1 && source.columns / groups % kGroupMultiple != 0)) {
     throw ShapeFailure(source.name + " has " + std::to_string(groups) + " scales for " +
                        std::to_string(source.columns) +
-                       " columns. Quantise with one scale per row, or with groups of a multiple "
+                       " columns. Quantize with one scale per row, or with groups of a multiple "
                        "of 32 columns that divides them.");
   }
   return groups;
@@ -60,10 +60,10 @@ PackedMatrix LayOut(const MatrixSource& source) {
       m.panel_bytes = m.inner * 16 * sizeof(bf16);
       break;
     case WeightFormat::kInt8:
-      m.panel_bytes = QuantisedPanelBytes<Int8Layout>(m.inner, m.group);
+      m.panel_bytes = QuantizedPanelBytes<Int8Layout>(m.inner, m.group);
       break;
     case WeightFormat::kInt4:
-      m.panel_bytes = QuantisedPanelBytes<Int4Layout>(m.inner, m.group);
+      m.panel_bytes = QuantizedPanelBytes<Int4Layout>(m.inner, m.group);
       break;
   }
   return m;

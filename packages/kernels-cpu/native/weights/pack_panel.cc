@@ -160,7 +160,7 @@ void PackScalePairs(const PanelRows& rows, const PackedMatrix& m, std::uint8_t* 
 }
 
 template <class Layout, class Change>
-void PackQuantised(const PanelRows& rows, const PackedMatrix& m, std::uint8_t* panel) {
+void PackQuantized(const PanelRows& rows, const PackedMatrix& m, std::uint8_t* panel) {
   // Groups have a multiple of four lines.
   const std::size_t group_lines = m.group / Layout::kLineInner;
   PackLines<Change>(rows, m.inner / Layout::kLineInner, [&](std::size_t line) {
@@ -187,9 +187,9 @@ void PackPanel(const PanelRows& rows, const PackedMatrix& matrix, std::uint8_t* 
     case WeightFormat::kBf16:
       return PackPlain(rows, matrix, panel);
     case WeightFormat::kInt8:
-      return PackQuantised<Int8Layout, AddOffset>(rows, matrix, panel);
+      return PackQuantized<Int8Layout, AddOffset>(rows, matrix, panel);
     case WeightFormat::kInt4:
-      return PackQuantised<Int4Layout, AsStored>(rows, matrix, panel);
+      return PackQuantized<Int4Layout, AsStored>(rows, matrix, panel);
   }
 }
 

@@ -12,7 +12,7 @@ struct PanelRows {
   WeightType type;
   const std::uint8_t* data;  // [count] rows of row_bytes
   std::size_t row_bytes, count;
-  WeightType scale_type;       // of quantised types, as `scales`
+  WeightType scale_type;       // of quantized types, as `scales`
   const std::uint8_t* scales;  // [count, groups]
 };
 

@@ -37,7 +37,7 @@ struct PackedMatrix {
   std::size_t panel_count = 0;
   // From one panel to the next.
   std::size_t panel_bytes = 0;
-  // k that share one scale; `inner` where a column has one scale. Quantised formats only.
+  // k that share one scale; `inner` where a column has one scale. Quantized formats only.
   std::size_t group = 0;
   // Two matrices of the same shape, panel by panel: even panels are the gate's, odd ones the up's.
   bool paired = false;
@@ -74,7 +74,7 @@ static inline constexpr std::size_t GroupOffset(std::size_t index, std::size_t g
 }
 
 template <class Layout>
-static inline constexpr std::size_t QuantisedPanelBytes(std::size_t inner, std::size_t group) {
+static inline constexpr std::size_t QuantizedPanelBytes(std::size_t inner, std::size_t group) {
   constexpr std::size_t kPerLine = Layout::kGroupsPerScaleLine;
   const std::size_t scale_lines = (inner / group + kPerLine - 1) / kPerLine;
   return kLineBytes * (scale_lines + inner / Layout::kLineInner);

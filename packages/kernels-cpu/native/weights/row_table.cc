@@ -8,9 +8,9 @@
 namespace megascale {
 
 RowTable::RowTable(const TensorSource& source) : source_(source) {
-  if (IsQuantised(source.type)) {
+  if (IsQuantized(source.type)) {
     throw ShapeFailure("The embedding table " + source.name +
-                       " is quantised. Store it as F32, F16 or BF16.");
+                       " is quantized. Store it as F32, F16 or BF16.");
   }
   if (source.memory == nullptr) {
     mapped_ = std::make_unique<MappedBytes>(source.file, source.offset, source.bytes());

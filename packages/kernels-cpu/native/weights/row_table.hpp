@@ -12,7 +12,7 @@ namespace megascale {
 // A table that is read by row. It stays mapped; rows are converted when they are read.
 class RowTable {
  public:
-  // Throws Failure ERR_SHAPE for a quantised table.
+  // Throws Failure ERR_SHAPE for a quantized table.
   explicit RowTable(const TensorSource& source);
   // Row `index` as f32 [columns].
   void Read(std::size_t index, float* out) const;

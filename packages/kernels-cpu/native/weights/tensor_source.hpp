@@ -8,10 +8,10 @@
 
 namespace megascale {
 
-// kInt8 and kInt4 are quantised matrices; their `scales` are plain.
+// kInt8 and kInt4 are quantized matrices; their `scales` are plain.
 enum class WeightType : std::uint8_t { kF32, kBf16, kF16, kInt8, kInt4 };
 
-constexpr bool IsQuantised(WeightType type) {
+constexpr bool IsQuantized(WeightType type) {
   return type == WeightType::kInt8 || type == WeightType::kInt4;
 }
 
@@ -24,7 +24,7 @@ struct TensorSource {
   const std::uint8_t* memory = nullptr;
   WeightType type = WeightType::kBf16;
   std::size_t rows = 0, columns = 0;
-  // [rows, groups], of quantised types.
+  // [rows, groups], of quantized types.
   std::shared_ptr<const TensorSource> scales;
 
   // Rows of 4-bit integers fill whole words of eight.

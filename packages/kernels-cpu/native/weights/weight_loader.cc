@@ -120,8 +120,8 @@ bool WeightLoader::Pack(const Piece& piece, const Buffers& buffers) {
 }
 
 void WeightLoader::ReadVector(const TensorSource& source, float* out) {
-  if (IsQuantised(source.type)) {
-    throw ShapeFailure(source.name + " is quantised. Store vectors as F32, F16 or BF16.");
+  if (IsQuantized(source.type)) {
+    throw ShapeFailure(source.name + " is quantized. Store vectors as F32, F16 or BF16.");
   }
   const CheckpointFile* file = Open(source);
   const HostMemory buffer(file == nullptr ? 0 : source.bytes(), HostMemory::Pages::kNormal,

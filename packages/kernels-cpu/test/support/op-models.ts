@@ -63,7 +63,7 @@ export function opModel(op: OpUnderTest, sizes: OpModelSizes): ModelGraph {
     experts,
     topK,
     score: 'sigmoid',
-    renormalise: false,
+    renormalize: false,
     scale: 0.5,
   });
   const answers = layer.experts(message, routes, {

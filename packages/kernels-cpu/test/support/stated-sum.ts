@@ -1,11 +1,11 @@
-import type { Quantisation, QuantisedMatrix } from './quantised-weights.js';
+import type { Quantization, QuantizedMatrix } from './quantized-weights.js';
 
 /** Rows times matrix as the README states it: integers exactly, then per block two products and a sum in f32. */
 export function statedSum(
   rows: Float32Array,
   columns: number,
-  matrix: QuantisedMatrix,
-  { dtype }: Quantisation,
+  matrix: QuantizedMatrix,
+  { dtype }: Quantization,
 ): Float32Array {
   const held = dtype === 'I4' ? matrix.scales.map(toBf16) : matrix.scales;
   const width = matrix.integers.length / columns;
@@ -16,7 +16,7 @@ export function statedSum(
   for (let row = 0; row < rows.length / columns; row += 1) {
     for (let begin = 0; begin < columns; begin += block) {
       const end = Math.min(begin + block, columns);
-      const { scale, integers } = quantised(
+      const { scale, integers } = quantized(
         rows.subarray(row * columns + begin, row * columns + end),
       );
       for (let j = 0; j < width; j += 1) {
@@ -38,7 +38,7 @@ function blockOf(group: number): number {
   return [128, 96, 64, 32].find((block) => group % block === 0) ?? NaN;
 }
 
-function quantised(values: Float32Array): { scale: number; integers: number[] } {
+function quantized(values: Float32Array): { scale: number; integers: number[] } {
   const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   const inverse = Math.fround(127 / largest);
   const integers = [...values].map((value) => toEven(Math.fround(value * inverse)));

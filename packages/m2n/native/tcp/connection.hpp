@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "tcp/authenticator.hpp"
-#include "tcp/message.hpp"
-#include "tcp/message_parts.hpp"
+#include "tcp/messages/authenticator.hpp"
+#include "tcp/messages/message.hpp"
+#include "tcp/messages/message_parts.hpp"
 #include "tcp/socket.hpp"
 
 namespace megascale::m2n {

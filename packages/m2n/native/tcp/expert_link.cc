@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "protocol/wire_format.hpp"
-#include "tcp/slot_parts.hpp"
+#include "tcp/messages/slot_parts.hpp"
 
 namespace megascale::m2n {
 namespace {

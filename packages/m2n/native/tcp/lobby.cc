@@ -9,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-#include "tcp/authenticator.hpp"
+#include "tcp/messages/authenticator.hpp"
 
 namespace megascale::m2n {
 namespace {

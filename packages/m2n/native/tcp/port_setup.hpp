@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "protocol/segment_layout.hpp"
-#include "tcp/authenticator.hpp"
-#include "tcp/message.hpp"
+#include "tcp/messages/authenticator.hpp"
+#include "tcp/messages/message.hpp"
 #include "tcp/socket.hpp"
 
 namespace megascale::m2n {

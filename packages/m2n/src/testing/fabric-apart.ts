@@ -1,7 +1,7 @@
 import type { TransportFactory } from '@megascale/core';
-import { FabricMemory } from '../fabric-memory.js';
-import { fabric } from '../fabric.js';
-import { sharedMemoryTransport } from '../transport.js';
+import { FabricMemory } from '../memory/fabric-memory.js';
+import { fabric } from '../transports/fabric.js';
+import { sharedMemoryTransport } from '../transports/transport.js';
 
 /** `fabric` as it sends large messages to providers that keep no order: every part by itself, and counted. */
 export const fabricApart: TransportFactory = sharedMemoryTransport(

@@ -1,8 +1,8 @@
 import type { TransportFactory } from '@megascale/core';
-import { loopbackMemory } from '../loopback-memory.js';
-import type { DoorbellWait, SharedMemory } from '../shared-memory.js';
-import { sharedMemoryTransport } from '../transport.js';
-import { segmentWord } from '../wire-format.js';
+import { loopbackMemory } from '../memory/loopback-memory.js';
+import type { DoorbellWait, SharedMemory } from '../memory/shared-memory.js';
+import { sharedMemoryTransport } from '../transports/transport.js';
+import { segmentWord } from '../protocol/wire-format.js';
 import type { SimulatedWorld } from './simulated-world.js';
 
 /**

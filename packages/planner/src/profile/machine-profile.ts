@@ -52,7 +52,7 @@ const transport = z.object({
       z.object({
         bytes: z.number().positive(),
         latencyUs: z.number().positive(),
-        utilisation: amount,
+        utilization: amount,
       }),
     )
     .max(64),

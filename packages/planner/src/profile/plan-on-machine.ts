@@ -1,5 +1,5 @@
 import { meanContextTokens, type Slo, type Traffic } from '../deployment/deployment.js';
-import type { PlanFile } from '../plan-file/plan-schema.js';
+import type { PlanFile } from '../deployment/plan-schema.js';
 import { deployOnCores } from './deploy-on-cores.js';
 import type { MachineProfile } from './machine-profile.js';
 import { predictDecode, type DecodePrediction, type MachineDeployment } from './predict-decode.js';

@@ -13,7 +13,7 @@ export interface TransportPoint {
   /** One way, one message at a time. */
   readonly latencyUs: number;
   /** Util(size): bytes / latency over the rate that the largest messages reach. */
-  readonly utilisation: number;
+  readonly utilization: number;
 }
 
 /** @throws RangeError without points. */
@@ -31,7 +31,7 @@ export function fitTransport(
     bytesPerUs,
     points: [...measured]
       .sort((a, b) => a.bytes - b.bytes)
-      .map(({ bytes, latencyUs }) => ({ bytes, latencyUs, utilisation: bytes / latencyUs / rate })),
+      .map(({ bytes, latencyUs }) => ({ bytes, latencyUs, utilization: bytes / latencyUs / rate })),
   };
 }
 

@@ -15,4 +15,4 @@ export * from './step/simulated-trace.js';
 export type { DayLoad } from './fleet/day-load.js';
 export * from './fleet/simulate-fleet.js';
 export * from './simulate-deployment.js';
-export * from './chart/series-chart.js';
+export * from '../chart/series-chart.js';

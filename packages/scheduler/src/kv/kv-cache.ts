@@ -1,7 +1,7 @@
 import type { KvPageId } from '@megascale/core';
-import type { RunningSequence } from '../running-sequence.js';
-import type { Seats } from '../seats.js';
-import type { TokenHistory } from '../sequence.js';
+import type { RunningSequence } from '../sequence/running-sequence.js';
+import type { Seats } from '../sequence/seats.js';
+import type { TokenHistory } from '../sequence/sequence.js';
 import { PagePool } from './page-pool.js';
 import { PrefixTree, type PrefixNode } from './prefix-tree.js';
 

@@ -2,9 +2,9 @@
 export * from './decaying-loads.js';
 export * from './expert-loads.js';
 export * from './improve-placement.js';
-export { loadTraceFormat } from './load-trace-format.js';
-export * from './load-trace-reader.js';
-export * from './load-trace-writer.js';
+export { loadTraceFormat } from './trace/load-trace-format.js';
+export * from './trace/load-trace-reader.js';
+export * from './trace/load-trace-writer.js';
 export * from './move-phases.js';
 export * from './move-plan.js';
 export * from './placement-cost.js';

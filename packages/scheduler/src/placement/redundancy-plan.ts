@@ -21,7 +21,7 @@ export interface RedundancyPlan {
 const partMin = 1 / 64;
 
 /**
- * Decides which experts of a layer are held more than once, by popularity (MegaScale-Infer, arXiv 2504.02263, section 6): minimise max_j C_j, where
+ * Decides which experts of a layer are held more than once, by popularity (MegaScale-Infer, arXiv 2504.02263, section 6): minimize max_j C_j, where
  * C_j = Σ_i x_ij max(a_i, K). Greedily: experts by falling cost go to the worker with most room below the mean, and what does not fit there
  * goes on to the next one as a copy, as long as there are spare slots; every expert keeps one. Slots that are left then hold further copies
  * of the experts that cost most per copy, in reserve for micro-batches that are unlike the mean.

@@ -1,5 +1,5 @@
 import type { SchedulerPolicy, SchedulerView, StepPlan } from '@megascale/core';
-import { firstCome, startWaiting } from './first-come.js';
+import { fcfs, startWaiting } from './fcfs.js';
 import { serviceOrder } from './service-order.js';
 
 /** A decoding sequence that has had no token for so long gets its step. */
@@ -7,7 +7,7 @@ const stallMs = 1_000;
 
 /**
  * Prompts before answers: as long as a prompt can be taken in, a step computes prompt tokens and nothing else. Best time to the first token, and
- * answers that stutter while prompts come; for at most a second, after which a step decodes. Otherwise, and while pages are short, like `first-come`.
+ * answers that stutter while prompts come; for at most a second, after which a step decodes. Otherwise, and while pages are short, like `fcfs`.
  */
 export const prefillFirst: SchedulerPolicy = {
   specVersion: 1,
@@ -20,14 +20,14 @@ export const prefillFirst: SchedulerPolicy = {
     // Whoever lost its pages would lose them again if it did not let the others go on.
     const short = [...view.running, ...view.waiting].some(({ preemptions }) => preemptions > 0);
     const prefill = stalled || short ? [] : planPrefill(view);
-    return prefill.length > 0 ? { run: prefill, preempt: [] } : firstCome.plan(view);
+    return prefill.length > 0 ? { run: prefill, preempt: [] } : fcfs.plan(view);
   },
 };
 
 /** Chunks of running prompts, then new ones, as far as every running sequence still finds the pages it needs next. */
 function planPrefill(view: SchedulerView): StepPlan['run'][number][] {
   const run: StepPlan['run'][number][] = [];
-  let left = view.tokensPerStepMax;
+  let left = view.maxNumBatchedTokens;
   let free = view.kvPagesFree;
   for (const { contextTokens, kvPages, tokensLeft } of view.running) {
     free -= Math.max(0, Math.ceil((contextTokens + tokensLeft) / view.kvPageSize) - kvPages);

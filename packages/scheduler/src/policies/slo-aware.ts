@@ -1,5 +1,5 @@
 import type { RunningView, SchedulerPolicy, StepCost, WaitingView } from '@megascale/core';
-import { firstCome } from './first-come.js';
+import { fcfs } from './fcfs.js';
 import { virtualArrivalMs } from './service-order.js';
 
 export interface SloOptions {
@@ -12,7 +12,7 @@ export interface SloOptions {
 /**
  * Holds to the times that requests want. Prompts come by their deadline for the first token; of their tokens, a step takes as many as leave every
  * decoding sequence the time it wants from token to token, by what a step is expected to cost (`view.stepCost`); at least a page's worth, so that nobody
- * waits for ever. A prompt that would miss its deadline at that pace gets the whole step. While nothing is known of costs it is `first-come`.
+ * waits for ever. A prompt that would miss its deadline at that pace gets the whole step. While nothing is known of costs it is `fcfs`.
  */
 export function sloAware({
   ttftTargetMs = 1_000,
@@ -32,17 +32,17 @@ export function sloAware({
         ...waiting.filter(({ preemptions }) => preemptions === 0),
       ].map((each) => ({ ...each, priority: 0, tenant: undefined }));
       const given = { ...view, waiting: ordered };
-      if (stepCost === undefined) return firstCome.plan(given);
+      if (stepCost === undefined) return fcfs.plan(given);
       const decoding = view.running.filter(({ tokensLeft }) => tokensLeft === 1);
       const target = Math.min(...decoding.map((each) => each.tpotTargetMs ?? tpotTargetMs));
       const paced = Math.max(view.kvPageSize, affordable(stepCost, decoding, target));
       const late = ordered.some(
         (each) => view.nowMs + prefillMs(stepCost, each, paced, decoding) > deadline(each),
       );
-      const prefill = late ? view.tokensPerStepMax : paced;
-      return firstCome.plan({
+      const prefill = late ? view.maxNumBatchedTokens : paced;
+      return fcfs.plan({
         ...given,
-        tokensPerStepMax: Math.min(view.tokensPerStepMax, decoding.length + prefill),
+        maxNumBatchedTokens: Math.min(view.maxNumBatchedTokens, decoding.length + prefill),
       });
     },
   };

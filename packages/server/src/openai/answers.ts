@@ -1,5 +1,5 @@
 import type { GenerateOptions, Piece, Usage } from '@megascale/engine';
-import type { HttpContext } from '../http-context.js';
+import type { HttpContext } from '../http/http-context.js';
 
 /** One answer a request asks for: a sequence of its own. */
 export interface AnswerPlan {

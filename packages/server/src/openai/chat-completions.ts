@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { HttpContext } from '../http-context.js';
+import type { HttpContext } from '../http/http-context.js';
 import { usageFields, type AnswerPlan } from './answers.js';
 import { boundedList } from './bounded-list.js';
 import { alternativesMax, commonFields, generateOptions, optional, text } from './common-fields.js';

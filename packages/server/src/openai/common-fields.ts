@@ -1,6 +1,6 @@
 import type { GenerateOptions } from '@megascale/engine';
 import { z } from 'zod';
-import { presentFields } from '../present-fields.js';
+import { presentFields } from '@megascale/core';
 import { boundedList } from './bounded-list.js';
 
 export const answersPerPromptMax = 16;

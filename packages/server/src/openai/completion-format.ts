@@ -1,4 +1,4 @@
-import type { HttpContext } from '../http-context.js';
+import type { HttpContext } from '../http/http-context.js';
 import { usageFields, type AnswerPlan } from './answers.js';
 import { completionLogprobs } from './logprobs.js';
 import type { AnswerFormat } from './respond.js';

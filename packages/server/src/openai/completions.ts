@@ -1,7 +1,7 @@
 import type { LanguageModel } from '@megascale/engine';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { HttpContext } from '../http-context.js';
+import type { HttpContext } from '../http/http-context.js';
 import type { AnswerPlan } from './answers.js';
 import { boundedList, tokenIdList } from './bounded-list.js';
 import { completionFormat } from './completion-format.js';
@@ -105,5 +105,5 @@ function promptTokens(model: LanguageModel, given: string | readonly number[]): 
 
 /** The default shrinks near the end of the context: nobody asked for tokens that have no room. */
 function defaultMaxTokens({ info }: LanguageModel, promptLength: number): number {
-  return Math.max(1, Math.min(maxTokensDefault, info.contextTokensMax - promptLength));
+  return Math.max(1, Math.min(maxTokensDefault, info.maxModelLen - promptLength));
 }

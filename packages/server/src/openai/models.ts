@@ -1,5 +1,5 @@
 import { RequestError } from '@megascale/core';
-import type { HttpContext } from '../http-context.js';
+import type { HttpContext } from '../http/http-context.js';
 
 /** The served model as OpenAI lists it. */
 export function modelFields({ model, modelCreated }: HttpContext) {
@@ -8,7 +8,7 @@ export function modelFields({ model, modelCreated }: HttpContext) {
     object: 'model',
     created: modelCreated,
     owned_by: 'megascale',
-    max_model_len: model.info.contextTokensMax,
+    max_model_len: model.info.maxModelLen,
   };
 }
 

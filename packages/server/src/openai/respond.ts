@@ -1,8 +1,8 @@
 import { MegascaleError } from '@megascale/core';
 import type { OutputToken, Piece, Usage } from '@megascale/engine';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { clientAbort } from '../client-abort.js';
-import type { HttpContext } from '../http-context.js';
+import { clientAbort } from '../http/client-abort.js';
+import type { HttpContext } from '../http/http-context.js';
 import { runAnswers, type AnswerPlan, type RunOptions } from './answers.js';
 import { errorResponse } from './error-response.js';
 import { EventStream } from './sse.js';

@@ -28,7 +28,7 @@ export function renderPage(info: ModelInfo): Page {
 <body>
 <h1>MegaScale</h1>
 <p>Serves the Mixture-of-Experts model <b>${escape(info.name)}</b> (${escape(info.family)}, context of
-${info.contextTokensMax} tokens) with OpenAI's API at <code>/v1</code>.</p>
+${info.maxModelLen} tokens) with OpenAI's API at <code>/v1</code>.</p>
 ${renderTopology(info.topology)}
 <p class="state">Backend ${escape(info.backend)}, ${escape(info.isa)} · <span id="state">…</span></p>
 <form id="form">

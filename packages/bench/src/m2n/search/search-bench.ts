@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
-import type { BenchReport, M2nSearchRequest } from '@megascale/server';
+import type { BenchReport, M2nSearchRequest } from '../../suite.js';
 import { BenchError } from '../../bench-error.js';
-import { randomWords } from '../../random-prompts.js';
+import { randomWords } from '../../model/random-prompts.js';
 import { measurePoint } from '../measure.js';
 import type { Traffic } from '../traffic.js';
 import { searchAnomalies, type Verdict } from './search-anomalies.js';

@@ -43,7 +43,7 @@ export class FleetInstance {
 
   constructor(
     private readonly table: StepTable,
-    private readonly waitingMax: number,
+    private readonly maxQueuedRequests: number,
     private readonly metrics: FleetMetrics,
   ) {}
 
@@ -97,7 +97,10 @@ export class FleetInstance {
     if (this.#waiting.count === 0 && this.#fits(prompt, output)) {
       this.#start(arrivedS, prompt, output);
       this.#look();
-    } else if (this.#waiting.count < this.waitingMax && prompt + output <= this.table.kvTokens) {
+    } else if (
+      this.#waiting.count < this.maxQueuedRequests &&
+      prompt + output <= this.table.kvTokens
+    ) {
       this.#waiting.push(arrivedS, prompt, output);
     } else {
       this.metrics.refused += 1;

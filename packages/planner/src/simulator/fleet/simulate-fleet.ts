@@ -97,10 +97,10 @@ export function simulateFleet(run: FleetRun): FleetReport {
     chunkTokens: prompts.mean / chunks,
   });
   const metrics = new FleetMetrics();
-  const waitingMax = run.limits.waitingMax ?? 1000;
+  const maxQueuedRequests = run.limits.maxQueuedRequests ?? 1000;
   const instances = Array.from(
     { length: run.instances },
-    () => new FleetInstance(table, waitingMax, metrics),
+    () => new FleetInstance(table, maxQueuedRequests, metrics),
   );
   const choose = fleetRouter(run.router, instances, new RandomStream(seed, 2));
   const arrivals = new DayArrivals(run.load, new RandomStream(seed, 0));

@@ -37,11 +37,11 @@ export function measureStepTable(
   mean: MeanRequest,
 ): StepTable {
   checkInstance(instance);
-  const { kvPageSize = 16, tokensPerStepMax = 512, prefillChunkTokens = 256 } = limits;
-  const runningMax = Math.min(limits.runningMax ?? 256, tokensPerStepMax);
+  const { kvPageSize = 16, maxNumBatchedTokens = 512, prefillChunkTokens = 256 } = limits;
+  const maxNumSeqs = Math.min(limits.maxNumSeqs ?? 256, maxNumBatchedTokens);
   const workers = instance.attentionWorkers;
-  const decodesMax = workers * runningMax;
-  const perWorker = Math.max(1, Math.floor(tokensPerStepMax / prefillChunkTokens));
+  const decodesMax = workers * maxNumSeqs;
+  const perWorker = Math.max(1, Math.floor(maxNumBatchedTokens / prefillChunkTokens));
   const prefillsMax = workers * perWorker;
   const decodes = grid(decodesMax, [0, 1, workers]);
   const prefills = grid(prefillsMax, [0, 1]).filter((count) => count < 4 || isPowerOfTwo(count));

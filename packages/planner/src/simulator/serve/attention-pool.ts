@@ -189,15 +189,15 @@ export class AttentionPool implements StepListener {
 
   #newWorker(): Worker {
     const { instance, limits, policy } = this.#run;
-    const { kvPageSize = 16, tokensPerStepMax = 512, prefillChunkTokens = 256 } = limits;
+    const { kvPageSize = 16, maxNumBatchedTokens = 512, prefillChunkTokens = 256 } = limits;
     const batcher = new Batcher({
-      ...{ policy, kvPageSize, tokensPerStepMax, positionsMax, prefixSharing: false },
+      ...{ policy, kvPageSize, maxNumBatchedTokens, positionsMax, prefixSharing: false },
       kvPageCount: limits.kvPages,
       microBatchCount: instance.microBatches,
-      tokensPerMicroBatchMax: tokensPerStepMax,
+      tokensPerMicroBatchMax: maxNumBatchedTokens,
       prefillChunkTokensMax: prefillChunkTokens,
-      runningMax: Math.min(limits.runningMax ?? 256, tokensPerStepMax),
-      waitingMax: limits.waitingMax ?? 10_000,
+      maxNumSeqs: Math.min(limits.maxNumSeqs ?? 256, maxNumBatchedTokens),
+      maxQueuedRequests: limits.maxQueuedRequests ?? 10_000,
     });
     return { batcher, steps: new BatcherSteps(batcher, this, this.#zeros), lost: false };
   }

@@ -1,5 +1,5 @@
 import { ConfigError, type SchedulerPolicy } from '@megascale/core';
-import { firstCome } from '@megascale/scheduler';
+import { fcfs } from '@megascale/scheduler';
 import { checkInstance, type SimulatedInstance } from '../simulated-instance.js';
 import type { SimulatedRequest } from '../load/requests.js';
 import { PipelineSimulation } from '../step/pipeline-simulation.js';
@@ -16,13 +16,13 @@ export interface ServingLimits {
   /** Tokens of a page; default 16. */
   readonly kvPageSize?: number;
   /** Default 512. */
-  readonly tokensPerStepMax?: number;
+  readonly maxNumBatchedTokens?: number;
   /** Default 256. */
   readonly prefillChunkTokens?: number;
-  /** Default 256, and at most tokensPerStepMax. */
-  readonly runningMax?: number;
+  /** Default 256, and at most maxNumBatchedTokens. */
+  readonly maxNumSeqs?: number;
   /** Default 10,000; newcomers beyond it are refused. */
-  readonly waitingMax?: number;
+  readonly maxQueuedRequests?: number;
 }
 
 export interface ServingRun {
@@ -36,7 +36,7 @@ export interface ServingRun {
   readonly warmUpS?: number;
   /** Longest time after the last arrival. Default 600. */
   readonly drainS?: number;
-  /** Default first-come. */
+  /** Default fcfs. */
   readonly policy?: SchedulerPolicy;
   /** Also what the policy is told that each request wants. */
   readonly targets?: ServingTargets;
@@ -70,7 +70,7 @@ export function simulateServing(run: ServingRun): ServingResult {
   const timeline = timelineEvents > 0 ? new Timeline(timelineEvents) : undefined;
   const window = { from: warmUpS * 1e6, to: durationS * 1e6 };
   const metrics = new ServingMetrics(window, run.targets ?? {});
-  const pool = new AttentionPool({ ...run, policy: run.policy ?? firstCome }, metrics);
+  const pool = new AttentionPool({ ...run, policy: run.policy ?? fcfs }, metrics);
   const simulation = new PipelineSimulation<BatcherStep>(instance, pool.sources, {
     ...(timeline === undefined ? {} : { timeline, expertsApart: true }),
   });

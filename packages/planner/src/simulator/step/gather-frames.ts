@@ -33,7 +33,7 @@ export interface HeldFrame {
 }
 
 /**
- * Which frames an expert worker computes together: the rules of M2N's gather (packages/m2n/src/gather.ts), over simulated time.
+ * Which frames an expert worker computes together: the rules of M2N's gather (packages/m2n/src/expert/gather.ts), over simulated time.
  */
 export class GatherFrames {
   /** Of the newest `decide` that had to wait for a window's end; else Infinity. */

@@ -1,0 +1,74 @@
+import type { CliWorld } from '../world.js';
+
+/** The user stopped a command before its end. Carries the shell's exit code for it. */
+export class Interrupted extends Error {
+  constructor(readonly exitCode: number) {
+    super('interrupted');
+  }
+}
+
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+type ShutdownSignal = keyof typeof exitCodes;
+
+/** npm passes the terminal's Ctrl-C on, so that one key press arrives twice. */
+const echoUs = 1_000_000;
+
+/** The first SIGINT or SIGTERM asks to stop in order; a second one, later than an echo, stops at once. */
+export class ShutdownSignals {
+  /** Aborted by the first signal. */
+  readonly requested: AbortSignal;
+  readonly #controller = new AbortController();
+  readonly #world: Pick<CliWorld, 'signals' | 'clock' | 'exit'>;
+  #firstUs: number | undefined;
+  #exitCode = 0;
+
+  constructor(world: Pick<CliWorld, 'signals' | 'clock' | 'exit'>) {
+    this.#world = world;
+    this.requested = this.#controller.signal;
+    world.signals.on('SIGINT', this.#onInterrupt);
+    world.signals.on('SIGTERM', this.#onTerminate);
+  }
+
+  /** @throws Interrupted once a signal came. */
+  throwIfRequested(): void {
+    if (this.requested.aborted) throw new Interrupted(this.#exitCode);
+  }
+
+  /** Resolves with the first signal. */
+  wait(): Promise<void> {
+    if (this.requested.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.requested.addEventListener(
+        'abort',
+        () => {
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+
+  /** Gives the signals back to whoever had them. */
+  dispose(): void {
+    this.#world.signals.off('SIGINT', this.#onInterrupt);
+    this.#world.signals.off('SIGTERM', this.#onTerminate);
+  }
+
+  readonly #onInterrupt = (): void => {
+    this.#receive('SIGINT');
+  };
+  readonly #onTerminate = (): void => {
+    this.#receive('SIGTERM');
+  };
+
+  #receive(signal: ShutdownSignal): void {
+    const nowUs = this.#world.clock.nowUs();
+    if (this.#firstUs === undefined) {
+      this.#firstUs = nowUs;
+      this.#exitCode = exitCodes[signal];
+      this.#controller.abort();
+    } else if (nowUs - this.#firstUs > echoUs) {
+      this.#world.exit(exitCodes[signal]);
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import type { ModelInfo, Topology } from '@megascale/engine';
+import { emulatedLinkText } from '../flags/emulated-link-flag.js';
+
+/** 'dictionary: 2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)' without the name. */
+export function topologyText({ topology, backend, isa }: ModelInfo): string {
+  const attention = counted(topology.attentionWorkers, 'attention worker');
+  const batches = counted(topology.microBatches, 'micro-batch', 'micro-batches');
+  const computing = `backend ${backend} (${isa})`;
+  if (topology.type === 'colocated') {
+    return `colocated, ${attention}, ${batches}, ${computing}`;
+  }
+  const experts = counted(topology.expertWorkers, 'expert worker');
+  return `${attention} ⇄ ${experts} over ${linkText(topology)}, ${batches}, ${computing}`;
+}
+
+function linkText(topology: Extract<Topology, { readonly type: 'disaggregated' }>): string {
+  const { transport, emulatedLink } = topology;
+  return emulatedLink === undefined
+    ? transport
+    : `${transport} (emulated link ${emulatedLinkText(emulatedLink)})`;
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

@@ -1,0 +1,43 @@
+import { extname } from 'node:path';
+import { escapeXml as escaped } from '@megascale/planner';
+import type { BenchReport } from '@megascale/bench';
+import { writeTextFile } from './write-text-file.js';
+
+export interface ChartPage {
+  readonly title: string;
+  /** The picture: an SVG document. */
+  readonly svg: string;
+  /** What the command prints: plain text in columns. */
+  readonly text: string;
+}
+
+/**
+ * Writes a picture: a name that ends in .html gets a page that needs nothing else, with the picture and what it was drawn from; any other name the SVG alone.
+ *
+ * @throws UsageError when the file cannot be written.
+ */
+export function writeChartFile(file: string, page: ChartPage): void {
+  const isPage = ['.html', '.htm'].includes(extname(file).toLowerCase());
+  writeTextFile(file, isPage ? chartPage(page) : page.svg);
+}
+
+/** `writeChartFile` of what a benchmark reports. */
+export function writeBenchChart(file: string, title: string, report: BenchReport): void {
+  writeChartFile(file, { title, svg: report.chart ?? '', text: report.text });
+}
+
+function chartPage({ title, svg, text }: ChartPage): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escaped(title)}</title><style>
+body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
+svg { max-width: 100%; height: auto; }
+pre { overflow-x: auto; font-size: 0.8rem; }
+</style></head><body>
+<h1>${escaped(title)}</h1>
+${svg}
+<pre>${escaped(text)}</pre>
+</body></html>
+`;
+}

@@ -1,0 +1,41 @@
+import { partition, systemClock, type ModelGraph } from '@megascale/core';
+import { ExpertBalance, type ExpertBalanceOptions } from './expert-balance.js';
+import { LoadTraceFile } from './load-trace-file.js';
+import type { EngineConfig, ParsedOptions } from '../config/options.js';
+
+/** What the balance asks of the one who has the workers. */
+export type BalanceLinks = Pick<ExpertBalanceOptions, 'placement' | 'move'>;
+
+/** An expert is three matrices; the backends keep 16 bits a weight unless the checkpoint has fewer, so this is at most what moves. */
+const bytesPerWeight = 2;
+
+/**
+ * Undefined where nobody asked for it.
+ *
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when the trace file cannot be made.
+ */
+export function balanceOpener(
+  { rebalance, expertLoadFile, expertLoadBytesMax }: ParsedOptions,
+  config: EngineConfig,
+  graph: ModelGraph,
+  hooks: Pick<ExpertBalanceOptions, 'onMoved' | 'onMoveFailed'>,
+): ((links: BalanceLinks) => ExpertBalance) | undefined {
+  if (config.expertLoadWindowMs === 0) return undefined;
+  const { expertCount, topK, hiddenSize, expertWidth } = graph.sizes;
+  const header = { layerCount: partition(graph).attention.stages.length, expertCount, topK };
+  const trace =
+    expertLoadFile === undefined
+      ? undefined
+      : new LoadTraceFile(expertLoadFile, header, expertLoadBytesMax);
+  const { expertWorkers, expertReplicas, splitRowsMin } = config;
+  return (links) =>
+    new ExpertBalance({
+      ...header,
+      ...{ expertWorkers, splitRowsMin, rebalance, trace },
+      evenShare: Math.ceil(expertCount / expertWorkers) * expertReplicas,
+      expertBytes: 3 * hiddenSize * expertWidth * bytesPerWeight,
+      clock: systemClock,
+      ...hooks,
+      ...links,
+    });
+}

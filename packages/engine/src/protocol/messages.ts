@@ -1,0 +1,264 @@
+import { z } from 'zod';
+import { hostSchema, networkSchema } from '../config/hosts.js';
+import { emulatedLink, gatherPolicy } from '../config/options.js';
+import { placementAnswers, placementEpoch, placementOrders } from './placement-messages.js';
+
+/**
+ * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
+ * both sides. Within a worker, the main thread passes the same messages on to its data thread.
+ */
+export const protocolVersion = 2;
+
+const index = z.int().nonnegative();
+
+const serializedError = z.object({
+  name: z.string(),
+  code: z.string().optional(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+const sampling = z.object({
+  temperature: z.number(),
+  topK: z.int(),
+  topP: z.number(),
+  minP: z.number(),
+  seed: z.int(),
+});
+
+const engineConfig = z.object({
+  colocated: z.boolean(),
+  attentionWorkers: index,
+  expertWorkers: index,
+  expertReplicas: index,
+  microBatches: index,
+  chooseMicroBatches: z.boolean(),
+  overlapSteps: z.boolean(),
+  backend: z.string(),
+  backendSettings: z.record(z.string(), z.number()),
+  transport: z.string(),
+  policy: z.string(),
+  policyTimeMs: index,
+  ttftTargetMs: z.number().optional(),
+  tpotTargetMs: z.number().optional(),
+  prefixSharing: z.boolean(),
+  placeBy: z.enum(['time', 'tokens']),
+  attentionThreads: index,
+  expertThreads: index,
+  isa: z.string().optional(),
+  kvPageSize: index,
+  kvCacheDtype: z.enum(['bf16', 'int8']),
+  kvPages: index,
+  maxModelLen: index,
+  maxNumSeqs: index,
+  maxNumBatchedTokens: index,
+  tokensPerMicroBatchMax: index,
+  prefillChunkTokens: index,
+  maxQueuedRequests: index,
+  peerTimeoutMs: index,
+  spinUs: index,
+  bindThreads: z.boolean(),
+  gather: gatherPolicy,
+  combine: z.enum(['attention', 'expert']),
+  hosts: z.array(hostSchema).readonly(),
+  network: networkSchema,
+  emulatedLink: emulatedLink.optional(),
+  recorderEvents: index,
+  moveBytesPerSecond: index,
+  expertLoadWindowMs: index,
+  splitRowsMin: index,
+});
+
+export const workerRole = z.enum(['attention', 'expert']);
+export type WorkerRole = z.infer<typeof workerRole>;
+
+const admission = z.object({
+  id: index,
+  promptTokenIds: z.array(index),
+  maxTokens: index,
+  /** Tokens that end the sequence. Empty where the request ignores them. */
+  endTokenIds: z.array(index),
+  sampling,
+  /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
+  logprobs: index.optional(),
+  priority: z.int().optional(),
+  tenant: z.string().optional(),
+  ttftTargetMs: z.number().optional(),
+  tpotTargetMs: z.number().optional(),
+  /** By the coordinator's clock. */
+  submittedUs: z.number(),
+});
+export type Admission = z.infer<typeof admission>;
+
+const expertTimes = { runUs: z.number(), fixedUs: z.number() };
+
+/** Coordinator → worker. */
+export const coordinatorMessage = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('worker-start'),
+    version: z.literal(protocolVersion),
+    role: workerRole,
+    rank: index,
+    modelDirectory: z.string(),
+    config: engineConfig,
+    placement: placementEpoch,
+  }),
+  /** Everyone's address, by rank: the answer to 'worker-reachable'. */
+  z.object({
+    type: z.literal('addresses-known'),
+    attention: z.array(z.string()),
+    expert: z.array(z.string()),
+  }),
+  /** What was submitted together comes together: it can start in one step. */
+  z.object({ type: z.literal('sequences-admitted'), sequences: z.array(admission) }),
+  z.object({ type: z.literal('sequence-cancelled'), id: index }),
+  /** A peer is gone: waits for it must end. */
+  z.object({ type: z.literal('peer-lost'), role: workerRole, rank: index }),
+  /** Answered by 'profile-taken'; from then on the next `recordsMax` ops are recorded anew. */
+  z.object({ type: z.literal('profile-requested'), recordsMax: index }),
+  /** Answered by 'recording-taken', with the flight recorder's newest events. */
+  z.object({ type: z.literal('recording-requested') }),
+  /** Answered at once by 'clock-read'. */
+  z.object({ type: z.literal('clock-requested'), sentUs: z.number() }),
+  /** What an expert worker's runs take, for attention workers that choose m. */
+  z.object({ type: z.literal('experts-timed'), rank: index, ...expertTimes }),
+  ...placementOrders,
+  z.object({ type: z.literal('worker-stop') }),
+]);
+export type CoordinatorMessage = z.infer<typeof coordinatorMessage>;
+export type WorkerStart = Extract<CoordinatorMessage, { type: 'worker-start' }>;
+
+const workerAccount = z.object({
+  queueUs: z.number(),
+  attentionUs: z.number(),
+  dispatchUs: z.number(),
+  expertsUs: z.number(),
+  combineUs: z.number(),
+  samplingUs: z.number(),
+  planningUs: z.number(),
+  pausedUs: z.number(),
+  steps: index,
+  expertRows: z.array(index).readonly(),
+});
+
+const generatedToken = z.object({
+  sequence: index,
+  id: index,
+  logprob: z.number().optional(),
+  top: z.array(z.object({ id: index, logprob: z.number() })).optional(),
+  /** On a sequence's first token, where there are any: prompt tokens whose keys and values others had computed. */
+  cached: index.optional(),
+  /** Present on a sequence's last token. */
+  finished: z.enum(['stop', 'length']).optional(),
+  account: workerAccount.optional(),
+});
+export type GeneratedToken = z.infer<typeof generatedToken>;
+
+const workerStats = z.object({
+  sequencesWaiting: index,
+  sequencesRunning: index,
+  kvPagesFree: index,
+  preemptions: index,
+  /** m */
+  microBatches: index,
+  kvPagesCached: index,
+  cachedPromptTokens: index,
+  computedTokens: index,
+  /** Steps that the policy failed to plan, and another had to. */
+  policyErrors: index,
+  steps: index,
+  totalUs: z.number(),
+  computeUs: z.number(),
+  combineUs: z.number(),
+  expertUs: z.number(),
+  waitUs: z.number(),
+  dispatchUs: z.number(),
+  samplingUs: z.number(),
+  halfLayers: index,
+  /** Of one half-layer of one micro-batch; absent until enough was measured. */
+  attentionCost: z
+    .object({ fixedUs: z.number(), tokenUs: z.number(), contextTokenUs: z.number() })
+    .optional(),
+});
+export type WorkerStats = z.infer<typeof workerStats>;
+
+const opWork = { weightBytes: z.number(), kvBytes: z.number(), flops: z.number() };
+const stageTaken = z.object({
+  stage: z.enum(['attention', 'expert']),
+  totals: z.object({
+    ops: z.array(z.object({ op: z.string(), calls: index, timeUs: z.number(), ...opWork })),
+    weightBytes: z.number(),
+    kvBytes: z.number(),
+  }),
+  records: z.array(
+    z.object({
+      op: z.string(),
+      layer: z.int(),
+      microBatch: z.int(),
+      startUs: z.number(),
+      endUs: z.number(),
+      ...opWork,
+    }),
+  ),
+  recordsLost: index,
+});
+
+const stepRecord = z.object({
+  startUs: z.number(),
+  endUs: z.number(),
+  /** Sequences that got a token, and sequences in the step. */
+  outputTokens: index,
+  tokens: index,
+  computeUs: z.number(),
+  waitUs: z.number(),
+  dispatchUs: z.number(),
+  samplingUs: z.number(),
+});
+
+const recording = z.object({
+  kinds: z.array(index).readonly(),
+  startUs: z.array(z.number()).readonly(),
+  endUs: z.array(z.number()).readonly(),
+  layers: z.array(z.int()).readonly(),
+  microBatches: z.array(z.int()).readonly(),
+  sizes: z.array(index).readonly(),
+  lost: index,
+});
+
+/** Worker → coordinator. */
+export const workerMessage = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('worker-reachable'), address: z.string() }),
+  z.object({
+    type: z.literal('worker-ready'),
+    backend: z.string(),
+    isa: z.string(),
+  }),
+  /** All tokens of one step, and the worker's numbers after it. Also sent without tokens when only the numbers changed. */
+  z.object({
+    type: z.literal('tokens-generated'),
+    tokens: z.array(generatedToken),
+    stats: workerStats,
+  }),
+  /** The policy failed, in a way it had not before. */
+  z.object({ type: z.literal('policy-failed'), error: serializedError }),
+  z.object({ type: z.literal('sequence-failed'), id: index, error: serializedError }),
+  z.object({
+    type: z.literal('profile-taken'),
+    stages: z.array(stageTaken),
+    steps: z.array(stepRecord),
+  }),
+  z.object({ type: z.literal('recording-taken'), recording }),
+  /** The worker's clock, and when the coordinator asked. */
+  z.object({ type: z.literal('clock-read'), sentUs: z.number(), workerUs: z.number() }),
+  z.object({ type: z.literal('experts-timed'), ...expertTimes }),
+  ...placementAnswers,
+  /** Rows per expert of one attention worker, [layers, experts], since it told last. */
+  z.object({
+    type: z.literal('expert-load-counted'),
+    durationUs: index,
+    dispatches: index,
+    rows: z.instanceof(Int32Array),
+  }),
+  z.object({ type: z.literal('worker-failed'), error: serializedError }),
+]);
+export type WorkerMessage = z.infer<typeof workerMessage>;

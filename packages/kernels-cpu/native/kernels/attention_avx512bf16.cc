@@ -1,9 +1,0 @@
-#include "kernels/attention_arithmetic_avx512bf16.hpp"
-
-#include "kernels/attention.hpp"
-
-namespace megascale {
-
-extern const AttentionKernels kBf16PairsAttention = MakeAttention<Bf16Pairs>();
-
-}  // namespace megascale

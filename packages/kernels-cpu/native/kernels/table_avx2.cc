@@ -1,8 +1,0 @@
-#include "kernels/table.hpp"
-#include "kernels/vector_avx2.hpp"
-
-namespace megascale {
-
-extern const KernelTable kAvx2Kernels = MakeKernelTable<Avx2Vector>();
-
-}  // namespace megascale

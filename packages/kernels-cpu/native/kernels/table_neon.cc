@@ -1,8 +1,0 @@
-#include "kernels/table.hpp"
-#include "kernels/vector_neon.hpp"
-
-namespace megascale {
-
-extern const KernelTable kNeonKernels = MakeKernelTable<NeonVector>();
-
-}  // namespace megascale

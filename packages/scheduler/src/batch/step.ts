@@ -1,0 +1,51 @@
+import type { MicroBatch, MicroBatchIndex, SequenceId, StepPlan } from '@megascale/core';
+import type { LogitsRow } from '../micro-batches/micro-batches.js';
+import type { FinishedSequence } from '../sequence/sequence.js';
+
+/** One step, decided: what the attention worker executes. */
+export interface Step {
+  readonly plan: StepPlan;
+  /**
+   * Indices 0 … k − 1 with 1 ≤ k ≤ m; none is empty. Of a step that was planned before the one before it had all its tokens, `tokenIds` are
+   * complete only after `Batcher.startMicroBatch`.
+   */
+  readonly microBatches: readonly MicroBatch[];
+  readonly microBatchIndices: readonly MicroBatchIndex[];
+  /** sequences[i][s]: whose tokens are those of sequence s of micro-batch i. */
+  readonly sequences: readonly (readonly SequenceId[])[];
+  /** Planned while later micro-batches of the step before were still to sample. */
+  readonly overlapsPrevious: boolean;
+  /** logits[i][r]: what row r of micro-batch i's logits is for. */
+  readonly logits: readonly (readonly LogitsRow[])[];
+}
+
+export interface EmittedToken {
+  readonly id: SequenceId;
+  readonly tokenId: number;
+  /** Where it was sampled: row `row` of micro-batch `microBatch`. */
+  readonly microBatch: number;
+  readonly row: number;
+  /** On a sequence's first token, where there are any: prompt tokens that others had computed. */
+  readonly cachedPromptTokens?: number;
+  /** On a sequence's last token. An end-of-sequence token is emitted too, with 'stop'. */
+  readonly finishReason?: 'stop' | 'length';
+}
+
+export interface StepOutcome {
+  /** In the order of micro-batches and rows. */
+  readonly emitted: readonly EmittedToken[];
+  readonly finished: readonly FinishedSequence[];
+}
+
+/** Every 'sample' row of the micro-batch needs a token id. Throws RangeError. */
+export function expectSampled(step: Step, microBatch: number, sampled: ArrayLike<number>): void {
+  const rows = step.logits[microBatch] ?? [];
+  for (let row = 0; row < rows.length; row += 1) {
+    const tokenId = sampled[row];
+    if (tokenId !== undefined && tokenId >= 0 && Number.isInteger(tokenId)) continue;
+    if (rows[row]?.type !== 'sample') continue;
+    throw new RangeError(
+      `Row ${row} of micro-batch ${microBatch} needs a token id, not ${String(tokenId)}.`,
+    );
+  }
+}

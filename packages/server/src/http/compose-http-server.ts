@@ -1,0 +1,9 @@
+import { randomUUID } from 'node:crypto';
+import { systemClock } from '@megascale/core';
+import type { FastifyInstance } from 'fastify';
+import { createHttpServer, type HttpOptions } from './http.js';
+
+/** The HTTP server with the system clock and random request ids. It listens nowhere yet. */
+export function composeHttpServer(options: Omit<HttpOptions, 'clock' | 'newId'>): FastifyInstance {
+  return createHttpServer({ ...options, clock: systemClock, newId: randomUUID });
+}
