@@ -1,6 +1,6 @@
 import { expertGroups, expertLoad, type ExpertGroup } from '../simulated-instance.js';
 import { GatherFrames, type HeldFrame } from './gather-frames.js';
-import { eventKinds, type PipelineParts } from './pipeline-simulation.js';
+import { eventKinds, type PipelineParts } from './pipeline-parts.js';
 import type { SimulatedKind } from './timeline.js';
 
 interface Expert {
