@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { ConfigError } from '@megascale/core';
 import { z } from 'zod';
-import type { WorkerRole } from '../protocol/messages.js';
+import type { WorkerRole } from '../protocol/worker-role.js';
 
 const rank = z.int().nonnegative();
 

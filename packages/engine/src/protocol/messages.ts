@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { hostSchema, networkSchema } from '../config/hosts.js';
 import { emulatedLink, gatherPolicy } from '../config/options.js';
 import { placementAnswers, placementEpoch, placementOrders } from './placement-messages.js';
+import { workerRole } from './worker-role.js';
 
 /**
  * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
@@ -68,9 +69,6 @@ const engineConfig = z.object({
   expertLoadWindowMs: index,
   splitRowsMin: index,
 });
-
-export const workerRole = z.enum(['attention', 'expert']);
-export type WorkerRole = z.infer<typeof workerRole>;
 
 const admission = z.object({
   id: index,
