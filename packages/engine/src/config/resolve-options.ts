@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { ConfigError, type ModelSizes } from '@megascale/core';
-import { uniformPlacement } from '../placement/uniform-placement.js';
+import { uniformPlacement } from '@megascale/scheduler';
 import { policySpecifier } from '../plugins/policy-file.js';
 import { coordinatorOptions, type EngineConfig } from './engine-config.js';
 import { checkHosts, resolveNetwork } from './hosts.js';
