@@ -106,7 +106,7 @@ export {
   type TransportProfile,
   fitTransport,
 } from './profile/transport-profile.js';
-export { type WalkTimes, walkStepUs } from './profile/walk-steps.js';
+export { type WalkTimes, walkStepUs } from './profile/walk-step-us.js';
 export type { Candidate, PlanObjective, PlanRequest, SearchLimits } from './search/plan-request.js';
 export { type SearchContext, searchContext } from './search/search-context.js';
 export { type SearchResult, searchPlans } from './search/search-plans.js';
