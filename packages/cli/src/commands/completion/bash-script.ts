@@ -47,7 +47,7 @@ function valueCase(path: string, { names, value }: FlagOffer): readonly string[]
     text: 'compopt +o default; return',
     choice:
       value.type === 'choice'
-        ? `COMPREPLY=(\$(compgen -W ${quoted(value.choices.join(' '))} -- "$cur")); return`
+        ? `COMPREPLY=($(compgen -W ${quoted(value.choices.join(' '))} -- "$cur")); return`
         : '',
   }[value.type];
   return [`    ${patterns}) ${action} ;;`];
@@ -55,7 +55,7 @@ function valueCase(path: string, { names, value }: FlagOffer): readonly string[]
 
 function nodeCase({ path, offers, flags }: CommandNode): string {
   const words = (names: readonly string[]): string =>
-    `COMPREPLY=(\$(compgen -W ${quoted(names.join(' '))} -- "$cur"))`;
+    `COMPREPLY=($(compgen -W ${quoted(names.join(' '))} -- "$cur"))`;
   const flagWords = words(flags.flatMap(({ names }) => names));
   const offerWords = offers.length === 0 ? ':' : words(offers.map(({ name }) => name));
   return `    ${quoted(path)})
