@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { expertRank } from '../../../../src/spec/units.js';
-import { RowSplitter } from '../../../../src/routing/row-splitter.js';
+import { expertRank } from '../../../src/spec/units.js';
+import { RowSplitter } from '../../../src/routing/row-splitter.js';
 
 interface Case {
   readonly ranks: number;

@@ -10,7 +10,7 @@ import { Simulation, type Simulated } from '../support/simulation/simulation.js'
 /**
  * Law 1 on a simulated clock: what ships (batcher, policies, step driver, attention loop, expert loop, ports, gather, emulated link), under schedules that are drawn.
  *
- *     MEGASCALE_SCHEDULES=5000 npx vitest run --project engine test/simulated-law.test.ts     more of them
+ *     MEGASCALE_SCHEDULES=5000 npx vitest run packages/engine/test/process/simulated-law.test.ts     more of them
  *     MEGASCALE_SEED=… MEGASCALE_PATH=…                                                       again, as a failure printed them
  */
 const { MEGASCALE_SCHEDULES, MEGASCALE_SEED, MEGASCALE_PATH } = process.env;
