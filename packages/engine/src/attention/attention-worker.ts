@@ -13,12 +13,11 @@ import {
   type SchedulerPolicy,
   type WeightSource,
 } from '@megascale/core';
-import { Batcher, fcfs } from '@megascale/scheduler';
+import { Batcher, fcfs, uniformPlacement } from '@megascale/scheduler';
 import { AttentionLoop, type LoopParts } from './attention-loop.js';
 import { ColocatedPort } from './colocated-port.js';
 import { ExpertLoadCounter } from '../placement/expert-load-counter.js';
 import { guardedPolicy } from '../plugins/guarded-policy.js';
-import { uniformPlacement } from '../placement/uniform-placement.js';
 import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from '../plugins/plugins.js';
 import { PolicyFailures } from '../plugins/policy-failures.js';
 import { StepTuner } from './step-tuner.js';

@@ -8,7 +8,7 @@ import {
   type ModelSizes,
 } from '@megascale/core';
 import { z } from 'zod';
-import { uniformPlacement } from '../placement/uniform-placement.js';
+import { uniformPlacement } from '@megascale/scheduler';
 import { rebalanceSchema } from './rebalance-options.js';
 import { policySpecifier } from '../plugins/policy-file.js';
 import { checkHosts, hostSchema, networkSchema, type Host, type Network } from './hosts.js';

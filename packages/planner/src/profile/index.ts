@@ -9,4 +9,4 @@ export * from './profile-costs.js';
 export * from './recalibrate.js';
 export { fitEffectiveExperts } from './route-spread.js';
 export * from './transport-profile.js';
-export { walkStepUs, type WalkTimes } from './walk-steps.js';
+export { walkStepUs, type WalkTimes } from './walk-step-us.js';

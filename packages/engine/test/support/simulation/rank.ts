@@ -7,14 +7,13 @@ import {
   type TransportOptions,
 } from '@megascale/core';
 import { simulatedLoopback, SimulatedWorld, withFaults } from '@megascale/m2n/testing';
-import { Batcher, fcfs, prefillFirst, sloAware } from '@megascale/scheduler';
+import { Batcher, fcfs, prefillFirst, sloAware, uniformPlacement } from '@megascale/scheduler';
 import { AttentionLoop } from '../../../src/attention/attention-loop.js';
 import { ExpertMover } from '../../../src/placement/expert-mover.js';
 import { ExpertTimer } from '../../../src/expert/expert-timer.js';
 import type { CoordinatorMessage, WorkerMessage } from '../../../src/protocol/messages.js';
 import { StepTuner } from '../../../src/attention/step-tuner.js';
 import { PipelineTimer } from '../../../src/attention/pipeline-timer.js';
-import { uniformPlacement } from '../../../src/placement/uniform-placement.js';
 import { PolicyFailures } from '../../../src/plugins/policy-failures.js';
 import { FlightRecorder } from '../../../src/recorder/flight-recorder.js';
 import { serveExperts } from '../../../src/expert/serve-experts.js';

@@ -1,4 +1,5 @@
 import type { MicroBatchIndex } from '@megascale/core';
+import { walkSteps, type StepAction } from '@megascale/scheduler';
 import { expertLoad } from '../simulated-instance.js';
 import type { ExpertSide } from './expert-side.js';
 import { positionOf, type Positions } from './gather-frames.js';
@@ -9,14 +10,13 @@ import {
   type StepSource,
 } from './pipeline-simulation.js';
 import type { SimulatedKind } from './timeline.js';
-import { walkSteps, type WalkedAction } from './walk-steps.js';
 
 interface Worker {
   readonly rank: number;
   readonly source: StepSource;
-  walk: Generator<WalkedAction<SimulatedStep>, void, undefined> | undefined;
+  walk: Generator<StepAction<SimulatedStep>, void, undefined> | undefined;
   /** What it has come to; undefined where it has to take the next action. */
-  doing: WalkedAction<SimulatedStep> | undefined;
+  doing: StepAction<SimulatedStep> | undefined;
   /** What it did until now, to be noted. */
   busy: { readonly kind: SimulatedKind; readonly sinceUs: number } | undefined;
   /** A step has begun that it has not been busy with yet. */
@@ -147,7 +147,7 @@ export class AttentionSide {
   }
 
   /** False where it takes time. */
-  #perform(worker: Worker, { step, action }: WalkedAction<SimulatedStep>, nowUs: number): boolean {
+  #perform(worker: Worker, { step, action }: StepAction<SimulatedStep>, nowUs: number): boolean {
     const { costs, expertWorkers } = this.#parts.instance;
     const { microBatch } = action;
     switch (action.type) {

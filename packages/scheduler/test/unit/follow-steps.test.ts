@@ -1,8 +1,7 @@
 import { microBatchIndex } from '@megascale/core';
-import { createStepOrders, followSteps, type StepFollower } from '@megascale/scheduler';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { walkSteps } from '../../../src/simulator/step/walk-steps.js';
+import { createStepOrders, followSteps, walkSteps, type StepFollower } from '../../src/index.js';
 
 interface Step {
   readonly number: number;
@@ -42,7 +41,7 @@ function scribe(layers: number, sizes: readonly number[], overlap: boolean, eage
   return { log, follower, first: step(0) };
 }
 
-it('walks as followSteps follows, call by call', () => {
+it('performs what the walk comes to, call by call', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 4 }),
@@ -59,4 +58,25 @@ it('walks as followSteps follows, call by call', () => {
       },
     ),
   );
+});
+
+it('opens a micro-batch of the next step as soon as the same one of this step has ended', () => {
+  const { log, follower, first } = scribe(1, [2, 2], true, [true]);
+  followSteps(first, follower);
+  const short = log
+    .filter((line) => !line.startsWith('next'))
+    .map((line) => line.replace(/"type":|"layer":\d,|"microBatch":|[{}"]/g, '').replace(',', ' '));
+  expect(short).toEqual([
+    'begin 0',
+    ...['start 0 0', 'perform 0 attend 0', 'perform 0 dispatch 0'],
+    ...['start 0 1', 'perform 0 attend 1', 'perform 0 dispatch 1'],
+    ...['perform 0 combine 0', 'perform 0 sample 0', 'end 0 0'],
+    'begin 1',
+    ...['start 1 0', 'perform 1 attend 0', 'perform 1 dispatch 0'],
+    ...['perform 0 combine 1', 'perform 0 sample 1', 'end 0 1'],
+    ...['start 1 1', 'perform 1 attend 1', 'perform 1 dispatch 1'],
+    'end 0',
+    ...['perform 1 combine 0', 'perform 1 sample 0', 'end 1 0'],
+    ...['perform 1 combine 1', 'perform 1 sample 1', 'end 1 1', 'end 1'],
+  ]);
 });

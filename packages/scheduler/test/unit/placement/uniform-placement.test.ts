@@ -1,7 +1,7 @@
 import { expertRank, ReplicaBalancer, residentExperts } from '@megascale/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { uniformPlacement } from '../../../src/placement/uniform-placement.js';
+import { uniformPlacement } from '../../../src/index.js';
 
 const sizes = fc
   .record({
