@@ -3,6 +3,7 @@ import type {
   AttentionStage,
   DispatchTicket,
   LayerIndex,
+  MicroBatch,
   MicroBatchIndex,
 } from '@megascale/core';
 import type { PipelineAction, Step } from '@megascale/scheduler';
@@ -38,27 +39,26 @@ export class StepDriver {
     this.#parts.port.beginStep(step.microBatchIndices);
   }
 
-  embed(step: Step, microBatch: MicroBatchIndex): void {
+  embed(batch: MicroBatch): void {
     const { stage, clock } = this.#parts;
-    const batch = step.microBatches[microBatch];
-    if (batch === undefined) throw new Error(`The step has no micro-batch ${String(microBatch)}.`);
     const startUs = clock.nowUs();
     stage.embed(batch);
-    clock.note(eventKind.embed, startUs, -1, microBatch, batch.tokenIds.length);
+    clock.note(eventKind.embed, startUs, -1, batch.index, batch.tokenIds.length);
   }
 
-  perform(step: Step, { type, layer, microBatch }: PipelineAction): void {
+  perform(step: Step, action: PipelineAction): void {
+    const { microBatch } = action;
     const tokens = step.microBatches[microBatch]?.tokenIds.length ?? 0;
-    switch (type) {
+    switch (action.type) {
       case 'attend':
-        this.#attend(layer, microBatch, tokens);
-        this.#parts.routes.note(step, layer, microBatch);
+        this.#attend(action.layer, microBatch, tokens);
+        this.#parts.routes.note(step, action.layer, microBatch);
         return;
       case 'dispatch':
-        this.#dispatch(layer, microBatch, tokens);
+        this.#dispatch(action.layer, microBatch, tokens);
         return;
       case 'combine':
-        this.#combine(layer, microBatch, tokens);
+        this.#combine(action.layer, microBatch, tokens);
         return;
       case 'sample':
         this.#sample(step, microBatch);
