@@ -14,7 +14,7 @@ import type { WorkerHandle } from '../protocol/worker-handle.js';
 import type { EngineStats, WorkerProfile } from '../spec/language-model.js';
 import type { Admission, WorkerMessage, WorkerStats } from '../protocol/messages.js';
 import type { BalanceLinks } from '../placement/open-balance.js';
-import type { EngineConfig } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
 import { uniformPlacement } from '@megascale/scheduler';
 import { PlacementKeeper, type MoveReport } from '../placement/placement-keeper.js';
 import { RecordingDesk } from '../recorder/take-recordings.js';

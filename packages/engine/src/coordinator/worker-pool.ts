@@ -11,7 +11,7 @@ import {
 } from '../protocol/messages.js';
 import type { WorkerHandle, WorkerPools } from '../protocol/worker-handle.js';
 import type { WorkerRole } from '../protocol/worker-role.js';
-import type { EngineConfig } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
 
 /** How long a worker may take to end when asked, before it is killed. */
 const stopLimitMs = 5_000;

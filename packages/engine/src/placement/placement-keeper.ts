@@ -21,7 +21,7 @@ import {
 import { deferred, type Deferred } from '../protocol/deferred.js';
 import type { WorkerHandle, WorkerPools } from '../protocol/worker-handle.js';
 import type { CoordinatorMessage, WorkerMessage } from '../protocol/messages.js';
-import type { EngineConfig } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
 
 /** What a move of experts did. */
 export interface MoveReport {

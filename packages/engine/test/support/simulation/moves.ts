@@ -2,7 +2,7 @@ import type { Placement } from '@megascale/core';
 import { SimulatedWorld } from '@megascale/m2n/testing';
 import type { WorkerHandle } from '../../../src/protocol/worker-handle.js';
 import type { CoordinatorMessage } from '../../../src/protocol/messages.js';
-import type { EngineConfig } from '../../../src/config/options.js';
+import type { EngineConfig } from '../../../src/config/engine-config.js';
 import { PlacementKeeper } from '../../../src/placement/placement-keeper.js';
 import { ThreadControl } from '../../../src/worker/thread-control.js';
 import { randomPlacement } from '../random-placement.js';
