@@ -3,7 +3,7 @@
 //
 //   npm run version-packages
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { root } from './prepare.mjs';
 
@@ -28,6 +28,17 @@ const part = `## ${newVersion}\n\n${lines.join('\n')}\n\n`;
 writeFileSync(changelog, text.slice(0, newest) + part + text.slice(newest));
 
 run(changeset, ['version']);
+setAddonVersions();
 run('npm', ['install', '--package-lock-only', '--no-audit', '--no-fund']);
 run('npx', ['prettier', '--write', '--log-level=warn', 'CHANGELOG.md']);
 console.log(`${newVersion}: now order its part of CHANGELOG.md by what users can do.`);
+
+/** An addon says which version it was built as. */
+function setAddonVersions() {
+  for (const name of readdirSync(join(root, 'packages'))) {
+    const path = join(root, 'packages', name, 'CMakeLists.txt');
+    if (!existsSync(path)) continue;
+    const cmake = readFileSync(path, 'utf8');
+    writeFileSync(path, cmake.replace(/(project\(\w+ VERSION )[\d.]+/, `$1${newVersion}`));
+  }
+}
