@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { balanceCommand } from './commands/balance.js';
 import { benchCommand } from './commands/bench/bench.js';
+import { chatCommand } from './commands/chat/chat.js';
 import { completionCommand } from './commands/completion/completion.js';
 import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
@@ -23,7 +24,7 @@ const helpWidth = 100;
 
 /** The commands as the help lists them: by what a user wants to do. */
 const groups = {
-  'Serve and generate:': [serveCommand, generateCommand],
+  'Serve, chat and generate:': [serveCommand, chatCommand, generateCommand],
   'Plan and simulate:': [planCommand, simulateCommand, balanceCommand],
   'Measure:': [benchCommand, profileCommand, traceCommand, pipelineCommand, whyCommand],
   'Tools:': [makeModelCommand, quantizeCommand, doctorCommand, completionCommand],
@@ -43,6 +44,7 @@ Examples:
   megascale doctor
   megascale serve models/dictionary
   megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3
+  megascale chat --url http://127.0.0.1:8000
   megascale generate MODEL --prompt 'Once upon a time' --max-tokens 64
   megascale make-model /tmp/random --experts 8 --layers 4
   megascale quantize MODEL /tmp/model-int4 --format int4

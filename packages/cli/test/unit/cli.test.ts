@@ -93,7 +93,7 @@ describe('help', () => {
 
   it('lists the commands in groups', async () => {
     const { stdout } = await finishedCli(['-h']);
-    const places = ['Serve and generate:', 'Plan and simulate:', 'Measure:', 'Tools:'].map(
+    const places = ['Serve, chat and generate:', 'Plan and simulate:', 'Measure:', 'Tools:'].map(
       (heading) => stdout.indexOf(`\n${heading}\n`),
     );
     expect(places).toEqual([...places].sort((a, b) => a - b));
