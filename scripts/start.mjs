@@ -5,7 +5,7 @@ import { prepare, root } from './prepare.mjs';
 await prepare();
 
 // The server runs in this process, so signals reach it directly and nothing can be left behind.
-const program = join(root, 'packages', 'server', 'bin', 'megascale.js');
+const program = join(root, 'packages', 'cli', 'bin', 'megascale.js');
 process.argv = [
   process.argv[0],
   program,

@@ -21,6 +21,15 @@ export * from './families/define-family.js';
 export * from './families/mixtral.js';
 export * from './families/qwen3-moe.js';
 export * from './families/registry.js';
+export {
+  compareLayers,
+  comparePositions,
+  Gather,
+  type GatherDecision,
+  type GatheredFrame,
+  type GatherSource,
+  type WorkPosition,
+} from './routing/gather.js';
 export * from './routing/local-experts.js';
 export * from './routing/replica-balancer.js';
 export * from './routing/row-list.js';

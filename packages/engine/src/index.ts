@@ -1,7 +1,15 @@
 /** @megascale/engine: the attention and expert workers, their coordinator, and the `LLM` class for programs. */
 export { LLM, type LlmEvent, type LoadHooks } from './api/llm.js';
 export type * from './spec/language-model.js';
-export { type LlmOptions, type EngineConfig } from './config/options.js';
+export type { EngineConfig } from './config/engine-config.js';
+export {
+  option,
+  optionMeta,
+  type OptionGroup,
+  type OptionMeta,
+  type OptionUnit,
+} from './config/option.js';
+export { llmOptionGroups, llmOptionsSchema, type LlmOptions } from './config/options.js';
 export {
   backendNames,
   loadBackend,

@@ -1,6 +1,6 @@
 import type { GenerationConfig, ModelGraph } from '@megascale/core';
 import type { ModelInfo } from '../spec/language-model.js';
-import type { EngineConfig } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
 
 /** What a running model says of itself. */
 export function describeModel(parts: {

@@ -33,12 +33,9 @@ import {
 } from '../recorder/request-account.js';
 import type { WorkerRecording } from '../recorder/worker-recording.js';
 import { balanceOpener } from '../placement/open-balance.js';
-import {
-  parseOptions,
-  resolveOptions,
-  type EngineConfig,
-  type LlmOptions,
-} from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
+import { parseOptions, type LlmOptions } from '../config/options.js';
+import { resolveOptions } from '../config/resolve-options.js';
 import type { MoveReport } from '../placement/placement-keeper.js';
 import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from '../plugins/plugins.js';
 

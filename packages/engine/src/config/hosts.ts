@@ -1,40 +1,59 @@
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { ConfigError } from '@megascale/core';
 import { z } from 'zod';
-import type { WorkerRole } from '../protocol/messages.js';
+import type { WorkerRole } from '../protocol/worker-role.js';
+import { option } from './option.js';
 
 const rank = z.int().nonnegative();
 
-export const networkSchema = z
-  .object({
-    /** At least 16 bytes; see `NetworkOptions` of @megascale/core for these fields. */
-    preSharedKey: z
+/** See `NetworkOptions` of @megascale/core for these fields. */
+export const networkSchema = z.strictObject({
+  preSharedKey: option(
+    z
       .string()
       .refine((key) => Buffer.byteLength(key) >= 16, 'must have at least 16 bytes')
       .optional(),
-    busyPollUs: z.int().nonnegative().max(1_000_000).optional(),
-    trafficClass: z.int().min(0).max(255).optional(),
-    congestionControl: z.string().min(1).max(32).optional(),
-    provider: z.string().min(1).max(64).optional(),
-  })
-  .strict();
+    { help: 'what workers prove to each other', secret: true, defaultText: 'none' },
+  ),
+  preSharedKeyFile: option(z.string().min(1).optional(), {
+    help: 'file that holds the key',
+    metavar: 'file',
+    defaultText: 'none',
+    isPath: () => true,
+  }),
+  busyPollUs: option(z.int().nonnegative().max(1_000_000).optional(), {
+    help: "how long the kernel polls the device for a socket's next packet",
+    unit: 'µs',
+    defaultText: '0',
+  }),
+  trafficClass: option(z.int().min(0).max(255).optional(), {
+    help: 'traffic class of data in IP headers (DSCP × 4)',
+    defaultText: "the system's",
+  }),
+  congestionControl: option(z.string().min(1).max(32).optional(), {
+    help: "TCP's congestion control, or what the fabric's provider calls it",
+    defaultText: "the system's",
+  }),
+  provider: option(z.string().min(1).max(64).optional(), {
+    help: 'libfabric provider',
+    defaultText: 'the best present',
+  }),
+});
 
-export const hostSchema = z
-  .object({
-    /** For messages. */
-    name: z.string().min(1),
-    /** IPv4 or IPv6 address at which the workers of this host are reached by the others. */
-    address: z.string().refine((text) => isIP(text) !== 0, 'must be an IPv4 or IPv6 address'),
-    /**
-     * Command and arguments in front of a worker's own, which start it on this host: `['ip', 'netns', 'exec', 'host1']`. It must
-     * keep inherited descriptors, through which coordinator and worker speak. Default: the worker is started here.
-     */
-    launch: z.array(z.string().min(1)).min(1).optional(),
-    /** Ranks of the workers that run on this host. */
-    attention: z.array(rank).default([]),
-    expert: z.array(rank).default([]),
-  })
-  .strict();
+export const hostSchema = z.strictObject({
+  name: option(z.string().min(1), { help: 'name of the host in messages' }),
+  address: option(
+    z.string().refine((text) => isIP(text) !== 0, 'must be an IPv4 or IPv6 address'),
+    { help: 'IPv4 or IPv6 address at which the other workers reach the workers of this host' },
+  ),
+  launch: option(z.array(z.string().min(1)).min(1).optional(), {
+    help: 'command and arguments that start a worker on this host, put in front of its own; they keep inherited descriptors',
+    defaultText: 'the worker starts here',
+  }),
+  attention: option(z.array(rank).default([]), { help: 'ranks of the attention workers here' }),
+  expert: option(z.array(rank).default([]), { help: 'ranks of the expert workers here' }),
+});
 
 export type Network = z.output<typeof networkSchema>;
 export type Host = z.output<typeof hostSchema>;
@@ -84,4 +103,24 @@ function wrong(what: string): ConfigError {
     message: `Option hosts: ${what}.`,
     details: { path: 'hosts' },
   });
+}
+
+/**
+ * The network with the key that its file holds.
+ *
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when the file cannot be read or holds no key.
+ */
+export function resolveNetwork({ preSharedKeyFile: file, ...network }: Network): Network {
+  if (file === undefined || network.preSharedKey !== undefined) return network;
+  try {
+    const preSharedKey = readFileSync(file, 'utf8').trimEnd();
+    return networkSchema.parse({ ...network, preSharedKey });
+  } catch (cause) {
+    const why = cause instanceof z.ZodError ? cause.issues[0]?.message : (cause as Error).message;
+    throw new ConfigError('ERR_CONFIG_FIELD', {
+      message: `Option network.preSharedKeyFile: ${file}: ${why ?? 'no key'}.`,
+      details: { path: 'network.preSharedKeyFile', file },
+      cause,
+    });
+  }
 }

@@ -9,12 +9,13 @@ import {
 } from '@megascale/core';
 import { deferred, type Deferred } from '../protocol/deferred.js';
 import type { ExpertBalance } from '../placement/expert-balance.js';
-import { Fleet, type WorkerHandle } from './worker-pool.js';
+import { Fleet } from './worker-pool.js';
+import type { WorkerHandle } from '../protocol/worker-handle.js';
 import type { EngineStats, WorkerProfile } from '../spec/language-model.js';
 import type { Admission, WorkerMessage, WorkerStats } from '../protocol/messages.js';
 import type { BalanceLinks } from '../placement/open-balance.js';
-import type { EngineConfig } from '../config/options.js';
-import { uniformPlacement } from '../placement/uniform-placement.js';
+import type { EngineConfig } from '../config/engine-config.js';
+import { uniformPlacement } from '@megascale/scheduler';
 import { PlacementKeeper, type MoveReport } from '../placement/placement-keeper.js';
 import { RecordingDesk } from '../recorder/take-recordings.js';
 import type { WorkerRecording } from '../recorder/worker-recording.js';

@@ -5,7 +5,7 @@ import {
   PrefixHints,
   type AttentionWorkerLoad,
 } from '@megascale/scheduler';
-import type { EngineConfig } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
 
 /** A sequence's share of its worker's load. */
 export interface PlacedSequence {

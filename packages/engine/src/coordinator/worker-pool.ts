@@ -8,9 +8,10 @@ import {
   workerMessage,
   type CoordinatorMessage,
   type WorkerMessage,
-  type WorkerRole,
 } from '../protocol/messages.js';
-import type { EngineConfig } from '../config/options.js';
+import type { WorkerHandle, WorkerPools } from '../protocol/worker-handle.js';
+import type { WorkerRole } from '../protocol/worker-role.js';
+import type { EngineConfig } from '../config/engine-config.js';
 
 /** How long a worker may take to end when asked, before it is killed. */
 const stopLimitMs = 5_000;
@@ -29,15 +30,8 @@ export interface FleetOptions {
   readonly onReady?: (worker: WorkerHandle) => void;
 }
 
-export interface WorkerHandle {
-  readonly role: WorkerRole;
-  readonly rank: number;
-  readonly pid: number;
-  send(message: CoordinatorMessage): void;
-}
-
 /** The worker processes of one engine, from fork to exit. Nothing of it outlives `stop`. */
-export class Fleet {
+export class Fleet implements WorkerPools {
   readonly attention: readonly WorkerHandle[];
   readonly expert: readonly WorkerHandle[];
   /** Of the first worker that became ready; all are alike. */

@@ -1,7 +1,8 @@
 import { partition, systemClock, type ModelGraph } from '@megascale/core';
 import { ExpertBalance, type ExpertBalanceOptions } from './expert-balance.js';
 import { LoadTraceFile } from './load-trace-file.js';
-import type { EngineConfig, ParsedOptions } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
+import type { ParsedOptions } from '../config/options.js';
 
 /** What the balance asks of the one who has the workers. */
 export type BalanceLinks = Pick<ExpertBalanceOptions, 'placement' | 'move'>;

@@ -19,9 +19,9 @@ import {
   type OpenPhase,
 } from '@megascale/scheduler';
 import { deferred, type Deferred } from '../protocol/deferred.js';
-import type { Fleet, WorkerHandle } from '../coordinator/worker-pool.js';
+import type { WorkerHandle, WorkerPools } from '../protocol/worker-handle.js';
 import type { CoordinatorMessage, WorkerMessage } from '../protocol/messages.js';
-import type { EngineConfig } from '../config/options.js';
+import type { EngineConfig } from '../config/engine-config.js';
 
 /** What a move of experts did. */
 export interface MoveReport {
@@ -46,7 +46,7 @@ type Answer = Extract<
 interface Move {
   readonly from: PlacementEpoch;
   readonly to: PlacementEpoch;
-  readonly fleet: Fleet;
+  readonly workers: WorkerPools;
   readonly bytesPerSecond: number;
   readonly startUs: number;
   readonly end: Deferred<MoveReport>;
@@ -82,7 +82,7 @@ export class PlacementKeeper {
    * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement that cannot be, or a deployment that cannot move; RequestError
    * 'ERR_UNAVAILABLE' during another move. Rejects when a worker cannot load its experts, or is lost.
    */
-  move(fleet: Fleet, asked: unknown, bytesPerSecond: number): Promise<MoveReport> {
+  move(workers: WorkerPools, asked: unknown, bytesPerSecond: number): Promise<MoveReport> {
     const placement = this.#checked(asked);
     const layerCount = this.#inForce.placement.length;
     const plan = planMove(this.#inForce.placement, placement, {
@@ -99,10 +99,13 @@ export class PlacementKeeper {
     );
     const to = { epoch: ++this.#newestEpoch, placement: everyLayer };
     this.#move = {
-      ...{ from: this.#inForce, to, fleet, bytesPerSecond },
+      from: this.#inForce,
+      to,
+      workers,
+      bytesPerSecond,
       startUs: systemClock.nowUs(),
       end: deferred<MoveReport>(),
-      state: beginMove({ attention: fleet.attention.length, expert: fleet.expert.length }),
+      state: beginMove(countsOf(workers)),
       report,
       error: undefined,
     };
@@ -118,10 +121,12 @@ export class PlacementKeeper {
     const { epoch } = phase === 'undoing' ? move.from : move.to;
     if (message.epoch !== epoch) return;
     const failed = note(move, message);
-    const { attention, expert } = move.fleet;
-    const workers = { attention: attention.length, expert: expert.length };
     const before = move.state.phase;
-    move.state = advanceMove(move.state, { phase, rank: worker.rank, failed }, workers);
+    move.state = advanceMove(
+      move.state,
+      { phase, rank: worker.rank, failed },
+      countsOf(move.workers),
+    );
     if (move.state.phase === before) return;
     if (placementInForce(move.state) === 'new') this.#inForce = move.to;
     this.#send(move);
@@ -144,7 +149,7 @@ export class PlacementKeeper {
       return;
     }
     const order = orderOf(phase, move);
-    for (const worker of move.fleet[poolOfPhase[phase]]) worker.send(order);
+    for (const worker of move.workers[poolOfPhase[phase]]) worker.send(order);
   }
 
   #checked(placement: unknown): Placement {
@@ -164,6 +169,10 @@ export class PlacementKeeper {
       details: { epoch: this.#move.to.epoch, phase: this.#move.state.phase },
     });
   }
+}
+
+function countsOf({ attention, expert }: WorkerPools): Record<keyof WorkerPools, number> {
+  return { attention: attention.length, expert: expert.length };
 }
 
 function cannotMove(path: string, why: string): ConfigError {

@@ -6,8 +6,12 @@ const filePattern = /\.[cm]?[jt]s$/;
 
 /** What workers import: a file named relative to this process's directory becomes a URL; a name or a package stays what it is. */
 export function policySpecifier(policy: string): string {
-  const isFile = filePattern.test(policy) && !policy.startsWith('file:');
-  return isFile ? pathToFileURL(resolve(policy)).href : policy;
+  return isPolicyPath(policy) ? pathToFileURL(resolve(policy)).href : policy;
+}
+
+/** Says whether the option names a file by its path. */
+export function isPolicyPath(policy: string): boolean {
+  return filePattern.test(policy) && !policy.startsWith('file:');
 }
 
 export function isPolicyFile(specifier: string): boolean {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { hostSchema, networkSchema } from '../config/hosts.js';
-import { emulatedLink, gatherPolicy } from '../config/options.js';
+import { engineConfigSchema } from '../config/engine-config.js';
 import { placementAnswers, placementEpoch, placementOrders } from './placement-messages.js';
+import { workerRole } from './worker-role.js';
 
 /**
  * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
@@ -25,52 +25,6 @@ const sampling = z.object({
   minP: z.number(),
   seed: z.int(),
 });
-
-const engineConfig = z.object({
-  colocated: z.boolean(),
-  attentionWorkers: index,
-  expertWorkers: index,
-  expertReplicas: index,
-  microBatches: index,
-  chooseMicroBatches: z.boolean(),
-  overlapSteps: z.boolean(),
-  backend: z.string(),
-  backendSettings: z.record(z.string(), z.number()),
-  transport: z.string(),
-  policy: z.string(),
-  policyTimeMs: index,
-  ttftTargetMs: z.number().optional(),
-  tpotTargetMs: z.number().optional(),
-  prefixSharing: z.boolean(),
-  placeBy: z.enum(['time', 'tokens']),
-  attentionThreads: index,
-  expertThreads: index,
-  isa: z.string().optional(),
-  kvPageSize: index,
-  kvCacheDtype: z.enum(['bf16', 'int8']),
-  kvPages: index,
-  maxModelLen: index,
-  maxNumSeqs: index,
-  maxNumBatchedTokens: index,
-  tokensPerMicroBatchMax: index,
-  prefillChunkTokens: index,
-  maxQueuedRequests: index,
-  peerTimeoutMs: index,
-  spinUs: index,
-  bindThreads: z.boolean(),
-  gather: gatherPolicy,
-  combine: z.enum(['attention', 'expert']),
-  hosts: z.array(hostSchema).readonly(),
-  network: networkSchema,
-  emulatedLink: emulatedLink.optional(),
-  recorderEvents: index,
-  moveBytesPerSecond: index,
-  expertLoadWindowMs: index,
-  splitRowsMin: index,
-});
-
-export const workerRole = z.enum(['attention', 'expert']);
-export type WorkerRole = z.infer<typeof workerRole>;
 
 const admission = z.object({
   id: index,
@@ -100,7 +54,7 @@ export const coordinatorMessage = z.discriminatedUnion('type', [
     role: workerRole,
     rank: index,
     modelDirectory: z.string(),
-    config: engineConfig,
+    config: engineConfigSchema,
     placement: placementEpoch,
   }),
   /** Everyone's address, by rank: the answer to 'worker-reachable'. */

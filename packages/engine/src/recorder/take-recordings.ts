@@ -1,6 +1,6 @@
 import { systemClock } from '@megascale/core';
 import { deferred, type Deferred } from '../protocol/deferred.js';
-import type { WorkerHandle } from '../coordinator/worker-pool.js';
+import type { WorkerHandle } from '../protocol/worker-handle.js';
 import type { WorkerMessage } from '../protocol/messages.js';
 import type { Recording } from './flight-recorder.js';
 import type { WorkerRecording } from './worker-recording.js';

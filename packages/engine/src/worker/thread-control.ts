@@ -1,4 +1,4 @@
-import type { WorkerRole } from '../protocol/messages.js';
+import type { WorkerRole } from '../protocol/worker-role.js';
 
 /**
  * Two words of memory shared by a worker's main thread and its data thread. The data thread may be inside a

@@ -2,7 +2,7 @@ import { ConfigError } from '@megascale/core';
 import { attentionFitUs, edgeFitUs, expertFitUs } from './half-fits.js';
 import type { HandoverProfile, MachineProfile, PoolProfile } from './machine-profile.js';
 import { drawShares, type WorkerShare } from './route-spread.js';
-import { walkStepUs, type WalkTimes } from './walk-steps.js';
+import { walkStepUs, type WalkTimes } from './walk-step-us.js';
 
 /** How a model runs on the machine that was profiled. */
 export interface MachineDeployment {

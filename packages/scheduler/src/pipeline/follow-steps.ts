@@ -7,52 +7,77 @@ export interface StepShape {
   readonly microBatchIndices: readonly MicroBatchIndex[];
 }
 
-/** What happens along the way; all calls are synchronous. */
+/** An attention worker's part in the order of steps; all calls are synchronous. */
 export interface StepFollower<Step extends StepShape> {
   readonly orderOf: StepOrders;
-  /** Start a step once the first micro-batch of the one before has sampled, if `next` gives one then. */
+  /** Whether a step may start once the first micro-batch of the step before it has sampled. */
   readonly overlap: boolean;
-  /** Before the first action of a step. */
+  /** Called before the first action of a step. */
   begin(step: Step): void;
-  /** Before the first action of each of its micro-batches. */
+  /** Called before the first action of each micro-batch. */
   startMicroBatch(step: Step, microBatch: MicroBatchIndex): void;
   perform(step: Step, action: PipelineAction): void;
-  /** After a micro-batch's last action. */
+  /** Called after the last action of each micro-batch. */
   endMicroBatch(step: Step, microBatch: MicroBatchIndex): void;
-  /** After the last micro-batch's last action. The next step may be under way. */
+  /** Called after the last action of a step. The next step may be under way. */
   end(step: Step): void;
-  /** The step to go on with. Undefined before the last micro-batch's end: it is asked again then. */
+  /**
+   * The step to go on with. Where this gives none before the last micro-batch's end, it is called
+   * again at that end.
+   */
   next(): Step | undefined;
 }
 
+/** One action of a step, before it is performed. */
+export interface StepAction<Step extends StepShape> {
+  readonly step: Step;
+  readonly action: PipelineAction;
+}
+
 /**
- * Follows `first` and every step that `next` gives. Without overlap, one step after the other in the order of `pingPong`. With overlap
- * the end of a step and the start of the next are one layer boundary like any other: the last layer's combine of a micro-batch is followed by
- * the first layer's attend of the same micro-batch, and the others are meanwhile away at the experts. Frames leave in the same order either way.
+ * Follows `first` and every step that `next` gives, and performs each action of `walkSteps` in
+ * turn.
  */
 export function followSteps<Step extends StepShape>(
   first: Step,
   follower: StepFollower<Step>,
 ): void {
+  for (const { step, action } of walkSteps(first, follower)) follower.perform(step, action);
+}
+
+/**
+ * The order of work over all steps of one attention worker: the only place that states it. Without
+ * overlap, steps follow each other, each in the order of `pingPong`. With overlap, the end of a
+ * step and the start of the next are one layer boundary like any other: the worker combines the
+ * last layer of a micro-batch, then attends to the first layer of the same micro-batch of the next
+ * step, while the other micro-batches are away at the experts. Frames leave in the same order
+ * either way.
+ *
+ * The generator stops before each action, so that a simulator can let many workers go their ways
+ * side by side on one simulated clock. The caller performs the action and asks for the next one.
+ */
+export function* walkSteps<Step extends StepShape>(
+  first: Step,
+  follower: Omit<StepFollower<Step>, 'perform'>,
+): Generator<StepAction<Step>, void, undefined> {
   follower.begin(first);
-  openUpTo(first, 0, first.microBatchIndices.length, follower);
+  yield* open(first, 0, first.microBatchIndices.length, follower);
   for (let step: Step | undefined = first; step !== undefined;) {
-    for (const action of follower.orderOf(step.microBatchIndices).middle)
-      follower.perform(step, action);
-    step = closeAndJoin(step, follower);
+    for (const action of follower.orderOf(step.microBatchIndices).middle) yield { step, action };
+    step = yield* closeAndJoin(step, follower);
   }
 }
 
-/** Returns the step that follows, opened. */
-function closeAndJoin<Step extends StepShape>(
+/** Closes `step`, and returns the step that follows with all its micro-batches opened. */
+function* closeAndJoin<Step extends StepShape>(
   step: Step,
-  follower: StepFollower<Step>,
-): Step | undefined {
+  follower: Omit<StepFollower<Step>, 'perform'>,
+): Generator<StepAction<Step>, Step | undefined, undefined> {
   const { closing } = follower.orderOf(step.microBatchIndices);
   let following: Step | undefined;
   let opened = 0;
   for (const [place, actions] of closing.entries()) {
-    for (const action of actions) follower.perform(step, action);
+    for (const action of actions) yield { step, action };
     const [microBatch] = actions;
     if (microBatch !== undefined) follower.endMicroBatch(step, microBatch.microBatch);
     const last = place === closing.length - 1;
@@ -64,24 +89,26 @@ function closeAndJoin<Step extends StepShape>(
     }
     if (following !== undefined) {
       const { length } = following.microBatchIndices;
-      opened = openUpTo(following, opened, last ? length : Math.min(place + 1, length), follower);
+      const upTo = last ? length : Math.min(place + 1, length);
+      yield* open(following, opened, upTo, follower);
+      opened = upTo;
     }
     if (last && early) follower.end(step);
   }
   return following;
 }
 
-function openUpTo<Step extends StepShape>(
+/** Starts the micro-batches from place `from` up to place `to` of a step. */
+function* open<Step extends StepShape>(
   step: Step,
   from: number,
   to: number,
-  follower: StepFollower<Step>,
-): number {
+  follower: Omit<StepFollower<Step>, 'perform'>,
+): Generator<StepAction<Step>, void, undefined> {
   const { opening } = follower.orderOf(step.microBatchIndices);
   for (let place = from; place < to; place += 1) {
     const microBatch = step.microBatchIndices[place];
     if (microBatch !== undefined) follower.startMicroBatch(step, microBatch);
-    for (const action of opening[place] ?? []) follower.perform(step, action);
+    for (const action of opening[place] ?? []) yield { step, action };
   }
-  return to;
 }

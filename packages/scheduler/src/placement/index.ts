@@ -11,4 +11,5 @@ export * from './placement-cost.js';
 export * from './placement-planner.js';
 export * from './plan-placement.js';
 export * from './redundancy-plan.js';
+export { uniformPlacement } from './uniform-placement.js';
 export * from './zipf-loads.js';

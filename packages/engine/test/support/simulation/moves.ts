@@ -1,8 +1,8 @@
 import type { Placement } from '@megascale/core';
 import { SimulatedWorld } from '@megascale/m2n/testing';
-import type { Fleet, WorkerHandle } from '../../../src/coordinator/worker-pool.js';
+import type { WorkerHandle } from '../../../src/protocol/worker-handle.js';
 import type { CoordinatorMessage } from '../../../src/protocol/messages.js';
-import type { EngineConfig } from '../../../src/config/options.js';
+import type { EngineConfig } from '../../../src/config/engine-config.js';
 import { PlacementKeeper } from '../../../src/placement/placement-keeper.js';
 import { ThreadControl } from '../../../src/worker/thread-control.js';
 import { randomPlacement } from '../random-placement.js';
@@ -53,7 +53,7 @@ export async function playMoves(start: WorldStart): Promise<MovesEnd> {
       world.sleepUntil(atUs);
       if (control.stopReason() !== undefined) break;
       const to = randomPlacement(schedule, seed, expertWorkers);
-      const moving = keeper.move(pools as unknown as Fleet, to, bytesPerSecond);
+      const moving = keeper.move(pools, to, bytesPerSecond);
       while (keeper.isMoving && control.stopReason() === undefined) {
         if (mailbox.isEmpty) world.sleepUntil(Infinity);
         for (const { role, rank, message } of mailbox.take()) {

@@ -1,7 +1,8 @@
 import type { MegascaleError } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import { checkHosts, hostOf } from '../../../src/config/hosts.js';
-import { parseOptions, shareCores } from '../../../src/config/options.js';
+import { parseOptions } from '../../../src/config/options.js';
+import { shareCores } from '../../../src/config/share-cores.js';
 
 const pools = { attentionWorkers: 1, expertWorkers: 2, colocated: false };
 const host = (name: string, attention: number[], expert: number[]) => ({

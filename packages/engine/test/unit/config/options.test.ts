@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseOptions, resolveOptions, shareCores } from '../../../src/config/options.js';
+import { parseOptions } from '../../../src/config/options.js';
+import { resolveOptions } from '../../../src/config/resolve-options.js';
+import { shareCores } from '../../../src/config/share-cores.js';
 
 const sizes = {
   layerCount: 16,

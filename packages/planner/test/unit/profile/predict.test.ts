@@ -6,7 +6,7 @@ import { parseMachineProfile, type MachineProfile } from '../../../src/profile/m
 import { predictDecode, type MachineDeployment } from '../../../src/profile/predict-decode.js';
 import { createProfileCosts } from '../../../src/profile/profile-costs.js';
 import { recalibrate } from '../../../src/profile/recalibrate.js';
-import { walkStepUs, type WalkTimes } from '../../../src/profile/walk-steps.js';
+import { walkStepUs, type WalkTimes } from '../../../src/profile/walk-step-us.js';
 
 const pool = (threads: number, workersAtOnce: number, slow: number) => ({
   ...{ threads, workersAtOnce, stepOverheadUs: 200, stepTokenUs: 5 },
