@@ -2,7 +2,7 @@ import { buildModelGraph, openCheckpoint } from '@megascale/core';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ablationChart } from '../../src/ablation/ablation-chart.js';
-import type { AblationRow } from '../../src/ablation/ablation-bench.js';
+import type { AblationRow } from '../../src/ablation/ablation-row.js';
 import { ablationText, type AblationResult } from '../../src/ablation/ablation-report.js';
 import { kvCapacityRatio, modelBytes } from '../../src/ablation/device-memory.js';
 import { gainsOf, verdict } from '../../src/ablation/gains.js';

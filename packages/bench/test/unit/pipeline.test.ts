@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PipelinePoint, PipelineResult } from '../../src/pipeline/pipeline-bench.js';
+import type { PipelinePoint, PipelineResult } from '../../src/pipeline/pipeline-result.js';
 import { pipelineChart } from '../../src/pipeline/pipeline-chart.js';
 import { pipelineText } from '../../src/pipeline/pipeline-report.js';
 

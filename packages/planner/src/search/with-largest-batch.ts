@@ -7,25 +7,27 @@ import { scoreOf, type Candidate } from './plan-request.js';
 import type { SearchContext } from './search-context.js';
 
 /**
- * This deployment with the largest batch that keeps the SLO and fits; undefined where the weights do not fit or the least batch takes too long.
- * `costs` default to the datasheets'.
+ * Evaluates this deployment with the largest batch that keeps the SLO and fits into memory.
+ * `costs` default to the datasheets'; `tolerance` is that of `largestBatch`.
+ *
+ * @returns undefined where the weights do not fit, or one token of each worker takes too long.
  */
-export function withBestBatch(
+export function withLargestBatch(
   deployment: Deployment,
   context: SearchContext,
-  costs: StepCosts = costsOf(context.shape, deployment, context.assumptions),
+  {
+    costs = costsOf(context.shape, deployment, context.assumptions),
+    tolerance = 0,
+  }: { readonly costs?: StepCosts; readonly tolerance?: number } = {},
 ): Candidate | undefined {
   const { shape, contextTokens, assumptions, stepUsMax, objective } = context;
   const evaluate = (batch: number) =>
     evaluateDecode(shape, deployment, { batch, contextTokens }, assumptions, costs);
   const one = evaluate(1);
   const batchMax = Math.min(...one.memory.map(sequencesWithin));
-  const unit = evenBatch(deployment);
-  const batch = largestBatch((size) => evaluate(size).stepUs, {
-    unit,
-    batchMax,
-    stepUsMax,
-  });
+  const unit = uniformBatch(deployment);
+  const stepUs = (size: number): number => evaluate(size).stepUs;
+  const batch = largestBatch(stepUs, { unit, batchMax, stepUsMax, tolerance });
   if (batch === 0) return undefined;
   const evaluation = evaluate(batch);
   return {
@@ -36,14 +38,14 @@ export function withBestBatch(
   };
 }
 
-/** One token in every micro-batch of every worker. */
-export function evenBatch(deployment: Deployment): number {
+/** The batch with one token in every micro-batch of every worker. */
+export function uniformBatch(deployment: Deployment): number {
   const workers =
     deployment.kind === 'colocated' ? deployment.pool.workers : deployment.attention.workers;
   return workers * deployment.microBatchCount;
 }
 
-/** Of one sequence's use to as many as there is room for. */
+/** How many sequences fit beside the weights, when one sequence uses `kvBytes`. */
 function sequencesWithin({ weightBytes, kvBytes, usableBytes }: MemoryUse): number {
   const room = usableBytes - weightBytes;
   if (room < 0) return 0;
