@@ -51,4 +51,16 @@ describe('examples', () => {
     const [started, finished] = output.trim().split('\n');
     expect(finished?.replace('finished', '')).toBe(started?.replace('started ', ''));
   }, 60_000);
+
+  it('04 carries rows over a transport of its own, and counts them', async () => {
+    expect(await example('04-write-a-transport.mjs')).toMatch(/sent [1-9]\d* rows to the experts/);
+  }, 60_000);
+
+  it('05 computes on a backend of its own, and times its stages', async () => {
+    expect(await example('05-write-a-backend.mjs')).toMatch(/attention \d+ ms, experts \d+ ms/);
+  }, 60_000);
+
+  it('06 simulates a deployment under three loads', async () => {
+    expect(await example('06-simulate.mjs')).toMatch(/^16 requests\/s: \d+ tokens\/s/m);
+  }, 60_000);
 });
