@@ -22,8 +22,8 @@ const { instance, limits } = simulatedDeployment(namedModelShape('mixtral-8x22b'
   microBatchCount: 3,
 });
 
-for (const requestsPerSecond of [1, 4, 16]) {
-  const durationS = 60;
+for (const requestsPerSecond of [1, 4, 12]) {
+  const durationS = 20;
   const requests = drawRequests({
     requestsPerSecond,
     durationS,
