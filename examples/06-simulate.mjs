@@ -1,5 +1,5 @@
 // What a deployment would do, without the machines: Mixtral-8x22B with attention on four H20 and
-// experts on eight L40S, under three loads. Run: node examples/06-simulate.mjs
+// experts on eight L40S, under two loads. Run: node examples/06-simulate.mjs
 import {
   builtInCatalogue,
   drawRequests,
@@ -22,8 +22,8 @@ const { instance, limits } = simulatedDeployment(namedModelShape('mixtral-8x22b'
   microBatchCount: 3,
 });
 
-for (const requestsPerSecond of [1, 4, 12]) {
-  const durationS = 20;
+for (const requestsPerSecond of [1, 8]) {
+  const durationS = 10;
   const requests = drawRequests({
     requestsPerSecond,
     durationS,

@@ -61,7 +61,7 @@ describe('examples', () => {
     expect(await example('05-write-a-backend.mjs')).toMatch(/attention \d+ ms, experts \d+ ms/);
   }, 60_000);
 
-  it('06 simulates a deployment under three loads', async () => {
-    expect(await example('06-simulate.mjs')).toMatch(/^12 requests\/s: \d+ tokens\/s/m);
+  it('06 simulates a deployment under two loads', async () => {
+    expect(await example('06-simulate.mjs')).toMatch(/^8 requests\/s: \d+ tokens\/s/m);
   }, 60_000);
 });
