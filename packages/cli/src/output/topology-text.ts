@@ -1,7 +1,10 @@
 import type { ModelInfo, Topology } from '@megascale/engine';
 import { emulatedLinkText } from '../flags/emulated-link-flag.js';
 
-/** 'dictionary: 2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)' without the name. */
+/**
+ * Describes how a model runs in one line:
+ * '2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)'.
+ */
 export function topologyText({ topology, backend, isa }: ModelInfo): string {
   const attention = counted(topology.attentionWorkers, 'attention worker');
   const batches = counted(topology.microBatches, 'micro-batch', 'micro-batches');
