@@ -69,8 +69,18 @@ function manifestProblems() {
       ...different.map((field) => `${folder}/package.json: ${field} is not as in package.json`),
       ...(manifest.keywords?.length > 0 ? [] : [`${folder}/package.json has no keywords`]),
       ...(existsSync(join(root, folder, 'README.md')) ? [] : [`${folder} has no README.md`]),
+      ...(addonVersion(folder, version) === version
+        ? []
+        : [`${folder}/CMakeLists.txt: the version is not ${version}`]),
     ];
   });
+}
+
+/** The version that the package's addon is built as, `otherwise` where it has none. */
+function addonVersion(folder, otherwise) {
+  const path = join(root, folder, 'CMakeLists.txt');
+  if (!existsSync(path)) return otherwise;
+  return /project\(\w+ VERSION ([\d.]+)/.exec(readFileSync(path, 'utf8'))?.[1];
 }
 
 function readManifest(folder) {

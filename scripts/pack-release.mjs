@@ -44,6 +44,20 @@ export function packRelease(outFolder, prebuiltFolder) {
   }
 }
 
+/** Manifests of the tarballs in `folder`, each with the tarball's `path`, by package name. */
+export function readTarballs(folder) {
+  const paths = readdirSync(folder)
+    .filter((name) => name.endsWith('.tgz'))
+    .map((name) => join(resolve(folder), name));
+  return new Map(
+    paths.map((path) => {
+      const args = ['-xzOf', path, 'package/package.json'];
+      const manifest = JSON.parse(execFileSync('tar', args, { encoding: 'utf8' }));
+      return [manifest.name, { ...manifest, path }];
+    }),
+  );
+}
+
 /** Copies what a package publishes; returns the staged folders: the package and its platform packages. */
 function stagePackage(source, stage, prebuiltFolder) {
   const manifest = readManifest(source);
@@ -57,7 +71,7 @@ function stagePackage(source, stage, prebuiltFolder) {
   const platforms = findAddons(source, manifest, prebuiltFolder).map(({ platform, addonPath }) =>
     stagePlatformPackage(stage, manifest, platform, addonPath),
   );
-  const published = { ...manifest };
+  const published = { ...manifest, files: [...manifest.files, 'CHANGELOG.md'] };
   for (const field of ['scripts', 'devDependencies', 'binary']) delete published[field];
   if (platforms.length > 0) {
     published.optionalDependencies = Object.fromEntries(

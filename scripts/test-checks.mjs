@@ -17,6 +17,7 @@ const checks = {
     { name: 'format', command: [tool('prettier'), '--check', '.', '--log-level=warn'] },
     { name: 'native format', command: [process.execPath, 'scripts/format-native.mjs'] },
     { name: 'native symbols', command: [process.execPath, 'scripts/check-native-symbols.mjs'] },
+    { name: 'links', command: [process.execPath, 'scripts/check-links.mjs'] },
   ],
   long: [
     ...['kernels-cpu', 'm2n'].map((name) => ({
@@ -26,6 +27,7 @@ const checks = {
     })),
     { name: 'reference pages', command: [tool('typedoc'), '--emit', 'none', '--logLevel', 'Warn'] },
     { name: 'packages', command: [process.execPath, 'scripts/check-packages.mjs'] },
+    { name: 'runtimes', command: [process.execPath, 'scripts/check-runtimes.mjs'] },
   ],
 };
 

@@ -23,7 +23,7 @@ export type {
   ProfileRequest,
 } from './suite.js';
 export { BenchError } from './bench-error.js';
-export { chromeTrace, type ChromeTrace, type TraceEvent } from './measure/chrome-trace.js';
+export { chromeTrace } from './measure/chrome-trace.js';
 export { opTable, type MachineLimits, type OpRow, type ProfiledTime } from './model/op-table.js';
 export { percentile, spreadOf, type Spread } from './measure/spread.js';
 export { measurePoint } from './m2n/measure.js';

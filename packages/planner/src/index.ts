@@ -154,11 +154,7 @@ export {
   type StepRunResult,
   simulateSteps,
 } from './simulator/step/simulate-steps.js';
-export {
-  type SimulatedTrace,
-  type SimulatedTraceEvent,
-  simulatedTrace,
-} from './simulator/step/simulated-trace.js';
+export { simulatedTrace } from './simulator/step/simulated-trace.js';
 export {
   type SimulatedEvent,
   type SimulatedKind,

@@ -79,21 +79,21 @@ export class LLM implements LanguageModel {
     hooks: LoadHooks = {},
   ): Promise<LLM> {
     const parsed = parseOptions(options);
-    const checkpoint = openCheckpoint(directory);
-    const graph = buildModelGraph(checkpoint.config);
-    checkWeights(graph, checkpoint.weights);
+    const { config: modelConfig, weights, generationConfig } = openCheckpoint(directory);
+    const graph = buildModelGraph(modelConfig);
+    checkWeights(graph, weights);
     const modelDirectory = resolve(directory);
     const name = parsed.name ?? basename(modelDirectory);
     const tokenizer = new PromptTokenizer(directory, name);
     const config = resolveOptions(parsed, graph.sizes);
     await requirePlugins(config, hooks.policyLoadMs);
-    const parts = { modelDirectory, graph, options: parsed, config };
+    const parts = { modelDirectory, graph, weights, options: parsed, config };
     const coordinator = await startCoordinator(parts, hooks);
     const info = describeModel({
       name,
       graph,
       config,
-      generation: checkpoint.generationConfig,
+      generation: generationConfig,
       hasChatTemplate: tokenizer.hasChatTemplate,
       backend: coordinator.backend,
     });

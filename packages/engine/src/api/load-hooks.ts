@@ -2,6 +2,8 @@ import type { ExpertsMoved } from '../placement/expert-balance.js';
 
 /** What happens while a model is loaded, and later to its workers, experts and policy. */
 export type LlmEvent =
+  /** The model directory is read and fits; `total` workers start and load the weights. */
+  | { readonly type: 'workers-starting'; readonly total: number; readonly weightBytes: number }
   | {
       readonly type: 'worker-ready';
       readonly role: string;

@@ -1,4 +1,4 @@
-import { partition, type ModelGraph } from '@megascale/core';
+import { partition, type ModelGraph, type WeightSource } from '@megascale/core';
 import type { EngineConfig } from '../config/engine-config.js';
 import type { ParsedOptions } from '../config/options.js';
 import { Coordinator } from '../coordinator/coordinator.js';
@@ -9,17 +9,19 @@ export interface StartParts {
   /** An absolute path. */
   readonly modelDirectory: string;
   readonly graph: ModelGraph;
+  readonly weights: WeightSource;
   readonly options: ParsedOptions;
   readonly config: EngineConfig;
 }
 
 /** Starts the workers of a model and the coordinator before them, and passes on what happens as events. */
 export async function startCoordinator(
-  { modelDirectory, graph, options, config }: StartParts,
+  { modelDirectory, graph, weights, options, config }: StartParts,
   { onEvent, workerFile }: LoadHooks,
 ): Promise<Coordinator> {
   const total = config.attentionWorkers + (config.colocated ? 0 : config.expertWorkers);
   let ready = 0;
+  onEvent?.({ type: 'workers-starting', total, weightBytes: bytesOf(weights) });
   return Coordinator.start({
     config,
     modelDirectory,
@@ -47,4 +49,9 @@ export async function startCoordinator(
       onEvent?.({ type: 'worker-lost', error });
     },
   });
+}
+
+/** Returns the bytes of all tensors of a checkpoint. */
+function bytesOf({ tensors }: WeightSource): number {
+  return [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -139,7 +139,8 @@ export class SequenceTable {
     throw new RequestError('ERR_QUEUE_FULL', {
       message:
         `${String(size)} sequences are running or waiting, and no more are taken. ` +
-        'Retry later, or raise maxQueuedRequests.',
+        'Retry later, or let the server take more with --max-queued-requests ' +
+        '(option maxQueuedRequests).',
       details: { limit: 'maxQueuedRequests', max },
     });
   }

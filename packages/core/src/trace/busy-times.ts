@@ -1,10 +1,10 @@
-/** From … to, in microseconds. */
+/** A span of time, in microseconds of one clock. */
 export interface Interval {
   readonly startUs: number;
   readonly endUs: number;
 }
 
-/** The times that any of the intervals covers, ascending and apart. */
+/** The times that at least one of the intervals covers, ascending and without overlaps. */
 export class BusyTimes {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
@@ -23,7 +23,7 @@ export class BusyTimes {
     }
   }
 
-  /** How much of the interval is covered. */
+  /** Returns how many microseconds of the interval are covered. */
   within({ startUs, endUs }: Interval): number {
     let low = 0;
     let high = this.#ends.length;

@@ -10,7 +10,7 @@ import { tinyMixtral } from './tiny-models.js';
 import { validBatch, validInput, validTokenIds, wrongBatches, wrongInputs } from './wrong-calls.js';
 
 /** Wrong calls throw before any work. */
-export function backendDoor(test: ContractTest, subject: BackendUnderTest): void {
+export function backendValidation(test: ContractTest, subject: BackendUnderTest): void {
   const model = tinyMixtral();
   const layer = layerIndex(0);
   const first = microBatchIndex(0);
@@ -82,13 +82,13 @@ export function backendDoor(test: ContractTest, subject: BackendUnderTest): void
       const colocated = await open();
       const stage = onlyExpertStage(colocated);
       stage.run(layer, validInput);
-      const before = answersOf(colocated);
+      const before = outputBytes(colocated);
       // 0.75 in f32, bf16 and nearly so in f16: other rows than before.
       colocated.slots[0]?.hidden.bytes?.fill(0x3f);
       expectThrows('ERR_SHAPE', what, () => {
         stage.run(layer, { ...validInput, ...change });
       });
-      expect(answersOf(colocated).equals(before), 'answers are untouched').toBe(true);
+      expect(outputBytes(colocated).equals(before), 'answers are untouched').toBe(true);
     });
   }
 
@@ -107,6 +107,6 @@ export function backendDoor(test: ContractTest, subject: BackendUnderTest): void
 }
 
 /** The answers of the first slot, byte by byte. */
-function answersOf(colocated: Colocated): Buffer {
+function outputBytes(colocated: Colocated): Buffer {
   return Buffer.from(colocated.slots[0]?.answers.bytes ?? []);
 }

@@ -2,8 +2,7 @@ import { expect } from 'vitest';
 import type { AttentionSlot } from '../../spec/backend.js';
 import type { DType } from '../../spec/region.js';
 import { layerIndex, microBatchIndex } from '../../spec/units.js';
-import type { BackendBound } from './backend-contract.js';
-import type { BackendUnderTest } from './backend-under-test.js';
+import type { BackendBound, BackendUnderTest } from './backend-under-test.js';
 import type { ContractTest } from '../contract-test.js';
 import { expectWithin } from './expect-numbers.js';
 import { microBatch } from './micro-batch.js';
@@ -15,7 +14,7 @@ import { tinyFamilies, type TinyModel, type TinyModelOptions } from './tiny-mode
 const promptTokens = 40;
 
 /** Numbers against the reference's. */
-export function backendAnswers(
+export function backendOutputs(
   test: ContractTest,
   subject: BackendUnderTest,
   bound: BackendBound,
@@ -48,8 +47,8 @@ export function backendAnswers(
       const model = make();
       const [found, expected] = [await subject.open(model), await subject.openReference(model)];
       const { activationDType } = await subject.shared();
-      const answers = answersOf(found, activationDType);
-      expectWithin(answers, answersOf(expected, 'f32'), bound.answers, 'answers');
+      const answers = expertOutputsOf(found, activationDType);
+      expectWithin(answers, expertOutputsOf(expected, 'f32'), bound.expertOutputs, 'answers');
     });
 
     test(`${family}: the router chooses the best experts`, async () => {
@@ -68,7 +67,7 @@ function allExperts(make: (options?: TinyModelOptions) => TinyModel): TinyModel 
 /**
  * All experts of the first layer on the same rows, values that are exact in bf16 → every answer.
  */
-function answersOf(colocated: Colocated, dtype: DType): Float32Array {
+function expertOutputsOf(colocated: Colocated, dtype: DType): Float32Array {
   const { hiddenSize, topK, expertCount } = colocated.model.sizes;
   const slot = firstSlot(colocated);
   const tokens = colocated.tokensPerMicroBatchMax;
