@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -18,18 +19,29 @@ const alias = packages
   ])
   .map(({ find, replacement }) => ({ find: new RegExp(`^${find}$`), replacement }));
 
+/**
+ * The three tiers of tests; CONTRIBUTING.md says what stands in which. Suites of the long tier
+ * mostly wait for other processes, so more of them run at once than there are cores.
+ */
+const tiers = [
+  { name: 'unit', maxWorkers: availableParallelism() },
+  { name: 'process', maxWorkers: availableParallelism() },
+  { name: 'long', maxWorkers: availableParallelism() + 1 },
+];
+
 export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    projects: packages.map(({ folder }) => ({
+    projects: tiers.map(({ name, maxWorkers }, order) => ({
       extends: true,
-      root: `${packagesRoot}${folder}`,
       resolve: { alias },
       test: {
-        name: folder,
-        include: ['test/**/*.test.ts'],
+        name,
+        maxWorkers,
+        include: [`packages/*/test/${name}/**/*.test.ts`],
         environment: 'node',
+        sequence: { groupOrder: order },
       },
     })),
   },

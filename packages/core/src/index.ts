@@ -1,6 +1,7 @@
 /** @megascale/core: the words. Interfaces, the model graph, families, weights, text, sampling, the reference backend. */
 export * from './clock.js';
 export * from './errors.js';
+export { createNativeLoader } from './native/create-native-loader.js';
 export { presentFields } from './present-fields.js';
 export * from './spec/backend.js';
 export * from './spec/machine-bounds.js';
@@ -20,13 +21,22 @@ export * from './families/define-family.js';
 export * from './families/mixtral.js';
 export * from './families/qwen3-moe.js';
 export * from './families/registry.js';
+export {
+  compareLayers,
+  comparePositions,
+  Gather,
+  type GatherDecision,
+  type GatheredFrame,
+  type GatherSource,
+  type WorkPosition,
+} from './routing/gather.js';
 export * from './routing/local-experts.js';
 export * from './routing/replica-balancer.js';
 export * from './routing/row-list.js';
 export * from './routing/row-splitter.js';
 export * from './sampling/sampling-options.js';
-export * from './reference/check-expert-input.js';
-export * from './reference/check-micro-batch.js';
+export * from './stages/check-expert-input.js';
+export * from './stages/check-micro-batch.js';
 export { createNullBackend, nullBackend } from './null/null-backend.js';
 export type { NullTimes } from './null/null-times.js';
 export type { WaitUntil } from './null/wait-until.js';
@@ -56,5 +66,8 @@ export * from './text/detokenizer.js';
 export * from './text/stop-texts.js';
 export { createTokenizer, openTokenizer } from './text/tokenizer.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './text/tokenizer.js';
+export { BusyTimes, type Interval } from './trace/busy-times.js';
+export * from './trace/trace-writer.js';
+export { expertTimes, workerSpan, type WorkerEvent } from './trace/worker-span.js';
 export * from './graph/cost.js';
 export * from './graph/print.js';

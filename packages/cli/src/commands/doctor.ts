@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { Availability } from '../compose.js';
+import { paint } from '../output/colors.js';
 import type { CliWorld } from '../world.js';
 
 const nodeMinimum = [20, 19] as const;
@@ -27,7 +28,9 @@ export function doctorCommand(world: CliWorld): Command {
     .addHelpText('after', '\nExamples:\n  megascale doctor\n  megascale doctor --json')
     .action(async (flags: { readonly json?: boolean }) => {
       const report = await examine(world);
-      world.stdout.write(flags.json === true ? `${JSON.stringify(report)}\n` : render(report));
+      world.stdout.write(
+        flags.json === true ? `${JSON.stringify(report)}\n` : render(report, world),
+      );
     });
 }
 
@@ -65,7 +68,7 @@ function findBuiltInModel(start: string): Report['builtInModel'] {
   return { available: false, reason: 'it comes with the repository, not with the packages' };
 }
 
-function render(report: Report): string {
+function render(report: Report, { stdout }: CliWorld): string {
   const { node, cpu, memory, builtInModel } = report;
   const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const lines: readonly (readonly [ok: boolean, name: string, text: string])[] = [
@@ -83,7 +86,10 @@ function render(report: Report): string {
   ];
   const width = Math.max(...lines.map(([, name]) => name.length));
   return lines
-    .map(([ok, name, text]) => `${ok ? 'yes' : 'no '}  ${name.padEnd(width)}  ${text}\n`)
+    .map(([ok, name, text]) => {
+      const answer = ok ? paint(stdout, 'green', 'yes') : paint(stdout, 'red', 'no ');
+      return `${answer}  ${name.padEnd(width)}  ${text}\n`;
+    })
     .join('');
 }
 

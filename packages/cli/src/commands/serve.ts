@@ -11,7 +11,7 @@ import {
   givenValues,
   type DeploymentFlags,
 } from '../flags/deployment-flags.js';
-import { logEvents } from '../output/log-events.js';
+import { loadWithProgress } from '../output/load-model.js';
 import { createLogger } from '../output/logger.js';
 import { serveOptions } from '../options/all-options.js';
 import { addOptionFlags } from '../options/option-flags.js';
@@ -65,9 +65,8 @@ async function serve(directory: string, flags: ServeFlags, world: CliWorld): Pro
     await checkAddress(settings);
     const plan = planOfFlags(directory, { ...given, plan: flags.plan });
     for (const note of plan.notes) logger.warn(note);
-    if (world.stderr.isTTY === true) world.stderr.write(`Loading ${directory} …\n`);
     const deployment = { ...plan.deployment, ...given };
-    const model = await world.loadModel(directory, deployment, logEvents(logger));
+    const model = await loadWithProgress(directory, deployment, { world, logger });
     const app = composeHttpServer({
       model,
       logger,

@@ -33,16 +33,17 @@ export function deploymentOf(
 
 /** Values of these options by name: of each, what its first source says. Without those that no source has. */
 export function givenValues(
-  flags: OptionValues & { readonly config?: string },
+  flags: object & { readonly config?: string },
   environment: OptionValues,
   options: readonly OptionDescription[],
 ): OptionValues {
+  const given: OptionValues = { ...flags };
   const file = flags.config === undefined ? {} : readConfigFile(flags.config);
   return Object.fromEntries(
     options.flatMap((option) => {
       const { name } = option;
       // Of a flag whose value may be left out, commander says true.
-      const flag = flags[name] === true && !isBoolean(option) ? {} : flags[name];
+      const flag = given[name] === true && !isBoolean(option) ? {} : given[name];
       const value = flag ?? environment[name] ?? file[name];
       return value === undefined ? [] : [[name, value]];
     }),

@@ -22,11 +22,13 @@ export function optionFlags(option: OptionDescription): readonly Option[] {
   const metavar = metavarOf(option);
   const mayBeBare = schema.safeParse({}).success && schema.safeParse(undefined).success;
   const isBare = mayBeBare && schemaDefault(schema) === undefined;
-  return [
-    new Option(`${flag} ${isBare ? `[${metavar}]` : `<${metavar}>`}`, helpOf(option))
-      .helpGroup(`${group}:`)
-      .argParser((text: string) => valueOfFlag(option, text)),
-  ];
+  const made = new Option(`${flag} ${isBare ? `[${metavar}]` : `<${metavar}>`}`, helpOf(option))
+    .helpGroup(`${group}:`)
+    .argParser((text: string) => valueOfFlag(option, text));
+  const inner = innerSchema(schema);
+  // For completions; the help lists them.
+  if (inner instanceof z.ZodEnum) made.argChoices = inner.options.map(String);
+  return [made];
 }
 
 /** `attention workers (1 to 64; default: 1)` */
@@ -36,7 +38,7 @@ export function helpOf({ schema, meta }: OptionDescription): string {
     isBoolean({ schema }) && meta.defaultText === undefined ? undefined : defaultText(schema, meta);
   const isChoice = innerSchema(schema) instanceof z.ZodUnion;
   const notes = [
-    ...(bounds === undefined || meta.help.includes(bounds) ? [] : [bounds]),
+    ...(bounds === undefined || innerSchema(schema) instanceof z.ZodEnum ? [] : [bounds]),
     ...(meta.example?.includes('=') === true && !isChoice ? [`such as ${meta.example}`] : []),
     ...(byDefault === undefined ? [] : [`default: ${byDefault}`]),
   ];

@@ -1,4 +1,5 @@
 import {
+  compareLayers,
   TransportError,
   type AttentionPort,
   type AttentionRank,
@@ -11,7 +12,7 @@ import {
 } from '@megascale/core';
 import { PartialRows } from './partial-rows.js';
 import { ExpertLinks } from './expert-links.js';
-import { compareLayers, createFrame } from '../protocol/frame.js';
+import { createFrame } from '../protocol/frame.js';
 import { at, frameInvalid, portClosed } from '../peers/peer-errors.js';
 import type { Peer } from '../peers/peer.js';
 import type { PortShape } from '../protocol/port-shape.js';

@@ -1,12 +1,11 @@
-import type { GatherPolicy } from '@megascale/core';
 import {
-  compareLayers,
   comparePositions,
-  copyPosition,
-  createFrame,
-  type Frame,
-  type Position,
-} from '../protocol/frame.js';
+  Gather as GatherRules,
+  type GatherDecision as RulesDecision,
+  type GatherPolicy,
+  type GatherSource,
+} from '@megascale/core';
+import { copyPosition, createFrame, type Frame, type Position } from '../protocol/frame.js';
 
 /** A frame with rows that waits to be served. */
 export interface HeldFrame extends Frame {
@@ -14,87 +13,53 @@ export interface HeldFrame extends Frame {
   arrivedUs: number;
 }
 
-/**
- * 'serve': the first `servedCount` of `served` are to be computed together; they are no longer
- * held. 'wait': for `waitsForRank`, or until `waitsUntilUs`. 'idle': nothing is held. 'ended': and
- * every rank has closed.
- */
-export type GatherDecision = 'serve' | 'wait' | 'idle' | 'ended';
-
-interface RankState {
-  /** Ring of slotCount frames; `first` is the oldest. */
-  readonly held: readonly HeldFrame[];
-  first: number;
-  heldCount: number;
-  /** Has sent something and not parked since. */
-  active: boolean;
-  closed: boolean;
-  /** Step of its last frame. */
-  step: number;
-  /** Its next frame will not stand before this. */
-  readonly next: Position;
-  /** Frames so far, those without rows included. */
-  arrivals: number;
-}
+/** As the rules of `@megascale/core` decide; 'ended': no frame is held and every rank has closed. */
+export type GatherDecision = RulesDecision | 'ended';
 
 /**
- * Decides which frames an expert rank computes together. Knows no memory and no clock.
- *
- * Lockstep. Let p be the least position among the held frames. Rank r is waited for when it is
- * active, has announced that its next frame may stand at p or before, and is at most one step
- * behind p. If there is none, all held frames at p are served.
- *
- * Why this cannot deadlock, with any number of expert ranks that decide on their own: take the
- * unanswered frame with the least position p of all, of rank A, at expert rank e. Suppose e waits
- * for rank r. Then r is not blocked in `combine`: it would wait for a frame at q ≥ p, and ranks
- * send in ascending order to every expert rank, so r has sent e a frame at q or later, and what it
- * announced after q stands behind p: e would not wait. Nor is r blocked for room in a ring, because
- * `receive` empties rings at once. So r is at work and will send, park or close, each of which ends
- * the wait. Frame A is therefore served, and the argument starts again. How far a rank may be
- * behind plays no part in this: that rule only stops ranks that share no steps from pacing each
- * other.
- *
- * Layer. The same with (step, layer) for the position: p is the least (step, layer) held, and a
- * rank is waited for that may still send a frame of p's layer, its own further micro-batches
- * included. The argument holds because a rank dispatches all micro-batches of a layer before it
- * combines the first of them (`pingPong`): blocked in `combine` at layer q ≥ p, it has announced a
- * place in a layer after q, so nobody waits for it at p.
+ * The frames that an expert rank holds. It takes copies of frames as they come, refuses those that
+ * break their rank's order, and asks the gather rules of `@megascale/core` which frames the expert
+ * rank computes together; the proof that this cannot deadlock stands there. It knows no memory and
+ * no clock.
  */
 export class Gather {
-  /**
-   * [attention ranks × slotCount] the first `servedCount` are the frames to serve now, by attention
-   * rank, then micro-batch. Entries are reused by `arrive`.
-   */
-  readonly served: HeldFrame[] = [];
-  servedCount = 0;
-  waitsForRank = -1;
-  waitsUntilUs = Number.POSITIVE_INFINITY;
   /** Greatest step of any frame so far. */
   stepSeen = 0;
-  private readonly ranks: readonly RankState[];
+  readonly #ranks: readonly HeldFrames[];
+  readonly #rules: GatherRules<HeldFrame>;
 
-  constructor(
-    private readonly options: {
-      readonly attentionWorkerCount: number;
-      readonly slotCount: number;
-      readonly policy: GatherPolicy;
-    },
-  ) {
-    const { attentionWorkerCount, slotCount } = options;
-    this.ranks = Array.from({ length: attentionWorkerCount }, (_, attentionRank) => ({
-      held: Array.from({ length: slotCount }, () => ({
-        ...createFrame(),
-        attentionRank,
-        arrivedUs: 0,
-      })),
-      first: 0,
-      heldCount: 0,
-      active: false,
-      closed: false,
-      step: 0,
-      next: { step: 0, layer: 0, microBatch: 0 },
-      arrivals: 0,
-    }));
+  constructor(options: {
+    readonly attentionWorkerCount: number;
+    readonly slotCount: number;
+    readonly policy: GatherPolicy;
+  }) {
+    const { attentionWorkerCount, slotCount, policy } = options;
+    this.#ranks = Array.from(
+      { length: attentionWorkerCount },
+      (_, attentionRank) => new HeldFrames(attentionRank, slotCount),
+    );
+    this.#rules = new GatherRules(policy, this.#ranks);
+  }
+
+  /**
+   * [attention ranks × slotCount] the first `servedCount` are the frames to serve now, by attention
+   * rank, then micro-batch. `arrive` reuses the entries.
+   */
+  get served(): readonly HeldFrame[] {
+    return this.#rules.served;
+  }
+
+  get servedCount(): number {
+    return this.#rules.servedCount;
+  }
+
+  /** −1, as on the wire, where it waits for no rank. */
+  get waitsForRank(): number {
+    return this.#rules.waitsForRank ?? -1;
+  }
+
+  get waitsUntilUs(): number {
+    return this.#rules.waitsUntilUs;
   }
 
   /**
@@ -102,125 +67,102 @@ export class Gather {
    * hold.
    */
   arrive(attentionRank: number, frame: Frame, nowUs: number): boolean {
-    const rank = this.rank(attentionRank);
-    if (rank.closed) return true;
-    if (frame.type === 'park') {
-      rank.active = false;
-      return true;
+    const rank = this.#rank(attentionRank);
+    if (!rank.arrive(frame, nowUs)) return false;
+    if (!rank.closed && frame.type === 'rows' && frame.step > this.stepSeen) {
+      this.stepSeen = frame.step;
     }
-    if (comparePositions(frame, rank.next) < 0) return false;
-    if (comparePositions(frame.next, frame) <= 0) return false;
-    rank.active = true;
-    rank.arrivals++;
-    rank.step = frame.step;
-    copyPosition(frame.next, rank.next);
-    if (frame.step > this.stepSeen) this.stepSeen = frame.step;
-    return frame.rowCount === 0 || this.hold(rank, frame, nowUs);
+    return true;
   }
 
   /** The rank's end: it is not waited for, and what it sent is not served. */
   close(attentionRank: number): void {
-    const rank = this.rank(attentionRank);
-    rank.closed = true;
-    rank.active = false;
-    rank.heldCount = 0;
+    this.#rank(attentionRank).close();
   }
 
+  /** Frames of the rank so far, those without rows included. */
   arrivalsOf(attentionRank: number): number {
-    return this.rank(attentionRank).arrivals;
+    return this.#rank(attentionRank).arrivals;
   }
 
   decide(nowUs: number): GatherDecision {
-    this.servedCount = 0;
-    this.waitsForRank = -1;
-    this.waitsUntilUs = Number.POSITIVE_INFINITY;
-    const { policy } = this.options;
-    switch (policy.type) {
-      case 'lockstep':
-        return this.decideTogether(comparePositions);
-      case 'layer':
-        return this.decideTogether(compareLayers);
-      case 'window':
-        return this.decideWindow(policy.windowUs, nowUs);
-    }
-  }
-
-  /** Serves all frames at the least place, once no rank may still send one; `compare` says what a place is. */
-  private decideTogether(compare: (a: Position, b: Position) => number): GatherDecision {
-    const least = this.leastHeld();
-    if (least === undefined) return this.withoutFrames();
-    for (let index = 0; index < this.ranks.length; index++) {
-      const rank = this.rank(index);
-      if (!rank.active) continue;
-      if (compare(rank.next, least) > 0 || rank.step < least.step - 1) continue;
-      this.waitsForRank = index;
-      return 'wait';
-    }
-    for (const rank of this.ranks) {
-      for (;;) {
-        const oldest = oldestOf(rank);
-        if (oldest === undefined || compare(oldest, least) !== 0) break;
-        this.serve(rank, oldest);
-      }
-    }
-    return 'serve';
-  }
-
-  private decideWindow(windowUs: number, nowUs: number): GatherDecision {
-    let earliest: HeldFrame | undefined;
-    let missing = false;
-    for (const rank of this.ranks) {
-      const oldest = oldestOf(rank);
-      if (oldest === undefined) {
-        missing ||= rank.active;
-      } else if (earliest === undefined || oldest.arrivedUs < earliest.arrivedUs) {
-        earliest = oldest;
-      }
-    }
-    if (earliest === undefined) return this.withoutFrames();
-    const end = earliest.arrivedUs + windowUs;
-    if (missing && nowUs < end) {
-      this.waitsUntilUs = end;
-      return 'wait';
-    }
-    const { layer } = earliest;
-    for (const rank of this.ranks) {
-      for (let oldest = oldestOf(rank); oldest?.layer === layer; oldest = oldestOf(rank)) {
-        this.serve(rank, oldest);
-      }
-    }
-    return 'serve';
+    const decision = this.#rules.decide(nowUs);
+    if (decision !== 'idle') return decision;
+    for (const rank of this.#ranks) if (!rank.closed) return 'idle';
+    return 'ended';
   }
 
   /** The held frame that stands first. */
   leastHeld(): HeldFrame | undefined {
-    let least: HeldFrame | undefined;
-    for (const rank of this.ranks) {
-      const oldest = oldestOf(rank);
-      if (oldest === undefined) continue;
-      if (least === undefined || comparePositions(oldest, least) < 0) least = oldest;
+    return this.#rules.leastHeld();
+  }
+
+  #rank(index: number): HeldFrames {
+    const rank = this.#ranks[index];
+    if (rank === undefined) throw new RangeError(`There is no attention rank ${index}.`);
+    return rank;
+  }
+}
+
+/** The frames of one attention rank, in a ring whose entries are reused. */
+class HeldFrames implements GatherSource<HeldFrame> {
+  active = false;
+  closed = false;
+  step = 0;
+  readonly next: Position = { step: 0, layer: 0, microBatch: 0 };
+  arrivals = 0;
+  /** [slotCount]; the oldest frame is at `#first`. */
+  readonly #held: readonly HeldFrame[];
+  #first = 0;
+  #count = 0;
+
+  constructor(attentionRank: number, slotCount: number) {
+    this.#held = Array.from({ length: slotCount }, () => ({
+      ...createFrame(),
+      attentionRank,
+      arrivedUs: 0,
+    }));
+  }
+
+  get oldest(): HeldFrame | undefined {
+    return this.#count === 0 ? undefined : this.#held[this.#first];
+  }
+
+  dropOldest(): void {
+    this.#first = (this.#first + 1) % this.#held.length;
+    this.#count -= 1;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.active = false;
+    this.#count = 0;
+  }
+
+  /** False when the rank breaks its order or sends more than its slots hold. */
+  arrive(frame: Frame, nowUs: number): boolean {
+    if (this.closed) return true;
+    if (frame.type === 'park') {
+      this.active = false;
+      return true;
     }
-    return least;
+    if (comparePositions(frame, this.next) < 0) return false;
+    if (comparePositions(frame.next, frame) <= 0) return false;
+    this.active = true;
+    this.arrivals += 1;
+    this.step = frame.step;
+    copyPosition(frame.next, this.next);
+    return frame.rowCount === 0 || this.#hold(frame, nowUs);
   }
 
-  private withoutFrames(): GatherDecision {
-    for (const rank of this.ranks) if (!rank.closed) return 'idle';
-    return 'ended';
-  }
-
-  private serve(rank: RankState, oldest: HeldFrame): void {
-    this.served[this.servedCount++] = oldest;
-    rank.first = (rank.first + 1) % this.options.slotCount;
-    rank.heldCount--;
-  }
-
-  private hold(rank: RankState, frame: Frame, nowUs: number): boolean {
-    for (let index = 0; index < rank.heldCount; index++) {
-      const other = rank.held[(rank.first + index) % this.options.slotCount];
+  #hold(frame: Frame, nowUs: number): boolean {
+    const slotCount = this.#held.length;
+    for (let index = 0; index < this.#count; index += 1) {
+      const other = this.#held[(this.#first + index) % slotCount];
       if (other?.microBatch === frame.microBatch) return false;
     }
-    const held = rank.held[(rank.first + rank.heldCount) % this.options.slotCount];
-    if (held === undefined || rank.heldCount === this.options.slotCount) return false;
+    const held = this.#held[(this.#first + this.#count) % slotCount];
+    if (held === undefined || this.#count === slotCount) return false;
     held.sequence = frame.sequence;
     held.tokens = frame.tokens;
     held.rowCount = frame.rowCount;
@@ -228,17 +170,7 @@ export class Gather {
     held.arrivedUs = nowUs;
     copyPosition(frame, held);
     copyPosition(frame.next, held.next);
-    rank.heldCount++;
+    this.#count += 1;
     return true;
   }
-
-  private rank(index: number): RankState {
-    const rank = this.ranks[index];
-    if (rank === undefined) throw new RangeError(`There is no attention rank ${index}.`);
-    return rank;
-  }
-}
-
-function oldestOf(rank: RankState): HeldFrame | undefined {
-  return rank.heldCount === 0 ? undefined : rank.held[rank.first];
 }

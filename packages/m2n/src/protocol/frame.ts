@@ -37,16 +37,6 @@ export function createFrame(): Frame {
   };
 }
 
-/** Negative when `a` comes before `b`, 0 when they are the same place. */
-export function comparePositions(a: Position, b: Position): number {
-  return a.step - b.step || a.layer - b.layer || a.microBatch - b.microBatch;
-}
-
-/** Like `comparePositions`, but all micro-batches of a layer are the same place. */
-export function compareLayers(a: Position, b: Position): number {
-  return a.step - b.step || a.layer - b.layer;
-}
-
 export function copyFrame(from: Frame, to: Frame): void {
   to.type = from.type;
   to.sequence = from.sequence;

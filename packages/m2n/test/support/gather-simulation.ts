@@ -1,12 +1,6 @@
-import type { MicroBatchIndex } from '@megascale/core';
+import { compareLayers, comparePositions, type MicroBatchIndex } from '@megascale/core';
 import { SeededRandom } from '@megascale/core/testing';
-import {
-  compareLayers,
-  comparePositions,
-  createFrame,
-  type Frame,
-  type Position,
-} from '../../src/protocol/frame.js';
+import { createFrame, type Frame, type Position } from '../../src/protocol/frame.js';
 import { Gather, type HeldFrame } from '../../src/expert/gather.js';
 import { StepCursor } from '../../src/attention/step-cursor.js';
 

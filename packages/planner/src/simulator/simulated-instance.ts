@@ -1,12 +1,9 @@
-import { ConfigError } from '@megascale/core';
+import { ConfigError, type GatherPolicy } from '@megascale/core';
 import { z } from 'zod';
 import type { StepCosts } from '../cost/step-costs.js';
 
 /** When an expert worker starts on what has arrived; as `TransportOptions.gather`. */
-export type SimulatedGather =
-  | { readonly type: 'lockstep' }
-  | { readonly type: 'layer' }
-  | { readonly type: 'window'; readonly windowUs: number };
+export type SimulatedGather = GatherPolicy;
 
 /** One instance: M attention and N expert workers of one model. */
 export interface SimulatedInstance {

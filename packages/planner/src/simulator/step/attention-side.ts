@@ -1,14 +1,13 @@
-import type { MicroBatchIndex } from '@megascale/core';
+import type { MicroBatchIndex, WorkPosition } from '@megascale/core';
 import { walkSteps, type StepAction } from '@megascale/scheduler';
 import { expertLoad } from '../simulated-instance.js';
 import type { ExpertSide } from './expert-side.js';
-import { positionOf, type Positions } from './gather-frames.js';
 import {
   eventKinds,
   type PipelineParts,
   type SimulatedStep,
   type StepSource,
-} from './pipeline-simulation.js';
+} from './pipeline-parts.js';
 import type { SimulatedKind } from './timeline.js';
 
 interface Worker {
@@ -40,16 +39,14 @@ export class AttentionSide {
   readonly #parts: PipelineParts;
   readonly #experts: ExpertSide;
   readonly #workers: readonly Worker[];
-  readonly #positions: Positions;
   /** Greatest step of any frame so far. */
   #stepSeen = 0;
   #nowUs = 0;
 
   constructor(parts: PipelineParts, sources: readonly StepSource[], experts: ExpertSide) {
-    const { layers, microBatches } = parts.instance;
+    const { microBatches } = parts.instance;
     this.#parts = parts;
     this.#experts = experts;
-    this.#positions = { layers, slots: microBatches };
     this.#workers = sources.map((source, rank) => ({
       ...{ rank, source, walk: undefined, doing: undefined, busy: undefined, plans: false },
       ...{ awaits: -1, waitsSinceUs: 0, owed: new Int32Array(microBatches) },
@@ -205,12 +202,15 @@ export class AttentionSide {
     place: { readonly layer: number; readonly microBatch: MicroBatchIndex },
   ): void {
     const { layer, microBatch } = place;
-    const at = positionOf(this.#positions, worker.step, layer, microBatch);
     this.#stepSeen = Math.max(this.#stepSeen, worker.step);
     worker.owed[microBatch] = this.#experts.groupCount;
     this.#experts.send(
       { rank: worker.rank, microBatch, tokens: step.tokens[microBatch] ?? 0 },
-      { position: at, next: this.#positionAfter(worker, step, place), life: worker.life },
+      {
+        position: { step: worker.step, layer, microBatch },
+        next: this.#positionAfter(worker, step, place),
+        life: worker.life,
+      },
       this.#nowUs,
     );
   }
@@ -219,19 +219,21 @@ export class AttentionSide {
     worker: Worker,
     { microBatchIndices }: SimulatedStep,
     { layer, microBatch }: { readonly layer: number; readonly microBatch: MicroBatchIndex },
-  ): number {
-    const positions = this.#positions;
+  ): WorkPosition {
+    const { step } = worker;
     const following = microBatchIndices[microBatchIndices.indexOf(microBatch) + 1];
-    if (following !== undefined) return positionOf(positions, worker.step, layer, following);
-    if (layer + 1 === positions.layers) return positionOf(positions, worker.step + 1, 0, 0);
-    return positionOf(positions, worker.step, layer + 1, microBatchIndices[0] ?? 0);
+    if (following !== undefined) return { step, layer, microBatch: following };
+    if (layer + 1 === this.#parts.instance.layers) {
+      return { step: step + 1, layer: 0, microBatch: 0 };
+    }
+    return { step, layer: layer + 1, microBatch: microBatchIndices[0] ?? 0 };
   }
 
   /** A parked worker joins at the step after the one under way, one at work that fell behind at the one under way. */
   #begin(worker: Worker, step: SimulatedStep): void {
     worker.step = Math.max(worker.step + 1, this.#stepSeen);
-    const first = positionOf(this.#positions, worker.step, 0, step.microBatchIndices[0] ?? 0);
-    this.#experts.begin(worker.rank, worker.step, first);
+    const [microBatch = 0] = step.microBatchIndices;
+    this.#experts.begin(worker.rank, { step: worker.step, layer: 0, microBatch });
     worker.plans = true;
   }
 

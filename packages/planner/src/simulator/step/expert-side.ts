@@ -1,6 +1,7 @@
+import { comparePositions, type WorkPosition } from '@megascale/core';
 import { expertGroups, expertLoad, type ExpertGroup } from '../simulated-instance.js';
 import { GatherFrames, type HeldFrame } from './gather-frames.js';
-import { eventKinds, type PipelineParts } from './pipeline-simulation.js';
+import { eventKinds, type PipelineParts } from './pipeline-parts.js';
 import type { SimulatedKind } from './timeline.js';
 
 interface Expert {
@@ -20,8 +21,8 @@ interface Expert {
 
 /** What an attention worker has under way, one for each micro-batch. */
 interface Frame {
-  position: number;
-  next: number;
+  position: WorkPosition;
+  next: WorkPosition;
   tokens: number;
   life: number;
 }
@@ -41,15 +42,18 @@ export class ExpertSide {
 
   constructor(parts: PipelineParts, apart: boolean) {
     const { instance } = parts;
-    const { attentionWorkers, microBatches, layers, gather = { type: 'lockstep' } } = instance;
-    const positions = { layers, slots: microBatches };
+    const { attentionWorkers, microBatches, gather = { type: 'lockstep' } } = instance;
     this.#parts = parts;
     this.#experts = expertGroups(instance, apart).map((group, index) => ({
       ...{ group, index, serving: [], sinceUs: 0, runs: 0, backUs: 0, factor: 1 },
-      gather: new GatherFrames(gather, positions, attentionWorkers),
+      gather: new GatherFrames(gather, attentionWorkers),
     }));
+    const start: WorkPosition = { step: 0, layer: 0, microBatch: 0 };
     this.#frames = Array.from({ length: attentionWorkers * microBatches }, () => ({
-      ...{ position: 0, next: 0, tokens: 0, life: 0 },
+      position: start,
+      next: start,
+      tokens: 0,
+      life: 0,
     }));
     this.#lives = new Int32Array(attentionWorkers);
   }
@@ -91,9 +95,7 @@ export class ExpertSide {
     const life = Math.floor(lifeAndSlot / this.#frames.length);
     const rank = Math.floor(slot / this.#parts.instance.microBatches);
     if (frame === undefined || life !== this.#lives[rank]) return;
-    const microBatch = slot % this.#parts.instance.microBatches;
-    const { position, next } = frame;
-    expert.gather.arrive({ rank, microBatch, position, arrivedUs: nowUs }, next);
+    expert.gather.arrive({ ...frame.position, rank, arrivedUs: nowUs }, frame.next);
     this.#serve(expert, nowUs);
   }
 
@@ -101,8 +103,8 @@ export class ExpertSide {
     this.#serve(this.#expert(index), nowUs);
   }
 
-  begin(rank: number, step: number, position: number): void {
-    for (const { gather } of this.#experts) gather.begin(rank, step, position);
+  begin(rank: number, position: WorkPosition): void {
+    for (const { gather } of this.#experts) gather.begin(rank, position);
   }
 
   park(rank: number, nowUs: number): void {
@@ -150,11 +152,15 @@ export class ExpertSide {
     const rowBytes = topK * group.share * answerRowBytes;
     // Answers that are ready together leave micro-batch by micro-batch, those of one side by side.
     for (let from = 0; from < served.length;) {
-      const { position } = served[from] ?? { position: 0 };
+      const first = served[from];
       let to = from;
       let tokens = 0;
-      for (; to < served.length && served[to]?.position === position; to += 1)
-        tokens += this.#tokens(served[to]);
+      for (; to < served.length; to += 1) {
+        const frame = served[to];
+        if (first === undefined || frame === undefined) break;
+        if (comparePositions(frame, first) !== 0) break;
+        tokens += this.#tokens(frame);
+      }
       const leftUs = links.send(attentionWorkers + group.rank, nowUs, tokens * rowBytes);
       for (const frame of served.slice(from, to)) {
         const bytes = this.#tokens(frame) * rowBytes * group.workers;
@@ -177,7 +183,7 @@ export class ExpertSide {
       this.#parts.heap.push(waitsUntilUs, eventKinds.look, expert.index);
     }
     if (frames.length === 0) return;
-    if (frames.length > 1) frames.sort((a, b) => a.position - b.position || a.rank - b.rank);
+    if (frames.length > 1) frames.sort((a, b) => comparePositions(a, b) || a.rank - b.rank);
     expert.serving = frames;
     this.#note(expert, 'wait', nowUs);
     this.#begin(expert, nowUs);
@@ -198,21 +204,18 @@ export class ExpertSide {
     return expertLoad(this.#parts.instance, group.share, tokens);
   }
 
-  #tokens(frame: HeldFrame | undefined): number {
-    if (frame === undefined) return 0;
+  #tokens(frame: HeldFrame): number {
     const slot = frame.rank * this.#parts.instance.microBatches + frame.microBatch;
     return this.#frames[slot]?.tokens ?? 0;
   }
 
   #note(expert: Expert, kind: SimulatedKind, nowUs: number): void {
-    const { timeline, instance } = this.#parts;
+    const { timeline } = this.#parts;
     const [first] = expert.serving;
     const startUs = expert.sinceUs;
     expert.sinceUs = nowUs;
     if (timeline === undefined) return;
-    const position = first?.position ?? -1;
-    const layer =
-      first === undefined ? -1 : Math.floor(position / instance.microBatches) % instance.layers;
+    const layer = first?.layer ?? -1;
     const size = Math.round(this.#load(expert).rows);
     const rank = expert.group.rank;
     const microBatch = first?.microBatch ?? -1;
