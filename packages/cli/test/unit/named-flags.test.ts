@@ -42,7 +42,7 @@ const known = new Set(
 function unknownFlags(path: string): string[] {
   const lines = readFileSync(join(root, path), 'utf8').split('\n');
   return lines.flatMap((line, index) =>
-    [...line.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]/g)]
+    [...line.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9](?!-)/g)]
       .filter((match) => {
         const before = line.slice(0, match.index);
         return !otherPrograms.test(before) && !otherEngines.test(before);
