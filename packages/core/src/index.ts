@@ -1,6 +1,7 @@
 /** @megascale/core: the words. Interfaces, the model graph, families, weights, text, sampling, the reference backend. */
 export * from './clock.js';
 export * from './errors.js';
+export { createNativeLoader } from './native/create-native-loader.js';
 export { presentFields } from './present-fields.js';
 export * from './spec/backend.js';
 export * from './spec/machine-bounds.js';
@@ -34,8 +35,8 @@ export * from './routing/replica-balancer.js';
 export * from './routing/row-list.js';
 export * from './routing/row-splitter.js';
 export * from './sampling/sampling-options.js';
-export * from './reference/check-expert-input.js';
-export * from './reference/check-micro-batch.js';
+export * from './stages/check-expert-input.js';
+export * from './stages/check-micro-batch.js';
 export { createNullBackend, nullBackend } from './null/null-backend.js';
 export type { NullTimes } from './null/null-times.js';
 export type { WaitUntil } from './null/wait-until.js';
@@ -65,5 +66,8 @@ export * from './text/detokenizer.js';
 export * from './text/stop-texts.js';
 export { createTokenizer, openTokenizer } from './text/tokenizer.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './text/tokenizer.js';
+export { BusyTimes, type Interval } from './trace/busy-times.js';
+export * from './trace/trace-writer.js';
+export { expertTimes, workerSpan, type WorkerEvent } from './trace/worker-span.js';
 export * from './graph/cost.js';
 export * from './graph/print.js';

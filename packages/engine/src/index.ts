@@ -17,7 +17,7 @@ export {
   loadTransport,
   transportNames,
 } from './plugins/plugins.js';
-export { flightTrace, type FlightTrace, type FlightTraceEvent } from './recorder/flight-trace.js';
+export { flightTrace } from './recorder/flight-trace.js';
 export {
   pipelineNumbers,
   type BubbleCause,

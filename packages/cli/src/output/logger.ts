@@ -15,7 +15,11 @@ export function logLevelFlag(): Option {
 export function createLogger(level: LogLevel, { stderr }: CliWorld): Logger {
   const sink = { write: (text: string) => void stderr.write(text) };
   if (stderr.isTTY !== true) return pino({ level }, sink);
-  const format = pretty.prettyFactory({ colorize: true, ignore: 'pid,hostname', singleLine: true });
+  const format = pretty.prettyFactory({
+    colorize: stderr.hasColors === true,
+    ignore: 'pid,hostname',
+    singleLine: true,
+  });
   const lines = { write: (text: string) => void stderr.write(format(JSON.parse(text))) };
   return pino({ level }, lines);
 }

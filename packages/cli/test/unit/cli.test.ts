@@ -77,8 +77,27 @@ describe('help', () => {
     expect(run.stdout).toContain('Examples:');
   });
 
-  it('--version prints the version of the package', async () => {
-    expect((await finishedCli(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  it.each(['--version', '-v'])('%s prints the version of the package', async (flag) => {
+    expect((await finishedCli([flag])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('is the same for -h, also of nested commands', async () => {
+    for (const words of [[], ['serve'], ['bench', 'decode']]) {
+      const { stdout, code } = await finishedCli([...words, '-h']);
+      expect({ stdout, code }).toEqual({
+        stdout: (await finishedCli([...words, '--help'])).stdout,
+        code: 0,
+      });
+    }
+  });
+
+  it('lists the commands in groups', async () => {
+    const { stdout } = await finishedCli(['-h']);
+    const places = ['Serve, chat and generate:', 'Plan and simulate:', 'Measure:', 'Tools:'].map(
+      (heading) => stdout.indexOf(`\n${heading}\n`),
+    );
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(places).not.toContain(-1);
   });
 });
 

@@ -54,7 +54,8 @@ export function transportContract(options: TransportContractOptions): void {
     describe('slots', () => {
       slotTests(test, run);
     });
-    describe('peers', () => {
+    // These mostly wait.
+    describe.concurrent('peers', () => {
       peerTests(test, run);
     });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BusyTimes } from '../../../src/recorder/busy-times.js';
+import { BusyTimes } from '@megascale/core';
 import {
   eventKind,
   FlightRecorder,
