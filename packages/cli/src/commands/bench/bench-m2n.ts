@@ -1,7 +1,7 @@
 import type { EmulatedLink } from '@megascale/core';
 import { Command, InvalidArgumentError } from 'commander';
 import type { BenchReport, BenchSuite, M2nSearchRequest } from '@megascale/bench';
-import { emulatedLinkFlag } from '../../flags/emulated-link-flag.js';
+import { optionFlag } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { UsageError } from '../../output/usage-error.js';
 import { writeBenchChart } from '../../output/write-chart-file.js';
@@ -15,7 +15,7 @@ interface M2nFlags {
   readonly bothDirections: boolean;
   readonly rounds: number;
   readonly effort: number;
-  readonly emulateLink?: EmulatedLink;
+  readonly emulatedLink?: EmulatedLink;
   readonly baselines?: readonly string[];
   readonly chart?: string;
   readonly search?: boolean;
@@ -53,11 +53,7 @@ export function m2nCommand(run: Run): Command {
     .option('--no-both-directions', 'leave out the run with answers as large as the rows')
     .option('--rounds <count>', 'measurements of each, in turns', wholeNumber(1), 5)
     .option('--effort <x>', 'all message counts times this', realNumber(0.01, 100), 1)
-    .option(
-      '--emulate-link <link>',
-      'let the link look slower: latencyUs=100,gbps=25',
-      emulatedLinkFlag,
-    )
+    .addOption(optionFlag('emulatedLink'))
     .option(
       '--baselines <names>',
       'openmpi, ucx, zeromq, grpc, unix, tcp, floor; or none (default: all)',
@@ -113,7 +109,7 @@ function measure(run: Run, flags: M2nFlags): Promise<void> {
       rounds,
       effort,
       skew: flags.skew === true,
-      ...(flags.emulateLink === undefined ? {} : { emulatedLink: flags.emulateLink }),
+      ...(flags.emulatedLink === undefined ? {} : { emulatedLink: flags.emulatedLink }),
       ...(flags.baselines === undefined ? {} : { baselines: flags.baselines }),
       ...common,
     });
