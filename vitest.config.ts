@@ -3,6 +3,13 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** 'unit', 'process' or 'long'. */
+    readonly tier: string;
+  }
+}
+
 const packagesRoot = fileURLToPath(new URL('packages/', import.meta.url));
 const packages = readdirSync(packagesRoot)
   .filter((folder) => existsSync(`${packagesRoot}${folder}/package.json`))
@@ -39,6 +46,7 @@ export default defineConfig({
       test: {
         name,
         maxWorkers,
+        provide: { tier: name },
         include: [`packages/*/test/${name}/**/*.test.ts`],
         environment: 'node',
         sequence: { groupOrder: order },

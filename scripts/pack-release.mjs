@@ -71,7 +71,7 @@ function stagePackage(source, stage, prebuiltFolder) {
   const platforms = findAddons(source, manifest, prebuiltFolder).map(({ platform, addonPath }) =>
     stagePlatformPackage(stage, manifest, platform, addonPath),
   );
-  const published = { ...manifest };
+  const published = { ...manifest, files: [...manifest.files, 'CHANGELOG.md'] };
   for (const field of ['scripts', 'devDependencies', 'binary']) delete published[field];
   if (platforms.length > 0) {
     published.optionalDependencies = Object.fromEntries(

@@ -8,7 +8,7 @@ import {
   deploymentOf,
   type DeploymentFlags,
 } from '../flags/deployment-flags.js';
-import { logEvents } from '../output/log-events.js';
+import { loadWithProgress } from '../output/load-model.js';
 import { createLogger, logLevelFlag } from '../output/logger.js';
 import { realNumber, safeInteger, tokenIdList, wholeNumber } from '../flags/number-flags.js';
 import { mapTogether } from '../output/map-together.js';
@@ -101,7 +101,7 @@ async function generate(directory: string, flags: GenerateFlags, world: CliWorld
   const signals = new ShutdownSignals(world);
   try {
     const deployment = deploymentOf(flags, environment);
-    const model = await world.loadModel(directory, deployment, logEvents(logger));
+    const model = await loadWithProgress(directory, deployment, { world, logger });
     try {
       signals.throwIfRequested();
       await runAll({ model, lines, flags, world, signal: signals.requested });

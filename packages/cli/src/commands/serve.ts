@@ -12,7 +12,7 @@ import {
   deploymentOf,
   type DeploymentFlags,
 } from '../flags/deployment-flags.js';
-import { logEvents } from '../output/log-events.js';
+import { loadWithProgress } from '../output/load-model.js';
 import { createLogger, logLevelFlag } from '../output/logger.js';
 import { wholeNumber } from '../flags/number-flags.js';
 import { planOfFlags } from '../flags/plan-flag.js';
@@ -71,13 +71,12 @@ async function serve(directory: string, flags: ServeFlags, world: CliWorld): Pro
     await checkAddress(flags);
     const plan = planOfFlags(directory, flags);
     for (const note of plan.notes) logger.warn(note);
-    if (world.stderr.isTTY === true) world.stderr.write(`Loading ${directory} …\n`);
     const deployment = {
       ...plan.deployment,
       ...presentFields(deploymentOf(flags, environment)),
       name: flags.name,
     };
-    const model = await world.loadModel(directory, deployment, logEvents(logger));
+    const model = await loadWithProgress(directory, deployment, { world, logger });
     const app = composeHttpServer({
       model,
       logger,

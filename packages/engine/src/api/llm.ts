@@ -10,6 +10,7 @@ import {
   resolveSampling,
   systemClock,
   type PlacementEpoch,
+  type WeightSource,
 } from '@megascale/core';
 import { AnswerBuilder } from './answer-builder.js';
 import { checkPolicy } from '../plugins/check-policy.js';
@@ -41,6 +42,8 @@ import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from '../plugin
 
 /** What happens while a model is being loaded, and when workers are lost. */
 export type LlmEvent =
+  /** The model directory is read and fits; `total` workers start and load the weights. */
+  | { readonly type: 'workers-starting'; readonly total: number; readonly weightBytes: number }
   | {
       readonly type: 'worker-ready';
       readonly role: string;
@@ -122,6 +125,7 @@ export class LLM implements LanguageModel {
         hooks.onEvent?.({ type: 'experts-not-moved', error });
       },
     });
+    hooks.onEvent?.({ type: 'workers-starting', total, weightBytes: bytesOf(checkpoint.weights) });
     const coordinator = await Coordinator.start({
       openBalance,
       config,
@@ -304,6 +308,11 @@ export class LLM implements LanguageModel {
     }
     return maxTokens ?? room;
   }
+}
+
+/** Bytes of all tensors of a checkpoint. */
+function bytesOf({ tensors }: WeightSource): number {
+  return [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** Fails early, in this process, when a backend or transport cannot run here. */

@@ -119,7 +119,7 @@ export class Coordinator {
     const admitted = config.attentionWorkers * (config.maxQueuedRequests + config.maxNumSeqs);
     if (this.#sequences.size >= admitted) {
       throw new RequestError('ERR_QUEUE_FULL', {
-        message: `${String(this.#sequences.size)} sequences are running or waiting, and no more are taken. Retry later, or raise maxQueuedRequests.`,
+        message: `${String(this.#sequences.size)} sequences are running or waiting, and no more are taken. Retry later, or let the server take more with --max-queued-requests (option maxQueuedRequests).`,
         details: { limit: 'maxQueuedRequests', max: admitted },
       });
     }

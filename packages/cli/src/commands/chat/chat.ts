@@ -8,7 +8,7 @@ import {
 } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { addServerFlags, type ServerFlags } from '../../flags/server-flags.js';
-import { logEvents } from '../../output/log-events.js';
+import { loadWithProgress } from '../../output/load-model.js';
 import { createLogger, logLevelFlag } from '../../output/logger.js';
 import { ShutdownSignals } from '../../output/shutdown-signals.js';
 import { UsageError } from '../../output/usage-error.js';
@@ -106,5 +106,5 @@ async function openPartner(
   const environment = world.readEnvironment();
   const logger = createLogger(flags.logLevel ?? environment.logLevel ?? 'warn', world);
   const deployment = deploymentOf(flags, environment);
-  return modelPartner(await world.loadModel(directory, deployment, logEvents(logger)), sampling);
+  return modelPartner(await loadWithProgress(directory, deployment, { world, logger }), sampling);
 }

@@ -1,6 +1,6 @@
 import { createInterface, type Interface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
-import type { CliWorld, TextSink } from '../../world.js';
+import { TerminalStream } from '../../output/terminal-stream.js';
+import type { CliWorld } from '../../world.js';
 
 /**
  * Reads the user's lines, one at a time. On a terminal it shows a prompt, edits lines, and keeps a
@@ -10,7 +10,7 @@ import type { CliWorld, TextSink } from '../../world.js';
 export class LineReader {
   /** Receives Ctrl-C; a terminal in raw mode sends no signal for the key. */
   onInterrupt: () => void = () => undefined;
-  readonly #terminal: TerminalOutput | undefined;
+  readonly #terminal: TerminalStream | undefined;
   readonly #interface: Interface;
   /** Lines that came while nothing waited for them: a pipe or a paste brings several at once. */
   readonly #lines: string[] = [];
@@ -19,7 +19,7 @@ export class LineReader {
 
   constructor({ stdin, stdout }: Pick<CliWorld, 'stdin' | 'stdout'>, prompt: string) {
     const isTerminal = stdin.isTTY === true && stdout.isTTY === true;
-    this.#terminal = isTerminal ? new TerminalOutput(stdout) : undefined;
+    this.#terminal = isTerminal ? new TerminalStream(stdout) : undefined;
     this.#interface = createInterface({
       input: stdin,
       ...(this.#terminal === undefined ? {} : { output: this.#terminal }),
@@ -84,30 +84,5 @@ export class LineReader {
     this.#pending = undefined;
     if (pending === undefined) this.#lines.push(line);
     else pending(line);
-  }
-}
-
-/** A terminal as readline wants it, whose writes can be dropped. */
-class TerminalOutput extends Writable {
-  readonly #sink: TextSink;
-  #muted = false;
-
-  constructor(sink: TextSink) {
-    super({ decodeStrings: false });
-    this.#sink = sink;
-  }
-
-  /** Readline wraps lines at this width. */
-  get columns(): number {
-    return this.#sink.columns ?? 80;
-  }
-
-  mute(muted: boolean): void {
-    this.#muted = muted;
-  }
-
-  override _write(chunk: string | Buffer, _encoding: string, done: () => void): void {
-    if (!this.#muted) this.#sink.write(chunk.toString());
-    done();
   }
 }

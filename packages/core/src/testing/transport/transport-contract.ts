@@ -52,7 +52,8 @@ export function transportContract(options: TransportContractOptions): void {
     describe('slots', () => {
       slotTests(test, run);
     });
-    describe('peers', () => {
+    // These mostly wait.
+    describe.concurrent('peers', () => {
       peerTests(test, run);
     });
   });

@@ -49,7 +49,8 @@ const starts = [
   ...(shmProbe.available ? [{ transport: 'shm', start: participantProcesses(startFile) }] : []),
 ];
 
-describe.each(starts)('$transport, when it goes wrong for one pair of ranks', (each) => {
+// These mostly wait for limits.
+describe.concurrent.each(starts)('$transport, when it goes wrong for one pair of ranks', (each) => {
   const team = new TransportTeam(each.start);
   afterAll(() => team.close());
   const run = (
