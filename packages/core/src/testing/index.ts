@@ -25,15 +25,16 @@ export {
   type TransportContractOptions,
 } from './transport/transport-contract.js';
 export { runTransportParticipant } from './transport/transport-participant.js';
-export type {
-  AttentionAction,
-  CommonAction,
-  ExpertAction,
-  MessageFromParticipant,
-  MessageToParticipant,
-  ParticipantPlan,
-  ParticipantReport,
-  PlainTransportOptions,
+export {
+  endOfRank,
+  type AttentionAction,
+  type CommonAction,
+  type ExpertAction,
+  type MessageFromParticipant,
+  type MessageToParticipant,
+  type ParticipantPlan,
+  type ParticipantReport,
+  type PlainTransportOptions,
 } from './transport/transport-script.js';
 export {
   type Participant,
