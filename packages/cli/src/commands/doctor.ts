@@ -10,7 +10,12 @@ import type { CliWorld } from '../world.js';
 const nodeMinimum = [20, 19] as const;
 
 interface Report {
-  readonly node: { readonly version: string; readonly supported: boolean };
+  /** Under Bun, `version` is the version of Node.js that it imitates. */
+  readonly node: {
+    readonly version: string;
+    readonly supported: boolean;
+    readonly bun: string | undefined;
+  };
   readonly platform: string;
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
@@ -37,7 +42,11 @@ export function doctorCommand(world: CliWorld): Command {
 async function examine(world: CliWorld): Promise<Report> {
   const { backends, transports } = await world.probePlugins();
   return {
-    node: { version: process.version, supported: isSupported(process.versions.node) },
+    node: {
+      version: process.version,
+      supported: isSupported(process.versions.node),
+      bun: process.versions.bun,
+    },
     platform: `${process.platform} ${process.arch}`,
     cpu: { model: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() },
     memory: { totalBytes: memoryLimit(), freeBytes: freemem() },
@@ -73,6 +82,7 @@ function render(report: Report, { stdout }: CliWorld): string {
   const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const lines: readonly (readonly [ok: boolean, name: string, text: string])[] = [
     [node.supported, 'Node.js', `${node.version}, needed is ${nodeMinimum.join('.')} or later`],
+    ...(node.bun === undefined ? [] : [[true, 'Bun', `${node.bun}, in place of Node.js`] as const]),
     [true, 'platform', report.platform],
     [true, 'CPU', `${cpu.model}, ${cpu.cores} cores`],
     [true, 'memory', `${gibibytes(memory.totalBytes)}, ${gibibytes(memory.freeBytes)} free`],
