@@ -199,7 +199,7 @@ describe('bench', () => {
     ['--bytes 2k', 'numbers of bytes'],
     ['--bytes 2048 --chart x.svg', 'more than one size'],
     ['--search --chart x.svg', '--chart goes without'],
-    ['--emulate-link fast', 'latencyUs'],
+    ['--emulated-link fast', 'latencyUs'],
   ])('refuses bench m2n %s', async (flags, message) => {
     const { loadBench } = recordingSuite();
     const { code, stderr } = await finishedCli(['bench', 'm2n', ...flags.split(' ')], {
