@@ -5,6 +5,9 @@ import type { Options } from 'tsup';
 /**
  * The build of every package: ESM and CommonJS, each with its own types. Process and thread start
  * files are named `<name>-main.ts`, in any folder; each becomes an entry, `dist/<name>-main.js`.
+ *
+ * It writes no source maps: the packages do not ship the sources that maps would point at, and the
+ * built code is not minified, so the lines of a stack trace can be read as they are.
  */
 export const packageBuild: Options = {
   entry: { index: 'src/index.ts', ...startFiles() },
@@ -13,7 +16,6 @@ export const packageBuild: Options = {
   tsconfig: 'tsconfig.build.json',
   dts: { entry: { index: 'src/index.ts' } },
   shims: true,
-  sourcemap: true,
   clean: true,
   silent: true,
 };

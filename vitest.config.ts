@@ -1,6 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** 'unit', 'process' or 'long'. */
+    readonly tier: string;
+  }
+}
 
 const packagesRoot = fileURLToPath(new URL('packages/', import.meta.url));
 const packages = readdirSync(packagesRoot)
@@ -18,18 +26,30 @@ const alias = packages
   ])
   .map(({ find, replacement }) => ({ find: new RegExp(`^${find}$`), replacement }));
 
+/**
+ * The three tiers of tests; CONTRIBUTING.md says what stands in which. Suites of the long tier
+ * mostly wait for other processes, so more of them run at once than there are cores.
+ */
+const tiers = [
+  { name: 'unit', maxWorkers: availableParallelism() },
+  { name: 'process', maxWorkers: availableParallelism() },
+  { name: 'long', maxWorkers: availableParallelism() + 1 },
+];
+
 export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    projects: packages.map(({ folder }) => ({
+    projects: tiers.map(({ name, maxWorkers }, order) => ({
       extends: true,
-      root: `${packagesRoot}${folder}`,
       resolve: { alias },
       test: {
-        name: folder,
-        include: ['test/**/*.test.ts'],
+        name,
+        maxWorkers,
+        provide: { tier: name },
+        include: [`packages/*/test/${name}/**/*.test.ts`],
         environment: 'node',
+        sequence: { groupOrder: order },
       },
     })),
   },

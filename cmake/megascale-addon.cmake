@@ -115,7 +115,7 @@ function(megascale_native_tests target)
   if(MEGASCALE_SANITIZE)
     set(sanitize -fsanitize=${MEGASCALE_SANITIZE} -fno-sanitize-recover=all)
     # GCC sees uninitialized variables in what a sanitizer adds. Its assertions check every index of a vector.
-    target_compile_options(${target} PRIVATE ${sanitize} -O1 -g -fno-omit-frame-pointer -Wno-uninitialized
+    target_compile_options(${target} PRIVATE ${sanitize} -O1 -g1 -fno-omit-frame-pointer -Wno-uninitialized
                            -Wno-maybe-uninitialized)
     target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
     target_link_options(${target} PRIVATE ${sanitize})

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { removeForeignCache } from './foreign-cache.mjs';
+import { buildEnvironment, removeForeignCache } from './native-cache.mjs';
 
 const require = createRequire(import.meta.url);
 const packageRoot = process.cwd();
@@ -16,7 +16,7 @@ removeForeignCache(join(packageRoot, 'build'), packageRoot);
 const { status, error } = spawnSync(
   process.execPath,
   [cmakeJs, 'compile', '--generator', 'Unix Makefiles', '--parallel', jobs, '--log-level', 'warn'],
-  { cwd: packageRoot, stdio: ['ignore', 'inherit', 'inherit'] },
+  { cwd: packageRoot, env: buildEnvironment(), stdio: ['ignore', 'inherit', 'inherit'] },
 );
 if (error) throw error;
 process.exit(status ?? 1);

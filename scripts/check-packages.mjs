@@ -1,29 +1,28 @@
 // Packs every package as it is published, checks the tarballs (publint, are-the-types-wrong), installs them
-// in an empty project and runs an ESM, a CommonJS and a TypeScript program against them.
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// in an empty project, checks what lies there and runs an ESM, a CommonJS and a TypeScript program.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Checks, writeProject } from './consumer-project.mjs';
+import { isRelative, mapLinks } from './markdown-links.mjs';
 import { packRelease } from './pack-release.mjs';
 import { root } from './prepare.mjs';
 
 const workFolder = mkdtempSync(join(tmpdir(), 'megascale-packages-'));
 const project = join(workFolder, 'project');
-const failed = [];
-const rootManifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const checks = new Checks();
 try {
   const tarballs = packRelease(join(workFolder, 'tarballs'));
   for (const [name, tarball] of tarballs) checkTarball(name, tarball);
-  if (failed.length === 0) checkInstalled(tarballs);
+  if (checks.failed.length === 0) checkInstalled(tarballs);
 } finally {
   rmSync(workFolder, { recursive: true, force: true });
 }
-for (const name of failed) console.error(`failed: ${name}`);
-process.exitCode = failed.length === 0 ? 0 : 1;
+checks.end();
 
 function checkTarball(name, tarball) {
-  if (name.endsWith(`-${process.platform}-${process.arch}`)) return;
-  check(`publint ${name}`, tool('publint'), ['--strict', tarball], root);
+  if (isPlatformPackage(name)) return;
+  checks.check(`publint ${name}`, tool('publint'), ['--strict', tarball], root);
   const options = [
     '--profile',
     'node16',
@@ -32,51 +31,46 @@ function checkTarball(name, tarball) {
     '--format',
     'ascii',
   ];
-  check(`attw ${name}`, tool('attw'), [tarball, ...options], root);
+  checks.check(`attw ${name}`, tool('attw'), [tarball, ...options], root);
 }
 
 function checkInstalled(tarballs) {
-  cpSync(join(root, 'scripts', 'package-consumer'), project, { recursive: true });
-  const dependencies = Object.fromEntries(
-    [...tarballs].map(([name, path]) => [name, `file:${path}`]),
-  );
-  dependencies['@types/node'] = rootManifest.devDependencies['@types/node'];
-  writeFileSync(
-    join(project, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies }),
-  );
-  const install = [
-    'install',
-    '--prefer-offline',
-    '--fetch-retries=5',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-  ];
-  if (!check('install', 'npm', install, project)) return;
+  mkdirSync(project);
+  writeProject(project, tarballs);
+  if (!checks.installed(project)) return;
 
-  check('ESM program', process.execPath, ['program.mjs'], project);
-  check('CommonJS program', process.execPath, ['program.cjs'], project);
-  check('TypeScript program', tool('tsc'), ['--project', project], project);
-  check(
-    'megascale command',
-    join(project, 'node_modules', '.bin', 'megascale'),
-    ['--version'],
-    project,
-  );
+  for (const name of tarballs.keys()) {
+    if (isPlatformPackage(name)) continue;
+    const problems = shippedProblems(join(project, 'node_modules', name));
+    for (const problem of problems) checks.failed.push(`${name}: ${problem}`);
+  }
+  checks.check('ESM program', process.execPath, ['program.mjs'], project);
+  checks.check('CommonJS program', process.execPath, ['program.cjs'], project);
+  checks.check('TypeScript program', tool('tsc'), ['--project', project], project);
+  const command = join(project, 'node_modules', '.bin', 'megascale');
+  checks.check('megascale command', command, ['--version'], project);
 }
 
-/** Shows the output of a command only if it fails. */
-function check(name, command, args, cwd) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, {
-    cwd,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
+/** What a reader of an installed package would miss or stumble over. */
+function shippedProblems(folder) {
+  const problems = ['README.md', 'CHANGELOG.md', 'LICENSE']
+    .filter((name) => !existsSync(join(folder, name)))
+    .map((name) => `${name} is missing`);
+  for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (path.endsWith('.map')) problems.push(`${path} maps to sources that are not shipped`);
+    if (!/\.c?js$/.test(path)) continue;
+    if (/^\/\/# sourceMappingURL=/m.test(readFileSync(join(folder, path), 'utf8')))
+      problems.push(`${path} names a source map`);
+  }
+  mapLinks(readFileSync(join(folder, 'README.md'), 'utf8'), (link) => {
+    if (isRelative(link)) problems.push(`README.md: ${link} leads nowhere on npm`);
+    return link;
   });
-  if (status === 0) return true;
-  console.error(`── ${name}\n${stdout}${stderr}${error ?? ''}`);
-  failed.push(name);
-  return false;
+  return problems;
+}
+
+function isPlatformPackage(name) {
+  return name.endsWith(`-${process.platform}-${process.arch}`);
 }
 
 function tool(name) {

@@ -4,8 +4,11 @@
 //
 // The native addons go into packages of their own, one per platform, which npm picks by `os` and `cpu`
 // as optional dependencies. They appear only here because a lock file cannot name packages that are not
-// published yet. PREBUILT holds <package>/<platform>-<arch>/<addon>.node of other machines; this machine's
-// build is always in.
+// published yet. PREBUILT holds <package>/<platform>-<arch>/<addon>.node for every platform of a
+// release. Without it the packages hold this machine's build alone, for tests.
+//
+// Each package gets the license and the changelog of the repository, and a README whose links lead to
+// the files of the release's tag.
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
@@ -20,8 +23,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { withAbsoluteLinks } from './markdown-links.mjs';
 import { root } from './prepare.mjs';
 
+const releasePlatforms = ['linux-x64', 'linux-arm64', 'darwin-arm64'];
 const thisPlatform = `${process.platform}-${process.arch}`;
 
 /** Paths of the tarballs made in `outFolder`, by package name. */
@@ -39,21 +44,34 @@ export function packRelease(outFolder, prebuiltFolder) {
   }
 }
 
+/** Manifests of the tarballs in `folder`, each with the tarball's `path`, by package name. */
+export function readTarballs(folder) {
+  const paths = readdirSync(folder)
+    .filter((name) => name.endsWith('.tgz'))
+    .map((name) => join(resolve(folder), name));
+  return new Map(
+    paths.map((path) => {
+      const args = ['-xzOf', path, 'package/package.json'];
+      const manifest = JSON.parse(execFileSync('tar', args, { encoding: 'utf8' }));
+      return [manifest.name, { ...manifest, path }];
+    }),
+  );
+}
+
 /** Copies what a package publishes; returns the staged folders: the package and its platform packages. */
 function stagePackage(source, stage, prebuiltFolder) {
   const manifest = readManifest(source);
   if (manifest.private) return [];
   const staged = join(stage, manifest.name);
-  for (const path of [...manifest.files, 'README.md', 'CHANGELOG.md']) {
-    if (existsSync(join(source, path)))
-      cpSync(join(source, path), join(staged, path), { recursive: true });
-  }
-  cpSync(join(root, 'LICENSE'), join(staged, 'LICENSE'));
+  for (const path of manifest.files)
+    cpSync(join(source, path), join(staged, path), { recursive: true });
+  for (const path of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, path), join(staged, path));
+  writeFileSync(join(staged, 'README.md'), publishedReadme(source, manifest));
 
   const platforms = findAddons(source, manifest, prebuiltFolder).map(({ platform, addonPath }) =>
     stagePlatformPackage(stage, manifest, platform, addonPath),
   );
-  const published = { ...manifest };
+  const published = { ...manifest, files: [...manifest.files, 'CHANGELOG.md'] };
   for (const field of ['scripts', 'devDependencies', 'binary']) delete published[field];
   if (platforms.length > 0) {
     published.optionalDependencies = Object.fromEntries(
@@ -64,19 +82,24 @@ function stagePackage(source, stage, prebuiltFolder) {
   return [staged, ...platforms];
 }
 
+function publishedReadme(source, manifest) {
+  const url = manifest.repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
+  const readme = readFileSync(join(source, 'README.md'), 'utf8');
+  return withAbsoluteLinks(readme, source, url, `v${manifest.version}`);
+}
+
+/** @throws Error that names the file, where PREBUILT lacks the addon of a platform. */
 function findAddons(source, manifest, prebuiltFolder) {
   if (!manifest.binary) return [];
   const name = manifest.name.split('/')[1];
   const file = `${name.replaceAll('-', '_')}.node`;
-  const addons = [{ platform: thisPlatform, addonPath: join(source, 'build', 'Release', file) }];
-  const prebuilt = prebuiltFolder && join(prebuiltFolder, name);
-  if (prebuilt && existsSync(prebuilt)) {
-    for (const platform of readdirSync(prebuilt)) {
-      if (platform !== thisPlatform)
-        addons.push({ platform, addonPath: join(prebuilt, platform, file) });
-    }
-  }
-  return addons;
+  if (!prebuiltFolder)
+    return [{ platform: thisPlatform, addonPath: join(source, 'build', 'Release', file) }];
+  return releasePlatforms.map((platform) => {
+    const addonPath = join(prebuiltFolder, name, platform, file);
+    if (!existsSync(addonPath)) throw new Error(`A release needs ${addonPath}, which is missing.`);
+    return { platform, addonPath };
+  });
 }
 
 function stagePlatformPackage(stage, manifest, platform, addonPath) {
@@ -90,6 +113,10 @@ function stagePlatformPackage(stage, manifest, platform, addonPath) {
     version: manifest.version,
     description: `The native addon of ${manifest.name} for ${platform}`,
     license: manifest.license,
+    author: manifest.author,
+    homepage: manifest.homepage,
+    repository: manifest.repository,
+    bugs: manifest.bugs,
     engines: manifest.engines,
     os: [os],
     cpu: [cpu],

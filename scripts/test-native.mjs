@@ -13,7 +13,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { removeForeignCache } from './foreign-cache.mjs';
+import { buildEnvironment, removeForeignCache } from './native-cache.mjs';
 
 const packageRoot = process.cwd();
 const packageName = packageRoot.slice(packageRoot.lastIndexOf('/') + 1);
@@ -86,6 +86,7 @@ function nodeHeaders() {
 function execute(command, commandArguments, { quiet = false } = {}) {
   const { status, stdout, error } = spawnSync(command, commandArguments, {
     cwd: packageRoot,
+    env: buildEnvironment(),
     stdio: ['ignore', quiet ? 'pipe' : 'inherit', 'inherit'],
     maxBuffer: 1 << 28,
   });

@@ -29,9 +29,12 @@ await core.makeRandomCheckpoint('model', {
   seed: 1,
 });
 const colocated = await generate({ colocated: true });
-const disaggregated = await generate({ attentionWorkers: 2, expertWorkers: 2, microBatches: 2 });
 assert.equal(colocated.length, 8);
-assert.deepEqual(disaggregated, colocated);
+// Transports between processes need Linux.
+if (process.platform === 'linux') {
+  const pools = { attentionWorkers: 2, expertWorkers: 2, microBatches: 2 };
+  assert.deepEqual(await generate(pools), colocated);
+}
 
 async function generate(options) {
   const llm = await engine.LLM.load('model', { ...options, maxModelLen: 64, threads: 1 });

@@ -23,10 +23,11 @@ export type {
   ProfileRequest,
 } from './suite.js';
 export { BenchError } from './bench-error.js';
-export { chromeTrace, type ChromeTrace, type TraceEvent } from './measure/chrome-trace.js';
+export { chromeTrace } from './measure/chrome-trace.js';
 export { opTable, type MachineLimits, type OpRow, type ProfiledTime } from './model/op-table.js';
 export { percentile, spreadOf, type Spread } from './measure/spread.js';
-export { measurePoint, type MeasureOptions } from './m2n/measure.js';
+export { measurePoint } from './m2n/measure.js';
+export type { MeasureOptions } from './m2n/measure-options.js';
 export type { M2nFigures, Percentiles } from './m2n/m2n-figures.js';
 export type { Traffic } from './m2n/traffic.js';
 

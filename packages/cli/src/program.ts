@@ -1,25 +1,61 @@
 import { Command, CommanderError } from 'commander';
 import { balanceCommand } from './commands/balance.js';
 import { benchCommand } from './commands/bench/bench.js';
-import type { CliWorld } from './world.js';
+import { chatCommand } from './commands/chat/chat.js';
+import { completionCommand } from './commands/completion/completion.js';
 import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
 import { makeModelCommand } from './commands/make-model.js';
 import { planCommand } from './commands/plan/plan.js';
 import { profileCommand } from './commands/profile.js';
 import { quantizeCommand } from './commands/quantize.js';
-import { reportError } from './output/report-error.js';
 import { serveCommand } from './commands/serve.js';
 import { simulateCommand } from './commands/simulate/simulate.js';
 import { pipelineCommand, traceCommand } from './commands/trace.js';
-import { readVersion } from './output/read-version.js';
-import { UsageError } from './output/usage-error.js';
 import { whyCommand } from './commands/why.js';
+import { paint } from './output/colors.js';
+import { readVersion } from './output/read-version.js';
+import { reportError } from './output/report-error.js';
+import { UsageError } from './output/usage-error.js';
+import type { CliWorld } from './world.js';
 
-/** Columns; the same wherever the help is written to. */
+/** Columns; the same on every terminal and in a pipe. */
 const helpWidth = 100;
 
-/** Runs one command line (without `node` and the script) and resolves to the exit code; never rejects. */
+/** The commands as the help lists them: by what a user wants to do. */
+const groups = {
+  'Serve, chat and generate:': [serveCommand, chatCommand, generateCommand],
+  'Plan and simulate:': [planCommand, simulateCommand, balanceCommand],
+  'Measure:': [benchCommand, profileCommand, traceCommand, pipelineCommand, whyCommand],
+  'Tools:': [makeModelCommand, quantizeCommand, doctorCommand, completionCommand],
+} as const;
+
+const helpText = `
+MODEL is a directory in Hugging Face layout: config.json, tokenizer.json, *.safetensors.
+Results go to stdout, logs and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage,
+130 or 143 interrupted.
+
+Environment:
+  MEGASCALE_…        any option that a model runs by, as its flag: MEGASCALE_MAX_NUM_SEQS=64,
+                     MEGASCALE_LOG_LEVEL=info. Flags precede variables, variables --config FILE.
+  MEGASCALE_API_KEY  the key that serve asks for and chat sends, as --api-key
+  NO_COLOR           no colours, whatever the terminal; FORCE_COLOR=1 keeps them in a pipe
+
+Examples:
+  megascale doctor
+  megascale serve models/dictionary
+  megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3
+  megascale chat --url http://127.0.0.1:8000
+  megascale generate MODEL --prompt 'Once upon a time' --max-tokens 64
+  megascale make-model /tmp/random --experts 8 --layers 4
+  megascale quantize MODEL /tmp/model-int4 --format int4
+  megascale simulate mixtral-8x22b --requests-per-second 2
+  source <(megascale completion bash)`;
+
+/**
+ * Runs one command line (without `node` and the script). Resolves to the exit code and never
+ * rejects: it writes what went wrong to stderr, or to stdout with --json.
+ */
 export async function runCli(words: readonly string[], world: CliWorld): Promise<number> {
   try {
     await createProgram(world).parseAsync([...words], { from: 'user' });
@@ -31,7 +67,7 @@ export async function runCli(words: readonly string[], world: CliWorld): Promise
   }
 }
 
-/** Commander's own refusals, in the form of every other error. */
+/** Puts commander's own refusals into the form of every other error. */
 function asUsageError(error: unknown): unknown {
   if (!(error instanceof CommanderError)) return error;
   const message = error.message.replace(/^error: /, '');
@@ -40,65 +76,40 @@ function asUsageError(error: unknown): unknown {
   );
 }
 
-function createProgram(world: CliWorld): Command {
+/** Builds the whole tree of commands with their flags. It runs nothing. */
+export function createProgram(world: CliWorld): Command {
   const program = new Command('megascale')
     .description('Serves Mixture-of-Experts models with disaggregated expert parallelism.')
-    .version(readVersion(), '--version', 'print the version')
-    .helpOption('--help', 'show this help')
+    .version(readVersion(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
     .exitOverride()
-    // What follows the name of a nested command is for that one.
+    // Flags after the name of a nested command belong to the nested command.
     .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => world.stdout.write(text),
       writeErr: (text) => world.stderr.write(text),
       getOutHelpWidth: () => helpWidth,
       getErrHelpWidth: () => helpWidth,
-      // Written by `reportError`, once and in one form.
+      getOutHasColors: () => world.stdout.hasColors === true,
+      getErrHasColors: () => world.stderr.hasColors === true,
+      // `reportError` writes errors, once and in one form.
       outputError: () => undefined,
     })
-    .addHelpText(
-      'after',
-      `
-MODEL is a directory in Hugging Face layout: config.json, tokenizer.json, *.safetensors.
-Results go to stdout, logs and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-
-Environment:
-  MEGASCALE_LOG      level of the log, as --log-level
-  MEGASCALE_API_KEY  the key clients must send, as --api-key of serve
-
-Examples:
-  megascale doctor
-  megascale serve models/dictionary
-  megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3
-  megascale generate MODEL --prompt 'Once upon a time' --max-tokens 64
-  megascale make-model /tmp/random --experts 8 --layers 4
-  megascale quantize MODEL /tmp/model-int4 --format int4
-  megascale simulate mixtral-8x22b --requests-per-second 2`,
-    );
-  const commands = [
-    serveCommand,
-    generateCommand,
-    makeModelCommand,
-    quantizeCommand,
-    benchCommand,
-    planCommand,
-    simulateCommand,
-    profileCommand,
-    balanceCommand,
-    whyCommand,
-    traceCommand,
-    pipelineCommand,
-    doctorCommand,
-  ];
-  for (const create of commands) {
-    program.addCommand(alike(create(world), program));
+    // Commander removes the colours again where the stream has none.
+    .configureHelp({
+      styleTitle: (title) => paint({ hasColors: true, write: () => true }, 'bold', title),
+    })
+    .addHelpText('after', helpText);
+  for (const [heading, commands] of Object.entries(groups)) {
+    program.commandsGroup(heading);
+    for (const create of commands) program.addCommand(inheritSettings(create(world), program));
   }
-  return program.helpCommand('help [command]', 'show the help of a command');
+  return program.helpCommand('help [command]', 'Show the help of a command.');
 }
 
-/** With the parent's ways of writing and ending, and so all its own commands. */
-function alike(command: Command, parent: Command): Command {
-  command.copyInheritedSettings(parent).helpOption('--help', 'show this help');
-  for (const nested of command.commands) alike(nested, command);
+/** Gives a command, and all commands in it, the parent's settings for output, help and exit. */
+function inheritSettings(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent).helpOption('-h, --help', 'show this help');
+  for (const nested of command.commands) inheritSettings(nested, command);
   return command;
 }

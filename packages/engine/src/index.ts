@@ -1,6 +1,23 @@
-/** @megascale/engine: the attention and expert workers, their coordinator, and the `LLM` class for programs. */
-export { LLM, type LlmEvent, type LoadHooks } from './api/llm.js';
-export type * from './spec/language-model.js';
+/**
+ * @megascale/engine: the attention and expert workers, their coordinator, and the `LLM` class for
+ * programs.
+ */
+export { LLM } from './api/llm.js';
+export type { LlmEvent, LoadHooks } from './api/load-hooks.js';
+export type {
+  ChatMessage,
+  EngineStats,
+  GenerateOptions,
+  LanguageModel,
+  ModelInfo,
+  OutputToken,
+  Piece,
+  StepRecord,
+  StepTime,
+  Topology,
+  Usage,
+  WorkerProfile,
+} from './spec/language-model.js';
 export type { EngineConfig } from './config/engine-config.js';
 export {
   option,
@@ -17,7 +34,7 @@ export {
   loadTransport,
   transportNames,
 } from './plugins/plugins.js';
-export { flightTrace, type FlightTrace, type FlightTraceEvent } from './recorder/flight-trace.js';
+export { flightTrace } from './recorder/flight-trace.js';
 export {
   pipelineNumbers,
   type BubbleCause,

@@ -6,14 +6,19 @@ import type {
   MicroBatch,
   MicroBatchIndex,
 } from '@megascale/core';
-import type { NativeAddon, NativeAttentionStage, NativeBackend } from './binding/binding.js';
+import type {
+  NativeAddon,
+  NativeAttentionProgram,
+  NativeAttentionStage,
+  NativeBackend,
+} from './binding/binding.js';
 import { compileAttention } from './compile/compile.js';
-import { fromNative, refuse, refuseClosed } from './binding/native-error.js';
+import { callNative, refuse, refuseClosed } from './binding/native-error.js';
 import { NativeProfiler } from './binding/native-profiler.js';
 import { nativeTensor } from './binding/native-tensor.js';
 import { regionBytes } from './binding/region-bytes.js';
 
-/** The attention half: compiled at creation, then one native call per half-layer. */
+/** The attention stage. The constructor compiles its program; each layer is then one native call. */
 export class CpuAttentionStage implements AttentionStage {
   readonly #vocabSize: number;
   /** Written by `logits`, [tokensPerMicroBatchMax, vocabSize]. */
@@ -39,19 +44,17 @@ export class CpuAttentionStage implements AttentionStage {
     if (kvPageSize % 16 !== 0) refuse(`kvPageSize is ${kvPageSize}, expected a multiple of 16.`);
     const { code, matrices, vectors, tables } = compileAttention(program);
     this.#vocabSize = program.sizes.vocabSize;
-    try {
-      this.#native = new addon.AttentionStage(backend, {
-        ...code,
-        ...sizes,
-        kvInt8: kvCacheDtype === 'int8' ? 1 : 0,
-        matrices: matrices.map((ref) => [nativeTensor(weights, ref)]),
-        vectors: vectors.map((ref) => nativeTensor(weights, ref)),
-        tables: tables.map((ref) => nativeTensor(weights, ref)),
-      });
-      this.#logits = this.#native.logitsBuffer();
-    } catch (error) {
-      throw fromNative(error);
-    }
+    const nativeProgram: NativeAttentionProgram = {
+      ...code,
+      ...sizes,
+      kvInt8: kvCacheDtype === 'int8' ? 1 : 0,
+      matrices: matrices.map((ref) => [nativeTensor(weights, ref)]),
+      vectors: vectors.map((ref) => nativeTensor(weights, ref)),
+      tables: tables.map((ref) => nativeTensor(weights, ref)),
+    };
+    const native = callNative(() => new addon.AttentionStage(backend, nativeProgram));
+    this.#native = native;
+    this.#logits = callNative(() => native.logitsBuffer());
     this.profiler = new NativeProfiler(addon.profiledOps, () => this.#open());
   }
 
@@ -64,50 +67,38 @@ export class CpuAttentionStage implements AttentionStage {
       regionBytes(`slots[${i}].weights`, weights),
       regionBytes(`slots[${i}].answers`, answers),
     ]);
-    try {
+    callNative(() => {
       native.bindSlots(bytes);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
     this.#bound = true;
   }
 
   embed(batch: MicroBatch): void {
     const { index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows } = batch;
     const native = this.#open();
-    try {
+    callNative(() => {
       native.embed(index, tokenIds, positions, offsets, kvPages, kvPageOffsets, logitsRows);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
   }
 
   attend(layer: LayerIndex, microBatch: MicroBatchIndex): void {
     const native = this.#open();
-    try {
+    callNative(() => {
       native.attend(layer, microBatch);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
   }
 
   combine(layer: LayerIndex, microBatch: MicroBatchIndex): void {
     const native = this.#open();
-    try {
+    callNative(() => {
       native.combine(layer, microBatch);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
   }
 
   logits(microBatch: MicroBatchIndex): Float32Array {
     const native = this.#open();
-    try {
-      const rows = native.logits(microBatch);
-      return new Float32Array(this.#logits, 0, rows * this.#vocabSize);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    const rows = callNative(() => native.logits(microBatch));
+    return new Float32Array(this.#logits, 0, rows * this.#vocabSize);
   }
 
   close(): void {

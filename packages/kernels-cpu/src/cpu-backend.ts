@@ -16,13 +16,14 @@ import { CpuAttentionStage } from './attention-stage.js';
 import { nativeAddon, type NativeAddon, type NativeBackend } from './binding/binding.js';
 import { CpuExpertStage } from './expert-stage.js';
 import { NativeBounds } from './binding/native-bounds.js';
-import { fromNative, refuse, refuseClosed } from './binding/native-error.js';
+import { callNative, refuse, refuseClosed } from './binding/native-error.js';
 
 const threadsMax = 1024;
 
 /**
- * The `cpu` backend: AMX, AVX-512, AVX2 or plain C++, chosen when it is created. Activations are bf16 between ops, the
- * residual and all accumulation f32. The native addon is loaded by `probe` or `create`, never by the import.
+ * The `cpu` backend: AMX, AVX-512, AVX2, NEON or plain C++, chosen when it is created. Activations
+ * are bf16 between ops; the residual and all accumulation are f32. `probe` and `create` load the
+ * native addon; importing the package does not.
  */
 export const cpuBackend: BackendFactory = {
   specVersion: 1,
@@ -61,11 +62,8 @@ class CpuBackend implements Backend {
       });
     }
     this.#addon = addon;
-    try {
-      this.#native = new addon.Backend(threads, isa, cores && Int32Array.from(cores));
-    } catch (error) {
-      throw fromNative(error);
-    }
+    const coreIds = cores && Int32Array.from(cores);
+    this.#native = callNative(() => new addon.Backend(threads, isa, coreIds));
     this.isa = this.#native.isa;
   }
 
@@ -74,12 +72,8 @@ class CpuBackend implements Backend {
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       refuse(`Cannot allocate ${byteLength} bytes: not a size.`);
     }
-    try {
-      const bytes = new Uint8Array(native.allocate(Math.max(byteLength, 1)), 0, byteLength);
-      return { memory: 'host', byteLength, bytes };
-    } catch (error) {
-      throw fromNative(error);
-    }
+    const buffer = callNative(() => native.allocate(Math.max(byteLength, 1)));
+    return { memory: 'host', byteLength, bytes: new Uint8Array(buffer, 0, byteLength) };
   }
 
   createAttentionStage(options: AttentionStageOptions): Promise<AttentionStage> {

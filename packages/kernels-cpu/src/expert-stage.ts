@@ -12,15 +12,19 @@ import type {
 import type {
   NativeAddon,
   NativeBackend,
+  NativeExpertProgram,
   NativeExpertStage,
   NativeTensor,
 } from './binding/binding.js';
-import { fromNative, refuse, refuseClosed } from './binding/native-error.js';
+import { callNative, refuse, refuseClosed } from './binding/native-error.js';
 import { NativeProfiler } from './binding/native-profiler.js';
 import { nativeTensor } from './binding/native-tensor.js';
 import { regionBytes } from './binding/region-bytes.js';
 
-/** The expert half: the resident experts packed at creation or when they come, then one native call per layer. */
+/**
+ * The expert stage. The constructor and `load` pack the resident experts; each layer is then one
+ * native call.
+ */
 export class CpuExpertStage implements ExpertStage {
   readonly profiler: NativeProfiler;
   readonly #options: ExpertStageOptions;
@@ -39,19 +43,16 @@ export class CpuExpertStage implements ExpertStage {
       residentWeights(node, experts[layer] ?? []),
     );
     const matrices = resident.flatMap((each) => matricesOf(weights, each));
-    try {
-      this.#native = new addon.ExpertStage(backend, {
-        matrices,
-        layerCount: program.stages.length,
-        experts: experts.map((ids) => Float64Array.from(ids)),
-        expertCount: program.sizes.expertCount,
-        hiddenSize: program.sizes.hiddenSize,
-        widthMax: Math.max(0, ...program.stages.map((node) => node.width)),
-        rowsMax,
-      });
-    } catch (error) {
-      throw fromNative(error);
-    }
+    const nativeProgram: NativeExpertProgram = {
+      matrices,
+      layerCount: program.stages.length,
+      experts: experts.map((ids) => Float64Array.from(ids)),
+      expertCount: program.sizes.expertCount,
+      hiddenSize: program.sizes.hiddenSize,
+      widthMax: Math.max(0, ...program.stages.map((node) => node.width)),
+      rowsMax,
+    };
+    this.#native = callNative(() => new addon.ExpertStage(backend, nativeProgram));
     this.profiler = new NativeProfiler(addon.profiledOps, () => this.#open());
   }
 
@@ -62,11 +63,9 @@ export class CpuExpertStage implements ExpertStage {
       regionBytes(`slots[${i}].hidden`, hidden),
       regionBytes(`slots[${i}].answers`, answers),
     ]);
-    try {
+    callNative(() => {
       native.bindSlots(bytes);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
     this.#bound = true;
   }
 
@@ -76,11 +75,9 @@ export class CpuExpertStage implements ExpertStage {
       refuse(`The input is of layer ${input.layer}, the call is for layer ${layer}.`);
     }
     const { rowCount, rowsPerExpert, slotIndex, hiddenRow, answerRow } = input;
-    try {
+    callNative(() => {
       native.run(layer, rowCount, rowsPerExpert, slotIndex, hiddenRow, answerRow);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
   }
 
   load(layer: LayerIndex, expert: ExpertId): number {
@@ -89,20 +86,12 @@ export class CpuExpertStage implements ExpertStage {
     const node = program.stages[layer] ?? refuse(`Layer ${layer} does not exist.`);
     const [refs] = residentWeights(node, [expert]);
     const matrices = refs === undefined ? [] : matricesOf(weights, refs);
-    try {
-      return native.load(layer, expert, matrices);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    return callNative(() => native.load(layer, expert, matrices));
   }
 
   drop(layer: LayerIndex, expert: ExpertId): number {
     const native = this.#open();
-    try {
-      return native.drop(layer, expert);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    return callNative(() => native.drop(layer, expert));
   }
 
   close(): void {

@@ -4,25 +4,13 @@ import { BenchModel } from '../model/bench-model.js';
 import { withMadeModel } from '../model/made-models.js';
 import { decodeFigures } from '../measure/figures.js';
 import { randomPrompts } from '../model/random-prompts.js';
-import { percentile, spreadOf, type Spread } from '../measure/spread.js';
+import { percentile, spreadOf } from '../measure/spread.js';
 import { ablationChart } from './ablation-chart.js';
 import { ablationText } from './ablation-report.js';
 import { kvCapacityRatio, modelBytes } from './device-memory.js';
 import { gainsOf } from './gains.js';
 import { ablationVariants, type Variant } from './variants.js';
-
-/** One deployment beside the baseline of the same rounds. */
-export interface AblationRow {
-  readonly name: string;
-  readonly question: Variant['question'];
-  readonly microBatches: number;
-  readonly batch: number;
-  readonly tokensPerSecond: Spread;
-  /** Over the first row's tokens per second in the same round. */
-  readonly ratio: Spread;
-  /** From one step's end to the next, over the first row's. */
-  readonly stepTimeRatio: number;
-}
+import type { AblationRow } from './ablation-row.js';
 
 /** A KV pool may come out many times larger; more sequences than this many times the batch are not run. */
 const capacityMax = 4;

@@ -1,5 +1,5 @@
 import { alignColumns } from '../measure/report.js';
-import type { AblationRow } from './ablation-bench.js';
+import type { AblationRow } from './ablation-row.js';
 import { verdict, type Gains } from './gains.js';
 
 export interface AblationResult {

@@ -1,4 +1,4 @@
-import type { AblationRow } from './ablation-bench.js';
+import type { AblationRow } from './ablation-row.js';
 
 /** How the best cut deployment's rate over the baseline's comes about: `total` was measured, and is the product of the others. */
 export interface Gains {

@@ -1,13 +1,8 @@
 import { availableParallelism } from 'node:os';
-import type { Clock } from '@megascale/core';
 import { figuresOf, type M2nFigures } from './m2n-figures.js';
 import { runOurs } from './roles/our-processes.js';
 import { planOf, type Traffic } from './traffic.js';
-
-export interface MeasureOptions {
-  readonly clock: Clock;
-  readonly signal?: AbortSignal;
-}
+import type { MeasureOptions } from './measure-options.js';
 
 /**
  * One measurement of a transport of ours, from TypeScript: its ranks run as processes of their own for this

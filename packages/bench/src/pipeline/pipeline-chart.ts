@@ -1,5 +1,5 @@
 import { svgNumber as n, svgText as text } from '@megascale/planner';
-import type { PipelinePoint, PipelineResult } from './pipeline-bench.js';
+import type { PipelinePoint, PipelineResult } from './pipeline-result.js';
 
 const plot = { top: 70, width: 330, height: 270 } as const;
 const lefts = [70, 490] as const;

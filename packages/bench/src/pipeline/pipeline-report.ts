@@ -1,5 +1,5 @@
 import { alignColumns } from '../measure/report.js';
-import type { Compared, PipelinePoint, PipelineResult } from './pipeline-bench.js';
+import type { Compared, PipelinePoint, PipelineResult } from './pipeline-result.js';
 
 const head = [
   'T_c / T_f',

@@ -4,12 +4,18 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { Availability } from '../compose.js';
+import { paint } from '../output/colors.js';
 import type { CliWorld } from '../world.js';
 
 const nodeMinimum = [20, 19] as const;
 
 interface Report {
-  readonly node: { readonly version: string; readonly supported: boolean };
+  /** Under Bun, `version` is the version of Node.js that it imitates. */
+  readonly node: {
+    readonly version: string;
+    readonly supported: boolean;
+    readonly bun: string | undefined;
+  };
   readonly platform: string;
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
@@ -27,14 +33,20 @@ export function doctorCommand(world: CliWorld): Command {
     .addHelpText('after', '\nExamples:\n  megascale doctor\n  megascale doctor --json')
     .action(async (flags: { readonly json?: boolean }) => {
       const report = await examine(world);
-      world.stdout.write(flags.json === true ? `${JSON.stringify(report)}\n` : render(report));
+      world.stdout.write(
+        flags.json === true ? `${JSON.stringify(report)}\n` : render(report, world),
+      );
     });
 }
 
 async function examine(world: CliWorld): Promise<Report> {
   const { backends, transports } = await world.probePlugins();
   return {
-    node: { version: process.version, supported: isSupported(process.versions.node) },
+    node: {
+      version: process.version,
+      supported: isSupported(process.versions.node),
+      bun: process.versions.bun,
+    },
     platform: `${process.platform} ${process.arch}`,
     cpu: { model: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() },
     memory: { totalBytes: memoryLimit(), freeBytes: freemem() },
@@ -65,11 +77,12 @@ function findBuiltInModel(start: string): Report['builtInModel'] {
   return { available: false, reason: 'it comes with the repository, not with the packages' };
 }
 
-function render(report: Report): string {
+function render(report: Report, { stdout }: CliWorld): string {
   const { node, cpu, memory, builtInModel } = report;
   const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const lines: readonly (readonly [ok: boolean, name: string, text: string])[] = [
     [node.supported, 'Node.js', `${node.version}, needed is ${nodeMinimum.join('.')} or later`],
+    ...(node.bun === undefined ? [] : [[true, 'Bun', `${node.bun}, in place of Node.js`] as const]),
     [true, 'platform', report.platform],
     [true, 'CPU', `${cpu.model}, ${cpu.cores} cores`],
     [true, 'memory', `${gibibytes(memory.totalBytes)}, ${gibibytes(memory.freeBytes)} free`],
@@ -83,7 +96,10 @@ function render(report: Report): string {
   ];
   const width = Math.max(...lines.map(([, name]) => name.length));
   return lines
-    .map(([ok, name, text]) => `${ok ? 'yes' : 'no '}  ${name.padEnd(width)}  ${text}\n`)
+    .map(([ok, name, text]) => {
+      const answer = ok ? paint(stdout, 'green', 'yes') : paint(stdout, 'red', 'no ');
+      return `${answer}  ${name.padEnd(width)}  ${text}\n`;
+    })
     .join('');
 }
 

@@ -1,4 +1,5 @@
-import type { FlightTrace, PipelineNumbers } from '@megascale/engine';
+import type { ChromeTrace } from '@megascale/core';
+import type { PipelineNumbers } from '@megascale/engine';
 import { Command } from 'commander';
 import type { CliWorld } from '../world.js';
 import { addServerFlags, askServer, type ServerFlags } from '../flags/server-flags.js';
@@ -11,7 +12,7 @@ export function traceCommand(world: CliWorld): Command {
   return addServerFlags(command)
     .requiredOption('--out <file>', 'where to write the trace')
     .action(async (flags: ServerFlags & { readonly out: string }) => {
-      const trace = await askServer<FlightTrace>('/debug/trace', flags, world);
+      const trace = await askServer<ChromeTrace>('/debug/trace', flags, world);
       writeTextFile(flags.out, JSON.stringify(trace));
       world.stdout.write(
         `${trace.traceEvents.length} events in ${flags.out}; open it in https://ui.perfetto.dev\n`,

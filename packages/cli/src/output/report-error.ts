@@ -1,16 +1,20 @@
 import { MegascaleError } from '@megascale/core';
 import type { CliWorld } from '../world.js';
+import { paint } from './colors.js';
 import { Interrupted } from './shutdown-signals.js';
 import { UsageError } from './usage-error.js';
 
-/** Says what went wrong, for people on stderr or for programs on stdout, and returns the exit code. */
+/**
+ * Writes what went wrong, for people to stderr or for programs (with --json) to stdout, and returns
+ * the exit code of the program.
+ */
 export function reportError(error: unknown, json: boolean, world: CliWorld): number {
   if (error instanceof Interrupted) return error.exitCode;
   const { code, message, details } = describe(error);
   if (json) {
     world.stdout.write(`${JSON.stringify({ error: { code, message, details } })}\n`);
   } else {
-    world.stderr.write(`error ${code}: ${message}\n`);
+    world.stderr.write(`${paint(world.stderr, 'red', `error ${code}:`)} ${message}\n`);
   }
   return error instanceof UsageError ? 2 : 1;
 }
@@ -22,7 +26,7 @@ function describe(error: unknown): {
 } {
   if (MegascaleError.isInstance(error)) return error;
   if (error instanceof UsageError) return { code: error.code, message: error.message, details: {} };
-  // A bug: whoever reports it needs the stack.
+  // Any other error is a bug of the program, and its report needs the stack.
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { code: 'ERR_INTERNAL', message, details: {} };
 }

@@ -1,6 +1,6 @@
-import { checkMicroBatch } from '../reference/check-micro-batch.js';
-import { i32View } from '../reference/f32-view.js';
-import { refuse, requireIndex, StageDoor } from '../reference/stage-door.js';
+import { checkMicroBatch } from '../stages/check-micro-batch.js';
+import { i32View } from '../stages/region-views.js';
+import { OpenState, refuse, requireIndex, requireRegion } from '../stages/stage-validation.js';
 import type {
   AttentionSlot,
   AttentionStage,
@@ -8,8 +8,7 @@ import type {
   MicroBatch,
 } from '../spec/backend.js';
 import type { LayerIndex, MicroBatchIndex } from '../spec/units.js';
-import type { NullClock } from './null-backend.js';
-import { requireRegion } from './require-region.js';
+import type { NullClock } from './null-times.js';
 
 interface SlotViews {
   /** [T, topK] */
@@ -31,7 +30,7 @@ interface ActiveBatch {
 export class NullAttentionStage implements AttentionStage {
   readonly #options: AttentionStageOptions;
   readonly #clock: NullClock;
-  readonly #door = new StageDoor('null attention stage');
+  readonly #state = new OpenState('null attention stage');
   readonly #active: (ActiveBatch | undefined)[] = [];
   /** [rows, vocabSize], all zero but for one element of each row. */
   #logits = new Float32Array(0);
@@ -48,7 +47,7 @@ export class NullAttentionStage implements AttentionStage {
   }
 
   bindSlots(slots: readonly AttentionSlot[]): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     if (this.#slots !== undefined) refuse('Slots are bound already; bindSlots is called once.');
     const { program, microBatchCount, tokensPerMicroBatchMax: tokens } = this.#options;
     if (slots.length !== microBatchCount) {
@@ -64,7 +63,7 @@ export class NullAttentionStage implements AttentionStage {
   }
 
   embed(batch: MicroBatch): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     this.#requireSlots();
     const { program } = this.#options;
     checkMicroBatch(batch, { ...this.#options, vocabSize: program.sizes.vocabSize });
@@ -96,7 +95,7 @@ export class NullAttentionStage implements AttentionStage {
   }
 
   logits(microBatch: MicroBatchIndex): Float32Array {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     const { logitsRows, tokenIds, positions } = this.#requireActive(microBatch);
     const { vocabSize } = this.#options.program.sizes;
     const length = logitsRows.length * vocabSize;
@@ -115,12 +114,12 @@ export class NullAttentionStage implements AttentionStage {
   }
 
   close(): void {
-    this.#door.close();
+    this.#state.close();
     this.#active.length = 0;
   }
 
   #enter(layer: LayerIndex, microBatch: MicroBatchIndex): { active: ActiveBatch; slot: SlotViews } {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     requireIndex('layer', layer, this.#options.program.stages.length);
     const active = this.#requireActive(microBatch);
     const slot = this.#requireSlots()[microBatch];

@@ -1,28 +1,32 @@
-import { checkExpertInput } from '../reference/check-expert-input.js';
-import { requireAscending } from '../reference/expert-stage.js';
-import { refuse, requireIndex, StageDoor } from '../reference/stage-door.js';
+import { checkExpertInput } from '../stages/check-expert-input.js';
+import {
+  OpenState,
+  refuse,
+  requireAscendingExperts,
+  requireIndex,
+} from '../stages/stage-validation.js';
 import type { ExpertInput, ExpertSlot, ExpertStage, ExpertStageOptions } from '../spec/backend.js';
 import type { ExpertId, LayerIndex } from '../spec/units.js';
-import type { NullClock } from './null-backend.js';
+import type { NullClock } from './null-times.js';
 
 /** Takes the time of an expert half and leaves the answers as they are. Experts take no memory and no time to load. */
 export class NullExpertStage implements ExpertStage {
   readonly #options: ExpertStageOptions;
   readonly #clock: NullClock;
-  readonly #door = new StageDoor('null expert stage');
+  readonly #state = new OpenState('null expert stage');
   /** [layer] the experts that are here. */
   readonly #experts: readonly Set<ExpertId>[];
   #slots: readonly { readonly hiddenRows: number; readonly answerRows: number }[] | undefined;
 
   constructor(options: ExpertStageOptions, clock: NullClock) {
-    requireAscending(options);
+    requireAscendingExperts(options);
     this.#options = options;
     this.#clock = clock;
     this.#experts = options.experts.map((ids) => new Set(ids));
   }
 
   bindSlots(slots: readonly ExpertSlot[]): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     if (this.#slots !== undefined) refuse('Slots are bound already; bindSlots is called once.');
     const rowBytes = this.#options.program.sizes.hiddenSize * 4;
     this.#slots = slots.map(({ hidden, answers }) => ({
@@ -33,7 +37,7 @@ export class NullExpertStage implements ExpertStage {
 
   run(layer: LayerIndex, input: ExpertInput): void {
     const startUs = this.#clock.nowUs();
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     checkExpertInput(layer, input, {
       layerCount: this.#experts.length,
       expertCount: this.#options.program.sizes.expertCount,
@@ -46,7 +50,7 @@ export class NullExpertStage implements ExpertStage {
   }
 
   load(layer: LayerIndex, expert: ExpertId): number {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     requireIndex('layer', layer, this.#experts.length);
     requireIndex('expert', expert, this.#options.program.sizes.expertCount);
     this.#experts[layer]?.add(expert);
@@ -54,7 +58,7 @@ export class NullExpertStage implements ExpertStage {
   }
 
   drop(layer: LayerIndex, expert: ExpertId): number {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     requireIndex('layer', layer, this.#experts.length);
     requireIndex('expert', expert, this.#options.program.sizes.expertCount);
     this.#experts[layer]?.delete(expert);
@@ -62,6 +66,6 @@ export class NullExpertStage implements ExpertStage {
   }
 
   close(): void {
-    this.#door.close();
+    this.#state.close();
   }
 }

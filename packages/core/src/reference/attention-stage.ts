@@ -9,12 +9,12 @@ import type {
 } from '../spec/backend.js';
 import type { LayerIndex, MicroBatchIndex } from '../spec/units.js';
 import * as blocks from './blocks.js';
-import { checkMicroBatch } from './check-micro-batch.js';
-import { f32View, i32View } from './f32-view.js';
+import { checkMicroBatch } from '../stages/check-micro-batch.js';
+import { f32View, i32View } from '../stages/region-views.js';
 import { interpret, valueOf, weightOf, widthOf, type Interpretation } from './interpret.js';
 import { createKvPages, type KvPages } from './kv-pages.js';
 import { readWeights, type F32Weights } from './read-weights.js';
-import { refuse, requireIndex, StageDoor } from './stage-door.js';
+import { OpenState, refuse, requireIndex } from '../stages/stage-validation.js';
 
 /** A bound slot as typed views; shapes as in `AttentionSlot`. */
 interface SlotViews {
@@ -38,7 +38,7 @@ export class ReferenceAttentionStage implements AttentionStage {
   readonly #options: AttentionStageOptions;
   readonly #weights: F32Weights;
   readonly #kvPages: ReadonlyMap<GraphNode, KvPages>;
-  readonly #door = new StageDoor('reference attention stage');
+  readonly #state = new OpenState('reference attention stage');
   #slots: readonly SlotViews[] | undefined;
   readonly #active = new Map<MicroBatchIndex, ActiveBatch>();
 
@@ -58,7 +58,7 @@ export class ReferenceAttentionStage implements AttentionStage {
   }
 
   bindSlots(slots: readonly AttentionSlot[]): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     if (this.#slots !== undefined) refuse('Slots are bound already; bindSlots is called once.');
     const { program, microBatchCount, tokensPerMicroBatchMax: tokens } = this.#options;
     if (slots.length !== microBatchCount) {
@@ -74,7 +74,7 @@ export class ReferenceAttentionStage implements AttentionStage {
   }
 
   embed(batch: MicroBatch): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     this.#requireSlots();
     const { program } = this.#options;
     checkMicroBatch(batch, { ...this.#options, vocabSize: program.sizes.vocabSize });
@@ -104,7 +104,7 @@ export class ReferenceAttentionStage implements AttentionStage {
   }
 
   logits(microBatch: MicroBatchIndex): Float32Array {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     const active = this.#requireActive(microBatch);
     const on = this.#interpretation(active.batch, new Map(active.values));
     for (const node of this.#options.program.epilogue) interpret(node, on);
@@ -113,7 +113,7 @@ export class ReferenceAttentionStage implements AttentionStage {
   }
 
   close(): void {
-    this.#door.close();
+    this.#state.close();
     this.#active.clear();
   }
 
@@ -121,7 +121,7 @@ export class ReferenceAttentionStage implements AttentionStage {
     layer: LayerIndex,
     microBatch: MicroBatchIndex,
   ): { stage: AttentionStageProgram; active: ActiveBatch; slot: SlotViews } {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     const { stages } = this.#options.program;
     requireIndex('layer', layer, stages.length);
     const active = this.#requireActive(microBatch);

@@ -2,11 +2,16 @@ import type { ExpertsNode, ExpertWeights } from '../graph/ops.js';
 import type { ExpertInput, ExpertSlot, ExpertStage, ExpertStageOptions } from '../spec/backend.js';
 import type { ExpertId, LayerIndex } from '../spec/units.js';
 import { expertFeedForward } from './blocks.js';
-import { checkExpertInput } from './check-expert-input.js';
-import { f32View } from './f32-view.js';
+import { checkExpertInput } from '../stages/check-expert-input.js';
+import { f32View } from '../stages/region-views.js';
 import { weightOf } from './interpret.js';
 import { readWeights } from './read-weights.js';
-import { refuse, requireIndex, StageDoor } from './stage-door.js';
+import {
+  OpenState,
+  refuse,
+  requireAscendingExperts,
+  requireIndex,
+} from '../stages/stage-validation.js';
 
 /** A bound slot as typed views; shapes as in `ExpertSlot`. */
 interface SlotViews {
@@ -21,12 +26,12 @@ export class ReferenceExpertStage implements ExpertStage {
   readonly #options: ExpertStageOptions;
   /** [layer] the weights of the experts that are here. */
   readonly #experts: readonly Map<ExpertId, ExpertF32>[];
-  readonly #door = new StageDoor('reference expert stage');
+  readonly #state = new OpenState('reference expert stage');
   #slots: readonly SlotViews[] | undefined;
 
   constructor(options: ExpertStageOptions) {
     this.#options = options;
-    requireAscending(options);
+    requireAscendingExperts(options);
     this.#experts = options.program.stages.map(
       (node, layer) =>
         new Map((options.experts[layer] ?? []).map((id) => [id, this.#read(node, id)])),
@@ -34,7 +39,7 @@ export class ReferenceExpertStage implements ExpertStage {
   }
 
   bindSlots(slots: readonly ExpertSlot[]): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     if (this.#slots !== undefined) refuse('Slots are bound already; bindSlots is called once.');
     this.#slots = slots.map((slot, i) => ({
       hidden: f32View(`slots[${i}].hidden`, slot.hidden, 0),
@@ -43,7 +48,7 @@ export class ReferenceExpertStage implements ExpertStage {
   }
 
   run(layer: LayerIndex, input: ExpertInput): void {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     const slots = this.#slots ?? refuse('No slots are bound. Call bindSlots first.');
     const { hiddenSize, expertCount } = this.#options.program.sizes;
     const experts = this.#experts[layer];
@@ -72,7 +77,7 @@ export class ReferenceExpertStage implements ExpertStage {
   }
 
   load(layer: LayerIndex, expert: ExpertId): number {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     const { stages } = this.#options.program;
     requireIndex('layer', layer, stages.length);
     const [node, experts] = [stages[layer], this.#experts[layer]];
@@ -85,7 +90,7 @@ export class ReferenceExpertStage implements ExpertStage {
   }
 
   drop(layer: LayerIndex, expert: ExpertId): number {
-    this.#door.requireOpen();
+    this.#state.requireOpen();
     requireIndex('layer', layer, this.#experts.length);
     requireIndex('expert', expert, this.#options.program.sizes.expertCount);
     const experts = this.#experts[layer];
@@ -95,7 +100,7 @@ export class ReferenceExpertStage implements ExpertStage {
   }
 
   close(): void {
-    this.#door.close();
+    this.#state.close();
   }
 
   #read(node: ExpertsNode, expert: ExpertId): ExpertF32 {
@@ -111,20 +116,4 @@ export class ReferenceExpertStage implements ExpertStage {
 
 function bytesOf({ gate, up, down }: ExpertF32): number {
   return gate.byteLength + up.byteLength + down.byteLength;
-}
-
-/** The experts of a new stage. */
-export function requireAscending({ experts, program }: ExpertStageOptions): void {
-  const { stages, sizes } = program;
-  if (experts.length !== stages.length) {
-    refuse(`experts is of ${experts.length} layers, the program of ${stages.length}.`);
-  }
-  for (const [layer, ids] of experts.entries()) {
-    for (const [i, id] of ids.entries()) {
-      const path = `experts[${layer}]`;
-      requireIndex(`${path}[${i}]`, id, sizes.expertCount);
-      const before = ids[i - 1];
-      if (before !== undefined && before >= id) refuse(`${path}: ${before}, ${id} do not ascend.`);
-    }
-  }
 }

@@ -1,35 +1,31 @@
 import {
-  attentionRank,
-  expertRank,
   buildModelGraph,
   openCheckpoint,
   partition,
-  residentExpertsByLayer,
   systemClock,
-  type AttentionPort,
-  type Backend,
   type Partition,
   type Region,
   type SchedulerPolicy,
-  type WeightSource,
 } from '@megascale/core';
-import { Batcher, fcfs, uniformPlacement } from '@megascale/scheduler';
-import { AttentionLoop, type LoopParts } from './attention-loop.js';
-import { ColocatedPort } from './colocated-port.js';
+import { Batcher, fcfs } from '@megascale/scheduler';
 import { ExpertLoadCounter } from '../placement/expert-load-counter.js';
 import { guardedPolicy } from '../plugins/guarded-policy.js';
-import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from '../plugins/plugins.js';
+import { isKnownPolicy, loadBackend, loadPolicy } from '../plugins/plugins.js';
 import { PolicyFailures } from '../plugins/policy-failures.js';
-import { StepTuner } from './step-tuner.js';
-import { PipelineTimer } from './pipeline-timer.js';
 import { FlightRecorder } from '../recorder/flight-recorder.js';
-import { emptyStepClock, type StepClock } from './step-driver.js';
-import { backendOptions, transportOptions, type WorkerContext } from '../worker/worker-context.js';
-import { WorkerProfiler, type ProfiledStage } from '../recorder/worker-profiler.js';
+import { StepClock } from '../recorder/step-clock.js';
+import { WorkerProfiler } from '../recorder/worker-profiler.js';
+import { backendOptions, type WorkerContext } from '../worker/worker-context.js';
+import { AttentionLoop, type LoopParts } from './attention-loop.js';
+import { openPort } from './open-port.js';
+import { PipelineTimer } from './pipeline-timer.js';
+import { StepTuner } from './step-tuner.js';
+
+type Config = WorkerContext['start']['config'];
 
 /**
- * The attention half on one rank: plans its own steps, drives them, samples. In colocated mode the experts run
- * here too, behind a port that calls them instead of sending.
+ * Runs the attention stage on one rank: plans its own steps, drives them, samples. In colocated mode
+ * the experts run here too, behind a port that calls them instead of sending.
  */
 export async function runAttentionWorker(context: WorkerContext): Promise<void> {
   const { start, inbox } = context;
@@ -47,39 +43,29 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
     tokensPerMicroBatchMax: config.tokensPerMicroBatchMax,
     positionsMax: config.maxModelLen,
   });
-  const time = emptyStepClock();
   const recorder = new FlightRecorder(config.recorderEvents);
-  const profiled: ProfiledStage[] = [{ stage: 'attention', profiler: stage.profiler }];
-  const port = config.colocated
-    ? await openColocatedPort(context, {
-        backend,
-        model,
-        weights: checkpoint.weights,
-        time,
-        recorder,
-        profiled,
-      })
-    : await openPort(context, backend, model);
+  const timer = new PipelineTimer(config.microBatches);
+  const clock = new StepClock(systemClock, [recorder, timer]);
+  const { weights } = checkpoint;
+  const { port, stages } = await openPort(context, { backend, model, weights, clock });
   stage.bindSlots(port.slots);
-  const timer = new PipelineTimer(stage, port, systemClock);
+  const profiled = [{ stage: 'attention', profiler: stage.profiler } as const, ...stages];
   const policyFailures = new PolicyFailures(inbox);
   const batcher = await openBatcher(config, policyFailures);
   const loop = new AttentionLoop(context, {
-    stage: timer.stage,
-    port: timer.port,
-    pace: new StepTuner({ batcher, timer, choose: config.chooseMicroBatches }),
-    time,
-    recorder,
-    profiler: new WorkerProfiler(profiled, inbox),
+    stage,
+    port,
+    batcher,
+    tuner: new StepTuner({ batcher, timer, choose: config.chooseMicroBatches }),
+    clock,
+    profiler: new WorkerProfiler(profiled, recorder, inbox),
     policyFailures,
-    clock: systemClock,
     layerCount: model.attention.stages.length,
     expertCount: model.attention.sizes.expertCount,
     topK: model.attention.sizes.topK,
-    slotExpertIds: port.slots.map(({ expertIds }) => int32View(expertIds)),
     vocabSize: model.attention.sizes.vocabSize,
+    slotExpertIds: port.slots.map(({ expertIds }) => int32View(expertIds)),
     ...expertLoadsOf(context, model.attention),
-    batcher,
   });
   inbox.send({ type: 'worker-ready', backend: backend.name, isa: backend.isa });
   try {
@@ -91,7 +77,7 @@ export async function runAttentionWorker(context: WorkerContext): Promise<void> 
   }
 }
 
-/** Counts where somebody listens. */
+/** Returns a counter where expert loads are recorded or balanced. */
 function expertLoadsOf(
   { start: { config }, inbox }: WorkerContext,
   { sizes, stages }: Partition['attention'],
@@ -131,58 +117,6 @@ async function openPolicy({ policy, policyTimeMs }: Config): Promise<SchedulerPo
   const loaded = await loadPolicy(policy);
   return isKnownPolicy(policy) ? loaded : guardedPolicy(loaded, policyTimeMs);
 }
-
-async function openPort(
-  context: WorkerContext,
-  backend: Backend,
-  { attention }: Partition,
-): Promise<AttentionPort> {
-  const transport = await loadTransport(context.start.config.transport);
-  const model = { sizes: attention.sizes, routedLayerCount: attention.stages.length };
-  return transport.openAttention(
-    attentionRank(context.start.rank),
-    transportOptions(context, model, backend),
-  );
-}
-
-async function openColocatedPort(
-  { start: { config } }: WorkerContext,
-  parts: {
-    backend: Backend;
-    model: Partition;
-    weights: WeightSource;
-    time: StepClock;
-    recorder: FlightRecorder;
-    profiled: ProfiledStage[];
-  },
-): Promise<AttentionPort> {
-  const { backend, weights, time, recorder } = parts;
-  const program = parts.model.expert;
-  const { expertCount, topK } = program.sizes;
-  const expertStage = await backend.createExpertStage({
-    program,
-    weights,
-    experts: residentExpertsByLayer(
-      [uniformPlacement(expertCount, 1)],
-      expertRank(0),
-      program.stages.length,
-    ),
-    rowsMax: config.tokensPerMicroBatchMax * topK,
-  });
-  parts.profiled.push({ stage: 'expert', profiler: expertStage.profiler });
-  return new ColocatedPort({
-    backend,
-    expertStage,
-    sizes: program.sizes,
-    tokensPerSlotMax: config.tokensPerMicroBatchMax,
-    slotCount: config.microBatches,
-    clock: systemClock,
-    time,
-    recorder,
-  });
-}
-
-type Config = WorkerContext['start']['config'];
 
 function int32View({ bytes }: Region): Int32Array {
   return bytes === undefined

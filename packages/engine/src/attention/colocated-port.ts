@@ -7,7 +7,6 @@ import {
   type AttentionPort,
   type AttentionSlot,
   type Backend,
-  type Clock,
   type DispatchTicket,
   type ExpertStage,
   type LayerIndex,
@@ -15,8 +14,8 @@ import {
   type ModelSizes,
   type RowSource,
 } from '@megascale/core';
-import { eventKind, type FlightRecorder } from '../recorder/flight-recorder.js';
-import type { StepClock } from './step-driver.js';
+import { eventKind } from '../recorder/flight-recorder.js';
+import type { StepClock } from '../recorder/step-clock.js';
 
 export interface ColocatedOptions {
   readonly backend: Backend;
@@ -25,10 +24,8 @@ export interface ColocatedOptions {
   readonly sizes: ModelSizes;
   readonly tokensPerSlotMax: number;
   readonly slotCount: number;
-  readonly clock: Clock;
-  /** Expert time is counted as computing, not as dispatching. */
-  readonly time: StepClock;
-  readonly recorder: FlightRecorder;
+  /** Counts the time of the experts as computing, not as dispatching. */
+  readonly clock: Pick<StepClock, 'nowUs' | 'note'>;
 }
 
 interface Ticket extends DispatchTicket {
@@ -38,8 +35,9 @@ interface Ticket extends DispatchTicket {
 }
 
 /**
- * The port of a worker that holds both halves: `dispatch` runs the experts at once, over the same slots and
- * row lists a transport would use, and `combine` finds the answers there. The baseline of every comparison.
+ * The port of a worker that holds both stages: `dispatch` runs the experts at once, over the same
+ * slots and row lists a transport uses, and `combine` finds the expert outputs there. It is the
+ * baseline of every comparison.
  */
 export class ColocatedPort implements AttentionPort {
   readonly slots: readonly AttentionSlot[];
@@ -74,7 +72,7 @@ export class ColocatedPort implements AttentionPort {
   }
 
   beginStep(): void {
-    // Nobody else has to know.
+    // No other worker has to be notified.
   }
 
   adoptPlacement(): void {
@@ -104,19 +102,14 @@ export class ColocatedPort implements AttentionPort {
 
   #runExperts(layer: LayerIndex, microBatch: MicroBatchIndex): void {
     if (this.#rows.rowCount === 0) return;
-    const { clock, time, expertStage, recorder } = this.#options;
-    const before = clock.nowUs();
+    const { clock, expertStage } = this.#options;
+    const startUs = clock.nowUs();
     expertStage.run(layer, this.#rows);
-    const after = clock.nowUs();
-    recorder.note(eventKind.experts, before, after, layer, microBatch, this.#rows.rowCount);
-    const elapsed = after - before;
-    time.computeUs += elapsed;
-    time.expertUs += elapsed;
-    time.dispatchUs -= elapsed;
+    clock.note(eventKind.experts, startUs, layer, microBatch, this.#rows.rowCount);
   }
 
   combine(): void {
-    // The answers have been there since dispatch.
+    // The expert outputs have been there since dispatch.
   }
 
   release(ticket: DispatchTicket): void {
@@ -124,7 +117,7 @@ export class ColocatedPort implements AttentionPort {
   }
 
   park(): void {
-    // Nobody waits for this worker.
+    // No other worker waits for this one.
   }
 
   close(): void {

@@ -1,20 +1,11 @@
-import type {
-  AttentionPort,
-  AttentionSlot,
-  AttentionStage,
-  Clock,
-  DispatchTicket,
-  LayerIndex,
-  MicroBatch,
-  MicroBatchIndex,
-  PlacementEpoch,
-  StageProfiler,
-} from '@megascale/core';
+import type { MicroBatch } from '@megascale/core';
 import { keysSeenBy, StepCostLearner } from '@megascale/scheduler';
+import { eventKind } from '../recorder/flight-recorder.js';
+import type { CallObserver } from '../recorder/step-clock.js';
 
-/** Samples kept of each micro-batch between two readings. */
+/** Round trips kept of each micro-batch between two readings. */
 const awayMax = 256;
-/** A shorter wait does not say when the answer came. */
+/** A shorter wait does not say when the expert outputs arrived. */
 const waitedUs = 5;
 
 /** What one micro-batch slot has seen since it was last read. */
@@ -28,188 +19,101 @@ class SlotTimes {
   readonly awayUs = new Float64Array(awayMax);
 }
 
-/** Of the steps since the last reading. */
+/** What the timer measured in the steps since the last reading. */
 export interface AttentionTimes {
-  /** Of one micro-batch at one layer, everything but waiting. */
+  /** Time of one micro-batch at one layer, waiting left out. */
   readonly attentionTimeUs: number;
-  /** From a dispatch to its answers, of the micro-batch that waits least in queues; undefined where no wait was long enough to tell. */
+  /**
+   * Time from a dispatch to its expert outputs, of the micro-batch that waits least in queues;
+   * undefined where no wait was long enough to tell.
+   */
   readonly awayUs: number | undefined;
-  /** Part of the time in layers that was spent waiting. */
+  /** The part of the time in layers that the worker spent waiting. */
   readonly waitShare: number;
 }
 
 /**
- * Measures on an attention worker what the pipeline's law needs: how long the stage takes by what it is given, and how long micro-batches are away
- * at the experts. Stands around the stage and the port, reads the clock twice per call and allocates nothing in them.
+ * Learns on an attention worker what the choice of m needs: how long the stage takes by what it is
+ * given, and how long micro-batches are away at the experts. It reads no clock: the step clock
+ * passes every timed call to it. It allocates nothing per call.
  */
-export class PipelineTimer {
+export class PipelineTimer implements CallObserver {
   readonly cost = new StepCostLearner();
-  readonly stage: AttentionStage;
-  readonly port: AttentionPort;
+  /** By micro-batch. */
   readonly #slots: readonly SlotTimes[];
   #busyUs = 0;
   #waitUs = 0;
-  #halves = 0;
+  #attends = 0;
 
-  constructor(stage: AttentionStage, port: AttentionPort, clock: Clock) {
-    const slots = port.slots.map(() => new SlotTimes());
-    this.#slots = slots;
-    const busy = (us: number): void => {
-      this.#busyUs += us;
-    };
-    this.stage = new TimedStage(stage, { clock, slots, busy });
-    const wait = (us: number): void => {
-      this.#waitUs += us;
-    };
-    this.port = new TimedPort(port, { clock, slots, busy }, wait);
+  constructor(slotCount: number) {
+    this.#slots = Array.from({ length: slotCount }, () => new SlotTimes());
   }
 
-  /** Once per step, for each of its micro-batches: what it took is learnt. */
+  /** Notes what a micro-batch holds; the caller embeds it next. */
+  startMicroBatch({ index, tokenIds, positions }: MicroBatch): void {
+    const slot = this.#slots[index];
+    if (slot === undefined) return;
+    slot.tokens = tokenIds.length;
+    slot.keysSeen = 0;
+    for (let row = 0; row < positions.length; row += 1) {
+      slot.keysSeen += keysSeenBy(positions[row] ?? 0, 1);
+    }
+  }
+
+  note(kind: number, startUs: number, endUs: number, _: number, microBatch: number): void {
+    const slot = this.#slots[microBatch];
+    if (slot === undefined) return;
+    const us = endUs - startUs;
+    switch (kind) {
+      case eventKind.attend:
+        this.#busyUs += us;
+        slot.attendUs += us;
+        slot.attends += 1;
+        return;
+      case eventKind.dispatch:
+        this.#busyUs += us;
+        slot.sentUs = endUs;
+        return;
+      case eventKind.wait:
+        this.#waitUs += us;
+        if (us < waitedUs || slot.awayCount === awayMax) return;
+        slot.awayUs[slot.awayCount] = endUs - slot.sentUs;
+        slot.awayCount += 1;
+        return;
+      case eventKind.combine:
+        this.#busyUs += us;
+        return;
+      default:
+    }
+  }
+
+  /** Learns what each micro-batch of a step took. The caller calls it once per step, after it. */
   endStep(microBatches: readonly MicroBatch[]): void {
     for (const { index } of microBatches) {
       const slot = this.#slots[index];
       if (slot === undefined || slot.attends === 0) continue;
       const { tokens, keysSeen } = slot;
       this.cost.add({ tokens, keysSeen, us: slot.attendUs / slot.attends });
-      this.#halves += slot.attends;
+      this.#attends += slot.attends;
       slot.attendUs = 0;
       slot.attends = 0;
     }
   }
 
-  /** Since the last call; undefined when there were no steps. */
+  /** Returns what was measured since the last call; undefined when there were no steps. */
   read(): AttentionTimes | undefined {
-    if (this.#halves === 0) return undefined;
+    if (this.#attends === 0) return undefined;
     const medians = this.#slots.flatMap((slot) => {
       const samples = slot.awayUs.subarray(0, slot.awayCount).slice().sort();
       slot.awayCount = 0;
       return samples[Math.floor(samples.length / 2)] ?? [];
     });
-    const attentionTimeUs = this.#busyUs / this.#halves;
+    const attentionTimeUs = this.#busyUs / this.#attends;
     const waitShare = this.#waitUs / (this.#waitUs + this.#busyUs);
     this.#busyUs = 0;
     this.#waitUs = 0;
-    this.#halves = 0;
+    this.#attends = 0;
     const awayUs = medians.length === 0 ? undefined : Math.min(...medians);
     return { attentionTimeUs, awayUs, waitShare };
-  }
-}
-
-interface Notes {
-  readonly clock: Clock;
-  readonly slots: readonly SlotTimes[];
-  readonly busy: (us: number) => void;
-}
-
-class TimedStage implements AttentionStage {
-  readonly profiler?: StageProfiler;
-  readonly #stage: AttentionStage;
-  readonly #notes: Notes;
-
-  constructor(stage: AttentionStage, notes: Notes) {
-    this.#stage = stage;
-    this.#notes = notes;
-    if (stage.profiler !== undefined) this.profiler = stage.profiler;
-  }
-
-  bindSlots(slots: readonly AttentionSlot[]): void {
-    this.#stage.bindSlots(slots);
-  }
-
-  embed(batch: MicroBatch): void {
-    this.#stage.embed(batch);
-    const slot = this.#notes.slots[batch.index];
-    if (slot === undefined) return;
-    slot.tokens = batch.tokenIds.length;
-    slot.keysSeen = 0;
-    const { positions } = batch;
-    for (let row = 0; row < positions.length; row += 1) {
-      slot.keysSeen += keysSeenBy(positions[row] ?? 0, 1);
-    }
-  }
-
-  attend(layer: LayerIndex, microBatch: MicroBatchIndex): void {
-    const { clock, slots, busy } = this.#notes;
-    const before = clock.nowUs();
-    this.#stage.attend(layer, microBatch);
-    const us = clock.nowUs() - before;
-    busy(us);
-    const slot = slots[microBatch];
-    if (slot === undefined) return;
-    slot.attendUs += us;
-    slot.attends += 1;
-  }
-
-  combine(layer: LayerIndex, microBatch: MicroBatchIndex): void {
-    const { clock, busy } = this.#notes;
-    const before = clock.nowUs();
-    this.#stage.combine(layer, microBatch);
-    busy(clock.nowUs() - before);
-  }
-
-  logits(microBatch: MicroBatchIndex): Float32Array {
-    return this.#stage.logits(microBatch);
-  }
-
-  close(): void {
-    this.#stage.close();
-  }
-}
-
-class TimedPort implements AttentionPort {
-  readonly slots: readonly AttentionSlot[];
-  readonly #port: AttentionPort;
-  readonly #notes: Notes;
-
-  readonly #wait: (us: number) => void;
-
-  constructor(port: AttentionPort, notes: Notes, wait: (us: number) => void) {
-    this.slots = port.slots;
-    this.#port = port;
-    this.#notes = notes;
-    this.#wait = wait;
-  }
-
-  beginStep(microBatches: readonly MicroBatchIndex[]): void {
-    this.#port.beginStep(microBatches);
-  }
-
-  adoptPlacement(placement: PlacementEpoch): void {
-    this.#port.adoptPlacement(placement);
-  }
-
-  dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket {
-    const { clock, slots, busy } = this.#notes;
-    const before = clock.nowUs();
-    const ticket = this.#port.dispatch(layer, microBatch, tokens);
-    const after = clock.nowUs();
-    busy(after - before);
-    const slot = slots[microBatch];
-    if (slot !== undefined) slot.sentUs = after;
-    return ticket;
-  }
-
-  combine(ticket: DispatchTicket): void {
-    const { clock, slots } = this.#notes;
-    const slot = slots[ticket.microBatch];
-    const before = clock.nowUs();
-    this.#port.combine(ticket);
-    const after = clock.nowUs();
-    this.#wait(after - before);
-    if (slot === undefined || after - before < waitedUs || slot.awayCount === awayMax) return;
-    slot.awayUs[slot.awayCount] = after - slot.sentUs;
-    slot.awayCount += 1;
-  }
-
-  release(ticket: DispatchTicket): void {
-    this.#port.release(ticket);
-  }
-
-  park(): void {
-    this.#port.park();
-  }
-
-  close(): void {
-    this.#port.close();
   }
 }

@@ -1,194 +1,108 @@
 import type {
   AttentionPort,
   AttentionStage,
-  Clock,
   DispatchTicket,
   LayerIndex,
+  MicroBatch,
   MicroBatchIndex,
 } from '@megascale/core';
-import {
-  followSteps,
-  type PipelineAction,
-  type Step,
-  type StepFollower,
-  type StepOrders,
-} from '@megascale/scheduler';
+import type { PipelineAction, Step } from '@megascale/scheduler';
+import { eventKind } from '../recorder/flight-recorder.js';
+import type { StepClock } from '../recorder/step-clock.js';
+import type { RoutedRows } from './routed-rows.js';
+import type { TokenChooser } from './token-chooser.js';
 
-import { eventKind, type FlightRecorder } from '../recorder/flight-recorder.js';
-
-/** Where step time went, in microseconds, summed over steps. What is left of `totalUs` is the driving itself. */
-export interface StepClock {
-  totalUs: number;
-  /** Inside the stage's calls; colocated experts included. */
-  computeUs: number;
-  /** Of that, adding the experts' answers up. */
-  combineUs: number;
-  /** Of that, colocated experts. */
-  expertUs: number;
-  /** Inside `combine`: waiting for the experts' answers. */
-  waitUs: number;
-  /** Inside `dispatch`: counting rows and telling the experts. Colocated experts' time is in `computeUs`. */
-  dispatchUs: number;
-  samplingUs: number;
-  /** attend calls: layers × micro-batches. */
-  halfLayers: number;
-}
-
-export function emptyStepClock(): StepClock {
-  return {
-    ...{ totalUs: 0, computeUs: 0, combineUs: 0, expertUs: 0 },
-    ...{ waitUs: 0, dispatchUs: 0, samplingUs: 0, halfLayers: 0 },
-  };
-}
-
-/** What was spent between two readings of the sums. */
-export function difference(after: StepClock, before: StepClock): StepClock {
-  return {
-    totalUs: after.totalUs - before.totalUs,
-    computeUs: after.computeUs - before.computeUs,
-    combineUs: after.combineUs - before.combineUs,
-    expertUs: after.expertUs - before.expertUs,
-    waitUs: after.waitUs - before.waitUs,
-    dispatchUs: after.dispatchUs - before.dispatchUs,
-    samplingUs: after.samplingUs - before.samplingUs,
-    halfLayers: after.halfLayers - before.halfLayers,
-  };
-}
-
-/** What the driver asks of the one who owns the batcher. */
-export interface StepOwner {
-  /** Before a micro-batch of the newest step is embedded: completes its token ids. */
-  startMicroBatch(microBatch: MicroBatchIndex): void;
-  /** The routes of this layer are in the micro-batch's slot. */
-  onRoutes(step: Step, layer: LayerIndex, microBatch: MicroBatchIndex): void;
-  /** Chooses from the logits [logitsRows, vocabSize] of micro-batch i; a view, valid during the call. Not called where it has none. */
-  onLogits(step: Step, microBatch: MicroBatchIndex, logits: Float32Array): void;
-  /** The micro-batch has sampled what it had to. */
-  endMicroBatch(step: Step, microBatch: MicroBatchIndex): void;
-  /** Every micro-batch has; the next step may be under way. */
-  endStep(step: Step): void;
-  /** The step to go on with, if there is one (see `followSteps`). */
-  nextStep(): Step | undefined;
-}
-
-export interface StepWorker {
+/** What a step is performed on. */
+export interface StepDriverParts {
   readonly stage: AttentionStage;
   readonly port: AttentionPort;
-  readonly clock: Clock;
-  readonly time: StepClock;
-  readonly recorder: FlightRecorder;
-  /** The order of work, from the scheduler's `createStepOrders`. */
-  readonly orderOf: StepOrders;
-  /** Whether a step may start while the one before still samples. */
-  readonly overlap: boolean;
-  readonly owner: StepOwner;
+  readonly clock: StepClock;
+  readonly chooser: Pick<TokenChooser, 'choose'>;
+  readonly routes: Pick<RoutedRows, 'note'>;
 }
 
 /**
- * Runs steps in the order of `followSteps`. Overlap needs no extra code: while this worker attends to one
- * micro-batch, the others are away at the experts. All calls are synchronous; none waits but `combine`.
+ * Performs the actions of steps: calls the stage, the port and the chooser of tokens, and notes
+ * each call at the step clock. The caller states the order. All calls are synchronous, and only
+ * `combine` waits: while this worker attends to one micro-batch, the others are at the experts.
  */
-export class StepDriver implements StepFollower<Step> {
-  readonly orderOf: StepOrders;
-  readonly overlap: boolean;
-  readonly #worker: StepWorker;
-  /** By micro-batch. */
+export class StepDriver {
+  readonly #parts: StepDriverParts;
+  /** By micro-batch: what was dispatched and is not combined yet. */
   readonly #away: (DispatchTicket | undefined)[] = [];
-  #markUs = 0;
 
-  constructor(worker: StepWorker) {
-    this.#worker = worker;
-    this.orderOf = worker.orderOf;
-    this.overlap = worker.overlap;
+  constructor(parts: StepDriverParts) {
+    this.#parts = parts;
   }
 
-  /** `first` and every step that the owner's `nextStep` gives. */
-  run(first: Step): void {
-    followSteps(first, this);
+  beginStep(step: Step): void {
+    this.#parts.port.beginStep(step.microBatchIndices);
   }
 
-  begin(step: Step): void {
-    this.#worker.port.beginStep(step.microBatchIndices);
-  }
-
-  startMicroBatch(step: Step, microBatch: MicroBatchIndex): void {
-    const { stage, time, owner } = this.#worker;
-    const batch = step.microBatches[microBatch];
-    if (batch === undefined) throw new Error(`The step has no micro-batch ${String(microBatch)}.`);
-    owner.startMicroBatch(microBatch);
-    this.#begin();
+  embed(batch: MicroBatch): void {
+    const { stage, clock } = this.#parts;
+    const startUs = clock.nowUs();
     stage.embed(batch);
-    time.computeUs += this.#end(eventKind.embed, -1, microBatch, batch.tokenIds.length);
-  }
-
-  endMicroBatch(step: Step, microBatch: MicroBatchIndex): void {
-    this.#worker.owner.endMicroBatch(step, microBatch);
-  }
-
-  end(step: Step): void {
-    this.#worker.owner.endStep(step);
-  }
-
-  next(): Step | undefined {
-    return this.#worker.owner.nextStep();
+    clock.note(eventKind.embed, startUs, -1, batch.index, batch.tokenIds.length);
   }
 
   perform(step: Step, action: PipelineAction): void {
-    const { stage, port, time, owner } = this.#worker;
     const { microBatch } = action;
     const tokens = step.microBatches[microBatch]?.tokenIds.length ?? 0;
     switch (action.type) {
       case 'attend':
-        this.#begin();
-        stage.attend(action.layer, microBatch);
-        time.computeUs += this.#end(eventKind.attend, action.layer, microBatch, tokens);
-        time.halfLayers += 1;
-        owner.onRoutes(step, action.layer, microBatch);
+        this.#attend(action.layer, microBatch, tokens);
+        this.#parts.routes.note(step, action.layer, microBatch);
         return;
       case 'dispatch':
-        this.#begin();
-        this.#away[microBatch] = port.dispatch(action.layer, microBatch, tokens);
-        time.dispatchUs += this.#end(eventKind.dispatch, action.layer, microBatch, tokens);
+        this.#dispatch(action.layer, microBatch, tokens);
         return;
-      case 'combine': {
-        const ticket = this.#away[microBatch];
-        if (ticket === undefined) throw new Error('The plan combines what was not dispatched.');
-        this.#begin();
-        port.combine(ticket);
-        time.waitUs += this.#end(eventKind.wait, action.layer, microBatch, tokens);
-        this.#begin();
-        stage.combine(action.layer, microBatch);
-        const combineUs = this.#end(eventKind.combine, action.layer, microBatch, tokens);
-        time.computeUs += combineUs;
-        time.combineUs += combineUs;
-        port.release(ticket);
+      case 'combine':
+        this.#combine(action.layer, microBatch, tokens);
         return;
-      }
       case 'sample':
         this.#sample(step, microBatch);
     }
   }
 
+  #attend(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): void {
+    const { stage, clock } = this.#parts;
+    const startUs = clock.nowUs();
+    stage.attend(layer, microBatch);
+    clock.note(eventKind.attend, startUs, layer, microBatch, tokens);
+  }
+
+  #dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): void {
+    const { port, clock } = this.#parts;
+    const startUs = clock.nowUs();
+    this.#away[microBatch] = port.dispatch(layer, microBatch, tokens);
+    clock.note(eventKind.dispatch, startUs, layer, microBatch, tokens);
+  }
+
+  #combine(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): void {
+    const { stage, port, clock } = this.#parts;
+    const ticket = this.#away[microBatch];
+    if (ticket === undefined) throw new Error('The plan combines what was not dispatched.');
+    const waitStartUs = clock.nowUs();
+    port.combine(ticket);
+    clock.note(eventKind.wait, waitStartUs, layer, microBatch, tokens);
+    const startUs = clock.nowUs();
+    stage.combine(layer, microBatch);
+    clock.note(eventKind.combine, startUs, layer, microBatch, tokens);
+    port.release(ticket);
+  }
+
+  /** Chooses a token for each row of logits of the micro-batch; does nothing where it has none. */
   #sample(step: Step, microBatch: MicroBatchIndex): void {
-    const { stage, time, owner } = this.#worker;
-    if (step.logits[microBatch]?.length === 0) return;
-    this.#begin();
-    const rows = step.logits[microBatch]?.length ?? 0;
+    const { stage, clock, chooser } = this.#parts;
+    const batch = step.microBatches[microBatch];
+    const rows = step.logits[microBatch];
+    if (batch === undefined || rows === undefined || rows.length === 0) return;
+    const logitsStartUs = clock.nowUs();
     const logits = stage.logits(microBatch);
-    time.computeUs += this.#end(eventKind.logits, -1, microBatch, rows);
-    this.#begin();
-    owner.onLogits(step, microBatch, logits);
-    time.samplingUs += this.#end(eventKind.sample, -1, microBatch, rows);
-  }
-
-  #begin(): void {
-    this.#markUs = this.#worker.clock.nowUs();
-  }
-
-  /** Records what began at `#begin`; returns how long it took. */
-  #end(kind: number, layer: number, microBatch: number, size: number): number {
-    const nowUs = this.#worker.clock.nowUs();
-    this.#worker.recorder.note(kind, this.#markUs, nowUs, layer, microBatch, size);
-    return nowUs - this.#markUs;
+    clock.note(eventKind.logits, logitsStartUs, -1, microBatch, rows.length);
+    const startUs = clock.nowUs();
+    chooser.choose(batch, rows, logits);
+    clock.note(eventKind.sample, startUs, -1, microBatch, rows.length);
   }
 }

@@ -1,4 +1,4 @@
-import type { StepCost } from '@megascale/core';
+import type { MicroBatch, StepCost } from '@megascale/core';
 import { MicroBatchTuner, type Batcher, type Step } from '@megascale/scheduler';
 import type { AttentionTimes, PipelineTimer } from './pipeline-timer.js';
 
@@ -52,6 +52,11 @@ export class StepTuner {
 
   receive(times: ExpertTimes): void {
     this.#experts.set(times.rank, times);
+  }
+
+  /** Notes what a micro-batch holds; the caller embeds it next. */
+  startMicroBatch(batch: MicroBatch): void {
+    this.#timer.startMicroBatch(batch);
   }
 
   endStep({ microBatches }: Step): void {

@@ -16,7 +16,6 @@ import {
   transportOptions,
   type WorkerContext,
 } from '../worker/worker-context.js';
-import { answerRecording } from '../recorder/answer-recording.js';
 import { FlightRecorder } from '../recorder/flight-recorder.js';
 import { serveExperts } from './serve-experts.js';
 import { WorkerProfiler } from '../recorder/worker-profiler.js';
@@ -52,8 +51,9 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
     { sizes: program.sizes, routedLayerCount: program.stages.length },
     backend,
   );
-  const profiler = new WorkerProfiler([{ stage: 'expert', profiler: stage.profiler }], inbox);
   const recorder = new FlightRecorder(config.recorderEvents);
+  const stages = [{ stage: 'expert', profiler: stage.profiler } as const];
+  const profiler = new WorkerProfiler(stages, recorder, inbox);
   const port = await transport.openExpert(rank, {
     ...options,
     // This thread is nearly always inside a wait; waits look here, so it is where questions are answered.
@@ -71,7 +71,6 @@ export async function runExpertWorker(context: WorkerContext): Promise<void> {
   hear = () => {
     for (const message of inbox.drain()) {
       profiler.receive(message);
-      answerRecording(message, recorder, inbox);
       mover.receive(message);
     }
     mover.work();

@@ -1,4 +1,4 @@
-import { BusyTimes, type Interval } from './busy-times.js';
+import { BusyTimes, type Interval } from '@megascale/core';
 import { eventsOf, type RecordedEvent, type WorkerRecording } from './worker-recording.js';
 
 /**

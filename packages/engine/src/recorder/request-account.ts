@@ -1,5 +1,5 @@
 import type { SequenceId } from '@megascale/core';
-import type { StepClock } from '../attention/step-driver.js';
+import type { StepSpan } from './step-clock.js';
 
 /** Where the milliseconds of one request's time on its attention worker went, in microseconds. */
 export interface WorkerAccount {
@@ -41,19 +41,24 @@ export class WorkerAccounts {
 
   open(id: SequenceId, submittedUs: number): void {
     this.#accounts.set(id, {
-      ...{ submittedUs, lastEndUs: -1, queueUs: 0, attentionUs: 0, dispatchUs: 0, expertsUs: 0 },
-      ...{ combineUs: 0, samplingUs: 0, planningUs: 0, pausedUs: 0, steps: 0 },
+      submittedUs,
+      lastEndUs: -1,
+      queueUs: 0,
+      attentionUs: 0,
+      dispatchUs: 0,
+      expertsUs: 0,
+      combineUs: 0,
+      samplingUs: 0,
+      planningUs: 0,
+      pausedUs: 0,
+      steps: 0,
       expertRows: new Array<number>(this.#expertCount).fill(0),
     });
   }
 
-  /** `spent`: what the step took, part by part. */
-  addStep(
-    ids: readonly SequenceId[],
-    step: { startUs: number; endUs: number },
-    spent: StepClock,
-  ): void {
-    const { computeUs, combineUs, expertUs, waitUs, dispatchUs, samplingUs } = spent;
+  /** Adds a step to the accounts of the sequences that were in it. */
+  addStep(ids: readonly SequenceId[], step: StepSpan): void {
+    const { computeUs, combineUs, expertUs, waitUs, dispatchUs, samplingUs } = step.spent;
     const lasted = step.endUs - step.startUs;
     for (const id of ids) {
       const account = this.#accounts.get(id);
@@ -89,11 +94,17 @@ export class WorkerAccounts {
     const account = this.#accounts.get(id);
     if (account === undefined) return undefined;
     this.#accounts.delete(id);
-    const { queueUs, attentionUs, dispatchUs, expertsUs, combineUs, samplingUs } = account;
-    const { planningUs, pausedUs, steps, expertRows } = account;
     return {
-      ...{ queueUs, attentionUs, dispatchUs, expertsUs, combineUs, samplingUs },
-      ...{ planningUs, pausedUs, steps, expertRows },
+      queueUs: account.queueUs,
+      attentionUs: account.attentionUs,
+      dispatchUs: account.dispatchUs,
+      expertsUs: account.expertsUs,
+      combineUs: account.combineUs,
+      samplingUs: account.samplingUs,
+      planningUs: account.planningUs,
+      pausedUs: account.pausedUs,
+      steps: account.steps,
+      expertRows: account.expertRows,
     };
   }
 }

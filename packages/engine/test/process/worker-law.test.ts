@@ -8,7 +8,7 @@ import { randomPlacement } from '../support/random-placement.js';
 /**
  * Law 1 on real workers: schedules that are drawn, several on each deployment that is drawn.
  *
- *     MEGASCALE_WORKER_SCHEDULES=300 npx vitest run --project engine test/worker-law.test.ts     more of them
+ *     MEGASCALE_WORKER_SCHEDULES=300 npx vitest run packages/engine/test/process/worker-law.test.ts     more of them
  *     MEGASCALE_SEED=… MEGASCALE_PATH=…                                                          again, as a failure printed them
  */
 const { MEGASCALE_WORKER_SCHEDULES, MEGASCALE_SEED, MEGASCALE_PATH } = process.env;

@@ -5,66 +5,35 @@
 namespace megascale {
 namespace {
 
-Op DecodeOp(const double* fields) {
-  const auto count = [](double value) { return static_cast<std::size_t>(value); };
-  const auto flags = static_cast<int>(fields[13]);
-  return {.code = static_cast<OpCode>(static_cast<int>(fields[0])),
-          .x = static_cast<int>(fields[1]),
-          .y = static_cast<int>(fields[2]),
-          .out = static_cast<int>(fields[3]),
-          .weight = static_cast<int>(fields[4]),
-          .bias = static_cast<int>(fields[5]),
-          .table = static_cast<int>(fields[6]),
-          .heads = count(fields[7]),
-          .experts = count(fields[8]),
-          .top_k = count(fields[9]),
-          .window = count(fields[10]),
-          .epsilon = static_cast<float>(fields[11]),
-          .scale = static_cast<float>(fields[12]),
-          .sigmoid = (flags & 1) != 0,
-          .renormalize = (flags & 2) != 0};
+template <class Record>
+std::vector<Record> DecodeRecords(const Napi::Value& value) {
+  const std::vector<double> fields = ReadDoubles(value);
+  std::vector<Record> records;
+  for (std::size_t at = 0; at + Record::kFields <= fields.size(); at += Record::kFields) {
+    records.push_back(Record::Decode(fields.data() + at));
+  }
+  return records;
 }
 
 std::vector<std::vector<Op>> DecodeLists(const Napi::Value& value) {
   const auto array = value.As<Napi::Array>();
   std::vector<std::vector<Op>> lists(array.Length());
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const std::vector<double> fields = ReadDoubles(array.Get(i));
-    for (std::size_t at = 0; at + kOpFields <= fields.size(); at += kOpFields) {
-      lists[i].push_back(DecodeOp(fields.data() + at));
-    }
+    lists[i] = DecodeRecords<Op>(array.Get(i));
   }
   return lists;
 }
 
-std::vector<Value> DecodeValues(const Napi::Value& value) {
-  const std::vector<double> fields = ReadDoubles(value);
-  std::vector<Value> values;
-  for (std::size_t at = 0; at + 4 <= fields.size(); at += 4) {
-    values.push_back({.kind = static_cast<ValueKind>(static_cast<int>(fields[at])),
-                      .is_float = fields[at + 1] != 0,
-                      .width = static_cast<std::size_t>(fields[at + 2]),
-                      .buffer = static_cast<std::size_t>(fields[at + 3])});
-  }
-  return values;
-}
-
 AttentionProgram DecodeProgram(const Napi::Object& from) {
   AttentionProgram program;
-  program.values = DecodeValues(from.Get("values"));
+  program.values = DecodeRecords<Value>(from.Get("values"));
   program.scratch_row_bytes = ReadSizes(from.Get("scratchRowBytes"));
   program.state_row_bytes = ReadSizes(from.Get("stateRowBytes"));
   program.matrices = ReadMatrices(from.Get("matrices"));
   program.vectors = ReadTensors(from.Get("vectors"));
   program.tables = ReadTensors(from.Get("tables"));
-  const std::vector<double> rotary = ReadDoubles(from.Get("rotaryTables"));
-  for (std::size_t i = 0; i + 2 <= rotary.size(); i += 2) {
-    program.rotary_tables.push_back({static_cast<std::size_t>(rotary[i]), rotary[i + 1]});
-  }
-  const std::vector<std::size_t> caches = ReadSizes(from.Get("kvCaches"));
-  for (std::size_t i = 0; i + 2 <= caches.size(); i += 2) {
-    program.kv_caches.push_back({caches[i], caches[i + 1]});
-  }
+  program.rotary_tables = DecodeRecords<RotaryTable>(from.Get("rotaryTables"));
+  program.kv_caches = DecodeRecords<KvCacheSizes>(from.Get("kvCaches"));
   program.lists = DecodeLists(from.Get("lists"));
   for (const std::size_t value : ReadSizes(from.Get("residuals"))) {
     program.residuals.push_back(static_cast<int>(value));

@@ -15,10 +15,7 @@ Op MakeOp(OpCode code, int x, int out) {
   op.code = code;
   op.x = x;
   op.out = out;
-  op.y = op.weight = op.bias = op.table = -1;
-  op.heads = 1;
   op.epsilon = 1e-5f;
-  op.scale = 1.0f;
   return op;
 }
 

@@ -1,4 +1,4 @@
-import { loadNative } from '../load-native.js';
+import { createNativeLoader } from '@megascale/core';
 
 /** The addon as native/binding defines it: a thin mirror, no policy. Everything it throws carries one of core's codes as `code`. */
 export interface NativeAddon {
@@ -100,7 +100,7 @@ export interface NativeTensor {
   readonly scales?: NativeTensor;
 }
 
-/** native/program/program.hpp in plain arrays; compile.ts writes it. */
+/** What native/program/program.hpp holds, in plain arrays. compile.ts writes it. */
 export interface NativeAttentionProgram extends NativeAttentionCode, NativeAttentionSizes {
   /** Each is one matrix. */
   readonly matrices: readonly (readonly NativeTensor[])[];
@@ -109,15 +109,15 @@ export interface NativeAttentionProgram extends NativeAttentionCode, NativeAtten
 }
 
 export interface NativeAttentionCode {
-  /** Per value: kind, 1 if f32, width, buffer. */
+  /** Records of `valueFields`. */
   readonly values: Float64Array;
   readonly scratchRowBytes: Float64Array;
   readonly stateRowBytes: Float64Array;
-  /** Per table: head size, theta. */
+  /** Records of `rotaryTableFields`. */
   readonly rotaryTables: Float64Array;
-  /** Per cache: KV heads, head size. */
+  /** Records of `kvCacheFields`. */
   readonly kvCaches: Float64Array;
-  /** Prologue, one list per routed layer, epilogue; ops of `opFields` numbers each. */
+  /** The prologue, one list per routed layer, the epilogue; records of `opFields`. */
   readonly lists: readonly Float64Array[];
   /** Per routed layer: the value that combine adds to, and its top-k. */
   readonly residuals: Float64Array;
@@ -150,7 +150,13 @@ export interface NativeExpertProgram {
   readonly rowsMax: number;
 }
 
-/** Loads the addon on the first call. @throws BackendError 'ERR_NATIVE_LOAD'. */
+const loadNative = createNativeLoader('kernels-cpu', import.meta.url);
+
+/**
+ * Loads the addon on the first call and returns it on every call.
+ *
+ * @throws BackendError 'ERR_NATIVE_LOAD' when no build of the addon loads on this machine.
+ */
 export function nativeAddon(): NativeAddon {
   return loadNative() as NativeAddon;
 }

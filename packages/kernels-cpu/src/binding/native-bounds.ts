@@ -6,7 +6,7 @@ import type {
   ReadBandwidth,
 } from '@megascale/core';
 import type { NativeBackend } from './binding.js';
-import { fromNative, refuse } from './native-error.js';
+import { callNative, refuse } from './native-error.js';
 
 /** Every thread reads whole lines of up to eight streams. */
 const byteLengthMin = 1 << 20;
@@ -22,7 +22,7 @@ export class NativeBounds implements MachineBounds {
 
   readBandwidth(byteLength: number): ReadBandwidth {
     requireSize(byteLength);
-    const pairs = translated(() => this.#backend().readBandwidth(byteLength));
+    const pairs = callNative(() => this.#backend().readBandwidth(byteLength));
     const variants = Array.from({ length: pairs.length / 2 }, (_, i) => ({
       streams: pairs[2 * i] ?? 0,
       bytesPerSecond: pairs[2 * i + 1] ?? 0,
@@ -32,20 +32,20 @@ export class NativeBounds implements MachineBounds {
   }
 
   multiplyPeak(): MultiplyPeak {
-    const [gemmFlopsPerSecond, instructionFlopsPerSecond, instruction] = translated(() =>
+    const [gemmFlopsPerSecond, instructionFlopsPerSecond, instruction] = callNative(() =>
       this.#backend().multiplyPeak(),
     );
     return { gemmFlopsPerSecond, instructionFlopsPerSecond, instruction };
   }
 
   forkJoin(): ForkJoin {
-    const [spinningUs = 0, parkedUs = 0] = translated(() => this.#backend().forkJoin());
+    const [spinningUs = 0, parkedUs = 0] = callNative(() => this.#backend().forkJoin());
     return { spinningUs, parkedUs };
   }
 
   copyTime(byteLength: number): CopyTime {
     requireSize(byteLength);
-    const [freshUs = 0, touchedUs = 0] = translated(() => this.#backend().copyTime(byteLength));
+    const [freshUs = 0, touchedUs = 0] = callNative(() => this.#backend().copyTime(byteLength));
     return { freshUs, touchedUs };
   }
 }
@@ -53,12 +53,4 @@ export class NativeBounds implements MachineBounds {
 function requireSize(byteLength: number): void {
   if (Number.isSafeInteger(byteLength) && byteLength >= byteLengthMin) return;
   refuse(`Cannot measure over ${byteLength} bytes, expected at least ${byteLengthMin}.`);
-}
-
-function translated<Result>(call: () => Result): Result {
-  try {
-    return call();
-  } catch (error) {
-    throw fromNative(error);
-  }
 }

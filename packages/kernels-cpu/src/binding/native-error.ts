@@ -1,6 +1,7 @@
 import {
   BackendError,
   ConfigError,
+  MegascaleError,
   type BackendErrorCode,
   type ConfigErrorCode,
 } from '@megascale/core';
@@ -13,8 +14,23 @@ const backendCodes: readonly BackendErrorCode[] = [
 ];
 const configCodes: readonly ConfigErrorCode[] = ['ERR_CHECKPOINT_CORRUPT'];
 
-/** What the addon threw, as a typed error where it threw on purpose. */
+/**
+ * Calls the addon.
+ *
+ * @throws BackendError or ConfigError where the addon threw an error with one of their codes, and
+ * whatever else the call throws as it is.
+ */
+export function callNative<Result>(call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
+/** The error of the addon as a typed error, if its code is one of core's. */
 export function fromNative(error: unknown): unknown {
+  if (MegascaleError.isInstance(error)) return error;
   if (!(error instanceof Error) || !('code' in error)) return error;
   const { code, message } = error;
   const backendCode = backendCodes.find((known) => known === code);

@@ -1,6 +1,6 @@
 import type { OpRecord, OpTotals, StageProfile, StageProfiler } from '@megascale/core';
 import type { NativeProfile } from './binding.js';
-import { fromNative } from './native-error.js';
+import { callNative } from './native-error.js';
 
 const totalsFields = 5;
 const recordFields = 8;
@@ -35,11 +35,9 @@ export class NativeProfiler implements StageProfiler {
   }
 
   record(recordsMax: number): void {
-    try {
+    callNative(() => {
       this.#stage().record(recordsMax);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    });
   }
 
   records(): { readonly records: readonly OpRecord[]; readonly lost: number } {

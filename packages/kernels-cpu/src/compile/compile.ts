@@ -8,7 +8,16 @@ import type {
 import type { NativeAttentionCode } from '../binding/binding.js';
 import { groupLinears } from './group-linears.js';
 import { refuse } from '../binding/native-error.js';
-import { encodeOps, type NativeOp } from './op-codes.js';
+import {
+  encodeRecords,
+  kvCacheFields,
+  opFields,
+  rotaryTableFields,
+  valueFields,
+  type NativeKvCache,
+  type NativeOp,
+  type NativeRotaryTable,
+} from './native-records.js';
 import { planValues, widthOf, type ValuePlan } from './plan-values.js';
 
 /** A program that native code can run, and the weights it wants by number. */
@@ -34,16 +43,19 @@ export function compileAttention(program: AttentionProgram): CompiledAttention {
   const values = planValues(program, lists);
   const compiler = new Compiler(values);
   const encoded = lists.map((nodes) =>
-    encodeOps(nodes.map((node, i) => compiler.op(node, nodes.slice(i + 1)))),
+    encodeRecords(
+      opFields,
+      nodes.map((node, i) => compiler.op(node, nodes.slice(i + 1))),
+    ),
   );
   const { sizes, stages } = program;
   return {
     code: {
-      values: values.values,
+      values: encodeRecords(valueFields, values.values),
       scratchRowBytes: values.scratchRowBytes,
       stateRowBytes: values.stateRowBytes,
-      rotaryTables: Float64Array.from(compiler.rotaryTables.flat()),
-      kvCaches: Float64Array.from(compiler.kvCaches.flat()),
+      rotaryTables: encodeRecords(rotaryTableFields, compiler.rotaryTables),
+      kvCaches: encodeRecords(kvCacheFields, compiler.kvCaches),
       lists: encoded,
       residuals: Float64Array.from(stages, (stage) => values.numberOf(stage.residual)),
       topKs: Float64Array.from(stages, (stage) => stage.router.topK),
@@ -108,8 +120,8 @@ class Compiler {
   readonly matrices = new WeightNumbers();
   readonly vectors = new WeightNumbers();
   readonly tables = new WeightNumbers();
-  readonly rotaryTables: (readonly [headSize: number, theta: number])[] = [];
-  readonly kvCaches: (readonly [kvHeads: number, headSize: number])[] = [];
+  readonly rotaryTables: NativeRotaryTable[] = [];
+  readonly kvCaches: NativeKvCache[] = [];
   readonly #values: ValuePlan;
 
   constructor(values: ValuePlan) {
@@ -133,7 +145,7 @@ class Compiler {
           x: number(node.x),
           out: number(node.out),
           weight: this.matrices.of(node.weight),
-          ...(node.bias === undefined ? {} : { bias: this.vectors.of(node.bias) }),
+          bias: node.bias && this.vectors.of(node.bias),
         };
       case 'rope':
         return this.#rope(node);
@@ -179,12 +191,14 @@ class Compiler {
   #rope(node: Extract<GraphNode, { op: 'rope' }>): NativeOp {
     requireActivation(node.op, node.x);
     const { headSize, theta } = node;
-    const known = this.rotaryTables.findIndex(([size, t]) => size === headSize && t === theta);
+    const known = this.rotaryTables.findIndex(
+      (table) => table.headSize === headSize && table.theta === theta,
+    );
     return {
       code: 'rope',
       x: this.#values.numberOf(node.x),
       out: this.#values.numberOf(node.out),
-      table: known >= 0 ? known : this.rotaryTables.push([headSize, theta]) - 1,
+      table: known >= 0 ? known : this.rotaryTables.push({ headSize, theta }) - 1,
       heads: widthOf(node.x) / headSize,
     };
   }
@@ -199,7 +213,7 @@ class Compiler {
       code: 'kvAppend',
       x: this.#values.numberOf(node.k),
       y: this.#values.numberOf(node.v),
-      table: this.kvCaches.push([kvHeads, headSize]) - 1,
+      table: this.kvCaches.push({ kvHeads, headSize }) - 1,
     };
   }
 
@@ -207,7 +221,7 @@ class Compiler {
     requireActivation(node.op, node.q);
     const { heads, kvHeads, headSize, scale, window = 0 } = node;
     const cache = this.kvCaches.at(-1);
-    if (cache?.[0] !== kvHeads || cache[1] !== headSize || headSize % 2 !== 0) {
+    if (cache?.kvHeads !== kvHeads || cache.headSize !== headSize || headSize % 2 !== 0) {
       refuse(
         `Op pagedAttention (${kvHeads} KV heads of ${headSize}) does not fit the kvAppend before it.`,
       );

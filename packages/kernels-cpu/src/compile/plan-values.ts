@@ -6,14 +6,13 @@ import {
   type Value,
 } from '@megascale/core';
 import { refuse } from '../binding/native-error.js';
-import { valueKinds, type ValueKind } from './op-codes.js';
+import type { NativeValue } from './native-records.js';
 
 /** Where every value of a program lives. Values are keyed by object: joined graphs repeat their ids. */
 export interface ValuePlan {
   /** The number of a value in `values`. */
   readonly numberOf: (value: Value) => number;
-  /** Per value: kind, 1 if f32, width, buffer. */
-  readonly values: Float64Array;
+  readonly values: readonly NativeValue[];
   /** Bytes per token of each scratch buffer (shared by values that do not live at the same time) and each state buffer. */
   readonly scratchRowBytes: Float64Array;
   readonly stateRowBytes: Float64Array;
@@ -38,7 +37,7 @@ export function planValues(
   for (const nodes of lists) planScratch(nodes, plan);
   return {
     numberOf: (value) => plan.numberOf(value),
-    values: Float64Array.from(plan.fields),
+    values: plan.values,
     scratchRowBytes: Float64Array.from(plan.scratchRowBytes),
     stateRowBytes: Float64Array.from(plan.stateRowBytes),
   };
@@ -102,7 +101,7 @@ function planScratch(nodes: readonly GraphNode[], plan: ValuePlanner): void {
 }
 
 class ValuePlanner {
-  readonly fields: number[] = [];
+  readonly values: NativeValue[] = [];
   readonly scratchRowBytes: number[] = [];
   readonly stateRowBytes: number[] = [];
   readonly #numbers = new Map<Value, number>();
@@ -115,9 +114,9 @@ class ValuePlanner {
     return this.#numbers.get(value) ?? refuse(`Value ${value.name} is read before it is computed.`);
   }
 
-  add(value: Value, kind: ValueKind, buffer: number): void {
+  add(value: Value, kind: NativeValue['kind'], buffer: number): void {
     this.#numbers.set(value, this.#numbers.size);
-    this.fields.push(valueKinds[kind], value.dtype === 'f32' ? 1 : 0, widthOf(value), buffer);
+    this.values.push({ kind, isFloat: value.dtype === 'f32', width: widthOf(value), buffer });
   }
 
   growScratch(buffer: number, bytes: number): void {

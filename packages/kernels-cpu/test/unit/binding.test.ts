@@ -10,6 +10,11 @@ describe('the addon', () => {
   const addon = nativeAddon();
   const none = {} as NativeAttentionProgram;
 
+  it('is the same on every call', () => {
+    expect(addon).toHaveProperty('version');
+    expect(nativeAddon()).toBe(addon);
+  });
+
   it.each([[{}], [null], [7], [new Uint8Array(8)]])('refuses %o as a backend', (value) => {
     const wrong = value as unknown as NativeBackend;
     expect(() => new addon.AttentionStage(wrong, none)).toThrow(/not a Backend/);

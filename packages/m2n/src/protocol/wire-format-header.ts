@@ -4,7 +4,7 @@ type Constant = number | Readonly<Record<string, number>>;
 
 /**
  * The C++ header with every number of `wire-format.ts`: native/protocol/wire_format.hpp, which a test holds equal to this text
- * (`npx vitest run --project m2n packages/m2n/test/unit/protocol/wire-format-header.test.ts -u` writes it anew).
+ * (`npx vitest run packages/m2n/test/unit/protocol/wire-format-header.test.ts -u` writes it anew).
  */
 export function wireFormatHeader(): string {
   const constants: [string, Constant][] = Object.entries(wireFormat);

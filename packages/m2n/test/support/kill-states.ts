@@ -1,4 +1,4 @@
-import type { AttentionAction, ExpertAction } from '@megascale/core/testing';
+import { endOfRank, type AttentionAction, type ExpertAction } from '@megascale/core/testing';
 
 /** One worker is killed in a state of the protocol; the other one survives. */
 export interface KillState {
@@ -14,9 +14,10 @@ export interface KillState {
   readonly code?: string;
 }
 
-/** Time for the other worker to come as far as its script says. */
-const pause = { type: 'sleep', ms: 250 } as const;
-const longPause = { type: 'sleep', ms: 1000 } as const;
+const signal = (event: string) => ({ type: 'signal', event }) as const;
+const until = (event: string) => ({ type: 'await', event }) as const;
+const attentionDied = until(endOfRank('attention', 0));
+const expertDied = until(endOfRank('expert', 0));
 const die = { type: 'die' } as const;
 const lost = 'ERR_PEER_CLOSED';
 
@@ -31,6 +32,8 @@ const failingStep = { ...step, throws: lost } as const;
 const serve = { type: 'serve', throws: lost } as const;
 /** Inputs of `step` over two layers. */
 const serveStep = { type: 'serve', inputs: 4 } as const;
+/** Inputs of `sent`. */
+const serveSent = { type: 'serve', inputs: 2 } as const;
 
 export const killStates: readonly KillState[] = [
   {
@@ -55,19 +58,19 @@ export const killStates: readonly KillState[] = [
     victim: 'attention',
     state: 'dispatched, not received',
     attention: [...sent, die],
-    expert: [pause, serve],
+    expert: [attentionDied, serve],
   },
   {
     victim: 'attention',
     state: 'received, not replied',
-    attention: [...sent, longPause, die],
-    expert: [{ type: 'receive' }, longPause, longPause, { type: 'reply' }, serve],
+    attention: [...sent, until('received'), die],
+    expert: [{ type: 'receive' }, signal('received'), attentionDied, { type: 'reply' }, serve],
   },
   {
     victim: 'attention',
     state: 'replied, not combined',
-    attention: [...sent, pause, die],
-    expert: [serve],
+    attention: [...sent, until('replied'), die],
+    expert: [serveSent, signal('replied'), serve],
   },
   {
     victim: 'attention',
@@ -78,8 +81,8 @@ export const killStates: readonly KillState[] = [
   {
     victim: 'attention',
     state: 'parked',
-    attention: [step, { type: 'park' }, pause, die],
-    expert: [serve],
+    attention: [step, { type: 'park' }, until('replied'), die],
+    expert: [serveStep, signal('replied'), serve],
   },
   {
     victim: 'attention',
@@ -107,13 +110,13 @@ export const killStates: readonly KillState[] = [
     victim: 'expert',
     state: 'open, idle',
     expert: [die],
-    attention: [pause, failingStep],
+    attention: [expertDied, failingStep],
   },
   {
     victim: 'expert',
     state: 'dispatched, not received',
-    expert: [pause, die],
-    attention: [...sent, { ...combine, throws: lost }],
+    expert: [until('dispatched'), die],
+    attention: [...sent, signal('dispatched'), { ...combine, throws: lost }],
   },
   {
     victim: 'expert',
@@ -125,13 +128,13 @@ export const killStates: readonly KillState[] = [
     victim: 'expert',
     state: 'replied, not combined',
     expert: [{ type: 'receive' }, { type: 'reply' }, die],
-    attention: [...sent, pause, { type: 'combine', microBatch: 1, throws: lost }],
+    attention: [...sent, expertDied, { type: 'combine', microBatch: 1, throws: lost }],
   },
   {
     victim: 'expert',
     state: 'parked',
     expert: [serveStep, die],
-    attention: [step, { type: 'park' }, pause, failingStep],
+    attention: [step, { type: 'park' }, expertDied, failingStep],
   },
   {
     victim: 'expert',
@@ -140,3 +143,12 @@ export const killStates: readonly KillState[] = [
     attention: [step, failingStep],
   },
 ];
+
+/** The states that every run of the tests goes through: one of each kind of wait. */
+export const quickKillStates = new Set(
+  killStates.filter(
+    ({ victim, state }) =>
+      state === 'received, not replied' ||
+      (victim === 'attention' ? state === 'parked' : state === 'dispatched, not received'),
+  ),
+);

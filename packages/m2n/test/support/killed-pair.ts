@@ -1,10 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import type {
-  MessageFromParticipant,
-  MessageToParticipant,
-  ParticipantPlan,
-  ParticipantReport,
-  PlainTransportOptions,
+import {
+  endOfRank,
+  type MessageFromParticipant,
+  type MessageToParticipant,
+  type ParticipantPlan,
+  type ParticipantReport,
+  type PlainTransportOptions,
 } from '@megascale/core/testing';
 import type { KillState } from './kill-states.js';
 
@@ -13,6 +14,7 @@ const startFile = new URL('./killed-participant.mjs', import.meta.url);
 interface ProgressListener {
   address(address: string): void;
   opened(): void;
+  signal(event: string): void;
 }
 
 /** A process that plays one worker after the other. */
@@ -51,6 +53,7 @@ export class Participant {
       this.onMessage = (message) => {
         if (message?.type === 'address') on.address(message.address);
         else if (message?.type === 'opened') on.opened();
+        else if (message?.type === 'signal') on.signal(message.event);
         else resolve(message?.report);
       };
     });
@@ -82,6 +85,9 @@ export async function runKill(
   const sides = { [kill.victim]: victim, [other]: survivor };
   const addresses: Partial<Record<string, string>> = {};
   const opened = new Set<string>();
+  const tellBoth = (event: string): void => {
+    for (const side of Object.values(sides)) side.send({ type: 'event', event });
+  };
   const listen = (role: string): ProgressListener => ({
     address: (address) => {
       addresses[role] = address;
@@ -97,9 +103,11 @@ export async function runKill(
       for (const side of Object.values(sides)) side.send({ type: 'go' });
       void meanwhile?.();
     },
+    signal: tellBoth,
   });
   const ended = victim.report(listen(kill.victim)).finally(() => {
     survivor.send({ type: 'go' });
+    tellBoth(endOfRank(kill.victim, 0));
   });
   // A survivor that could not open leaves the victim waiting.
   const report = survivor.report(listen(other)).finally(() => {

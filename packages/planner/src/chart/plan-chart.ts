@@ -1,7 +1,7 @@
 import type { Candidate } from '../search/plan-request.js';
 import { deploymentText } from '../deployment/deployment-text.js';
 import { evaluateDecode } from '../evaluate/evaluate.js';
-import { evenBatch } from '../search/best-batch.js';
+import { uniformBatch } from '../search/with-largest-batch.js';
 import type { SearchContext } from '../search/search-context.js';
 import { svgNumber as n, svgText as text } from './svg.js';
 
@@ -83,7 +83,7 @@ const pointsPerCurve = 24;
 function curveOf({ deployment, evaluation, score }: Candidate, context: SearchContext): Curve {
   const { shape, contextTokens, assumptions } = context;
   const units = evaluation.tokensPerSecond / score;
-  const least = evenBatch(deployment);
+  const least = uniformBatch(deployment);
   const growth = evaluation.batch / least;
   const points = Array.from({ length: pointsPerCurve }, (_, index) => {
     const batch = least * growth ** (index / (pointsPerCurve - 1));

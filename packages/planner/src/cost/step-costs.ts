@@ -43,9 +43,3 @@ export interface TransferWork {
   readonly attentionPeers: number;
   readonly expertPeers: number;
 }
-
-/** Decode of one token each for sequences with this mean context. */
-export function decodeWork(tokens: number, contextTokens: number): AttentionWork {
-  const keys = tokens * contextTokens;
-  return { tokens, keysSeen: keys, keysRead: keys };
-}

@@ -66,13 +66,6 @@ export function hardwareTotals(deployment: Deployment): HardwareTotals {
   return totals;
 }
 
-/** Whether weights and KV pages of every worker have their place. */
-export function fitsMemory(memory: readonly MemoryUse[]): boolean {
-  return memory.every(({ weightBytes, kvBytes, usableBytes }) => {
-    return weightBytes + kvBytes <= usableBytes;
-  });
-}
-
 export function rated(
   batch: number,
   stepUs: number,

@@ -1,6 +1,6 @@
 import type { Deployment, DisaggregatedDeployment } from '../deployment/deployment.js';
 import type { Candidate } from '../search/plan-request.js';
-import { withBestBatch } from '../search/best-batch.js';
+import { withLargestBatch } from '../search/with-largest-batch.js';
 import type { SearchContext } from '../search/search-context.js';
 
 /** What the plan would do with one worker more of a pool (or the next even share of the experts). */
@@ -18,7 +18,7 @@ export function nextSteps(
   context: SearchContext,
 ): readonly NextStep[] {
   return grown(deployment, context).flatMap(({ pool, change, larger }): readonly NextStep[] => {
-    const better = withBestBatch(larger, context);
+    const better = withLargestBatch(larger, context);
     if (better === undefined) return [];
     const { tokensPerSecond } = better.evaluation;
     return [

@@ -2,7 +2,7 @@ import type { Accelerator } from '../catalogue/accelerator.js';
 import { withNetwork } from '../catalogue/catalogue.js';
 import type { DisaggregatedDeployment } from '../deployment/deployment.js';
 import { evaluateDecode } from '../evaluate/evaluate.js';
-import { withBestBatch } from '../search/best-batch.js';
+import { withLargestBatch } from '../search/with-largest-batch.js';
 import type { Candidate, PlanObjective } from '../search/plan-request.js';
 import { searchPrefill } from '../search/search-prefill.js';
 import type { SearchContext } from '../search/search-context.js';
@@ -42,7 +42,7 @@ export function heterogeneous(model: PaperModel, setting: PaperSetting, objectiv
   const byPrice = paperContext(paperShape(model), setting, 'price');
   const context = paperContext(paperShape(model), setting, objective);
   const { deployment } = ourPlan(h20, l40s, byPrice);
-  const ours = required(withBestBatch(deployment, context));
+  const ours = required(withLargestBatch(deployment, context));
   const machines = machinesFor(context.shape, h20, setting.assumptions);
   const tensorRt = pipelineOverMachines(h20, machines, context);
   const vllm = tensorOverMachines(h20, machines, context);

@@ -4,7 +4,7 @@ import { defaultAssumptions, type Assumptions } from '../cost/assumptions.js';
 import type { ColocatedDeployment, DisaggregatedDeployment } from '../deployment/deployment.js';
 import type { ModelShape } from '../model/model-shape.js';
 import { namedModelShape } from '../model/named-models.js';
-import { withBestBatch } from '../search/best-batch.js';
+import { withLargestBatch } from '../search/with-largest-batch.js';
 import type { Candidate, PlanObjective } from '../search/plan-request.js';
 import { attentionOptions, expertOptions } from '../search/pool-options.js';
 import { searchContext, type SearchContext } from '../search/search-context.js';
@@ -128,7 +128,7 @@ function baseline(
   deployment: Pick<ColocatedDeployment, 'pool' | 'pipelineParallel'>,
   context: SearchContext,
 ): Candidate {
-  const found = withBestBatch(
+  const found = withLargestBatch(
     { kind: 'colocated', parallelism: 'tensor', microBatchCount: 1, ...deployment },
     context,
   );

@@ -1,11 +1,7 @@
 import type { Accelerator } from '../catalogue/accelerator.js';
 import type { ColocatedDeployment } from '../deployment/deployment.js';
-import { colocatedCosts, colocatedMemory, evaluateColocated } from '../evaluate/colocated.js';
-import { fitsMemory } from '../evaluate/decode-evaluation.js';
-import { keysSeenWith } from '../model/model-shape.js';
-import { evenBatch } from './best-batch.js';
-import { largestBatch } from './largest-batch.js';
-import { scoreOf, type Candidate } from './plan-request.js';
+import { withLargestBatch } from './with-largest-batch.js';
+import type { Candidate } from './plan-request.js';
 import type { SearchContext } from './search-context.js';
 
 /** The best colocated deployment on one kind of accelerator: tensor and pipeline parallelism, or expert parallelism over up to the limit. */
@@ -16,7 +12,7 @@ export function searchColocated(
 ): Candidate | undefined {
   const candidates = deploymentsOf(accelerator, context)
     .filter(({ parallelism }) => parallelisms.includes(parallelism))
-    .map((deployment) => withLargestBatch(deployment, context, 1 / 256))
+    .map((deployment) => withLargestBatch(deployment, context, { tolerance: 1 / 256 }))
     .filter((candidate) => candidate !== undefined);
   const best = candidates.reduce<Candidate | undefined>(
     (most, one) => (one.score > (most?.score ?? 0) ? one : most),
@@ -57,35 +53,4 @@ function deploymentsOf(
       ),
     ])
     .filter(({ pool }) => pool.tensorParallel * pool.workers <= limits.acceleratorsMax);
-}
-
-/** Undefined where the weights do not fit, or one token of each worker already takes too long. */
-export function withLargestBatch(
-  deployment: ColocatedDeployment,
-  { shape, contextTokens, stepUsMax, assumptions, objective }: SearchContext,
-  tolerance = 0,
-): Candidate | undefined {
-  const empty = colocatedMemory(shape, deployment, { batch: 0, contextTokens }, assumptions);
-  if (!fitsMemory([empty])) return undefined;
-  const perSequence = keysSeenWith(shape, contextTokens) * shape.kvBytesPerToken;
-  const shares = deployment.parallelism === 'tensor' ? 1 : deployment.pool.workers;
-  const batchMax = Math.floor((shares * (empty.usableBytes - empty.weightBytes)) / perSequence);
-  const costs = colocatedCosts(shape, deployment, assumptions);
-  const evaluate = (batch: number) =>
-    evaluateColocated(shape, deployment, { batch, contextTokens }, assumptions, costs);
-  const unit = evenBatch(deployment);
-  const batch = largestBatch((size) => evaluate(size).stepUs, {
-    unit,
-    batchMax,
-    stepUsMax,
-    tolerance,
-  });
-  if (batch === 0) return undefined;
-  const evaluation = evaluate(batch);
-  return {
-    deployment,
-    evaluation,
-    batchBound: batch + unit > batchMax ? 'memory' : 'slo',
-    score: scoreOf(evaluation, objective),
-  };
 }

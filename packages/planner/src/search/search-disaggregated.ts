@@ -7,7 +7,7 @@ import {
   sharesScaleUp,
 } from '../evaluate/disaggregated.js';
 import { keysSeenWith } from '../model/model-shape.js';
-import { evenBatch } from './best-batch.js';
+import { uniformBatch } from './with-largest-batch.js';
 import { largestBatch } from './largest-batch.js';
 import { scoreOf, type Candidate } from './plan-request.js';
 import type { AttentionOption, ExpertOption } from './pool-options.js';
@@ -169,7 +169,7 @@ function batchOf(
   const batchMax = Math.floor((workers * frame.attention.kvRoomBytes) / perSequence);
   const stepUs = (batch: number): number =>
     disaggregatedStepUs(shape, deployment, { batch, contextTokens }, assumptions, costs);
-  const unit = evenBatch(deployment);
+  const unit = uniformBatch(deployment);
   const batch = largestBatch(stepUs, { unit, batchMax, stepUsMax, tolerance: slack });
   if (batch === 0) return undefined;
   return { batch, fillsMemory: batch + unit > batchMax, stepUs: stepUs(batch) };

@@ -12,7 +12,7 @@ import { hardwareTotals, type MemoryUse } from '../evaluate/decode-evaluation.js
 import { disaggregatedMemory } from '../evaluate/disaggregated.js';
 import { costsOf } from '../evaluate/evaluate.js';
 import { keysSeenWith, type ModelShape } from '../model/model-shape.js';
-import type { ServingLimits } from './serve/simulate-serving.js';
+import type { ServingLimits } from './serve/serving-run.js';
 import type { SimulatedInstance } from './simulated-instance.js';
 
 /** A deployment as the simulator takes it. */

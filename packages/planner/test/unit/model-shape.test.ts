@@ -1,11 +1,7 @@
 import { buildModelGraph, costOfModel, decodeWorkload, randomConfig } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
-import {
-  attentionWeightBytes,
-  deriveModelShape,
-  expertWeightBytes,
-  namedModels,
-} from '../../src/index.js';
+import { attentionWeightBytes, expertWeightBytes } from '../../src/model/model-shape.js';
+import { deriveModelShape, namedModels } from '../../src/index.js';
 
 describe('deriveModelShape', () => {
   it('counts what the graph counts, for any batch and context', () => {

@@ -1,21 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { attentionWeightBytes, expertWeightBytes } from '../../src/model/model-shape.js';
 import {
-  attentionWeightBytes,
   evaluateDecode,
-  expertWeightBytes,
   explainPlan,
   makePlanFile,
   parsePlanFile,
   searchContext,
   searchPlans,
-  withBestBatch,
   type Accelerator,
   type Candidate,
   type Deployment,
   type ModelShape,
   type PlanRequest,
 } from '../../src/index.js';
+import { withLargestBatch } from '../../src/search/with-largest-batch.js';
 import { anyRequest, kind, request } from '../support/plan-requests.js';
 
 const paperKinds = ['L20', 'H800', 'A800', 'H20', 'L40S'].map(kind);
@@ -103,7 +102,7 @@ describe('every plan', { timeout: 120_000 }, () => {
       fc.property(anyRequest, fc.double({ min: 1, max: 4, noNaN: true }), (asked, factor) => {
         const longer = { ...asked, slo: { tpotMs: asked.slo.tpotMs * factor } };
         for (const { deployment, score } of searchPlans(asked).ranked) {
-          const again = withBestBatch(deployment, searchContext(longer));
+          const again = withLargestBatch(deployment, searchContext(longer));
           expect(again?.score).toBeGreaterThanOrEqual(score * exactly);
         }
         expect(scoreOf(longer)).toBeGreaterThanOrEqual(scoreOf(asked) * nearly);
@@ -121,7 +120,7 @@ describe('every plan', { timeout: 120_000 }, () => {
           expert: asked.expert.map((one) => withBandwidth(one, factor)),
         };
         for (const { deployment, score } of searchPlans(asked).ranked) {
-          const again = withBestBatch(onFaster(deployment, factor), searchContext(faster));
+          const again = withLargestBatch(onFaster(deployment, factor), searchContext(faster));
           expect(again?.score).toBeGreaterThanOrEqual(score * exactly);
         }
         expect(scoreOf(faster)).toBeGreaterThanOrEqual(scoreOf(asked) * nearly);

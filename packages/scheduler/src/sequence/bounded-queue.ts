@@ -25,7 +25,7 @@ export class BoundedQueue<Item> implements Iterable<Item> {
   expectRoom(): void {
     if (this.#items.length < this.max) return;
     throw new RequestError('ERR_QUEUE_FULL', {
-      message: `${this.max} are waiting, which is the limit ${this.limitName}. Try again later, or raise ${this.limitName}.`,
+      message: `${this.max} are waiting, which is the limit ${this.limitName}. Retry later, or raise ${this.limitName} (--${kebabCase(this.limitName)}).`,
       details: { limitName: this.limitName, max: this.max },
     });
   }
@@ -45,4 +45,9 @@ export class BoundedQueue<Item> implements Iterable<Item> {
   [Symbol.iterator](): Iterator<Item> {
     return this.#items[Symbol.iterator]();
   }
+}
+
+/** 'maxQueuedRequests' → 'max-queued-requests', as the flag of an option is named. */
+function kebabCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BenchError } from '../../bench-error.js';
-import type { MeasureOptions } from '../measure.js';
+import type { MeasureOptions } from '../measure-options.js';
 import type { RunSamples } from '../m2n-figures.js';
 import type { RoleRequest } from './role.js';
 import type { Traffic, TrafficPlan } from '../traffic.js';

@@ -1,7 +1,7 @@
 import type { EmulatedLink } from '@megascale/core';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchReport, BenchSuite, M2nSearchRequest } from '@megascale/bench';
-import { emulatedLinkFlag } from '../../flags/emulated-link-flag.js';
+import { optionFlag } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { UsageError } from '../../output/usage-error.js';
 import { writeBenchChart } from '../../output/write-chart-file.js';
@@ -16,7 +16,7 @@ interface M2nFlags {
   readonly from: 'ts' | 'cpp';
   readonly rounds: number;
   readonly effort: number;
-  readonly emulateLink?: EmulatedLink;
+  readonly emulatedLink?: EmulatedLink;
   readonly baselines?: readonly string[];
   readonly chart?: string;
   readonly search?: boolean;
@@ -55,11 +55,7 @@ export function m2nCommand(run: Run): Command {
     .addOption(new Option('--from <language>', 'our ends').choices(['ts', 'cpp']).default('ts'))
     .option('--rounds <count>', 'measurements of each, in turns', wholeNumber(1), 5)
     .option('--effort <x>', 'all message counts times this', realNumber(0.01, 100), 1)
-    .option(
-      '--emulate-link <link>',
-      'let the link look slower: latencyUs=100,gbps=25',
-      emulatedLinkFlag,
-    )
+    .addOption(optionFlag('emulatedLink'))
     .option(
       '--baselines <names>',
       'openmpi, ucx, zeromq, grpc, unix, tcp, floor; or none (default: all)',
@@ -104,7 +100,7 @@ function measure(run: Run, flags: M2nFlags): Promise<void> {
   }
   if (
     from === 'cpp' &&
-    (transport !== 'shm' || flags.emulateLink !== undefined || flags.skew === true)
+    (transport !== 'shm' || flags.emulatedLink !== undefined || flags.skew === true)
   ) {
     throw new UsageError(
       '--from cpp measures shm with balanced traffic; leave out the other flags.',
@@ -124,7 +120,7 @@ function measure(run: Run, flags: M2nFlags): Promise<void> {
       rounds,
       effort,
       skew: flags.skew === true,
-      ...(flags.emulateLink === undefined ? {} : { emulatedLink: flags.emulateLink }),
+      ...(flags.emulatedLink === undefined ? {} : { emulatedLink: flags.emulatedLink }),
       ...(flags.baselines === undefined ? {} : { baselines: flags.baselines }),
       ...common,
     });

@@ -1,12 +1,12 @@
 import { afterAll, describe } from 'vitest';
 import type { BackendFactory, BackendOptions } from '../../spec/backend.js';
-import { backendAnswers } from './backend-answers.js';
-import { backendDoor } from './backend-door.js';
+import { backendOutputs } from './backend-outputs.js';
+import { backendValidation } from './backend-validation.js';
 import { backendExpertRows } from './backend-expert-rows.js';
 import { backendLifecycle } from './backend-lifecycle.js';
 import { backendLawOne } from './backend-law-one.js';
 import { backendMovingExperts } from './backend-moving-experts.js';
-import { BackendUnderTest } from './backend-under-test.js';
+import { BackendUnderTest, type BackendBound } from './backend-under-test.js';
 import { contractTest, type ContractSkips } from '../contract-test.js';
 
 export interface BackendContractOptions {
@@ -17,14 +17,6 @@ export interface BackendContractOptions {
   /** How far from `reference` this backend may be. State it in its documentation. */
   readonly bound: BackendBound;
   readonly skip?: ContractSkips;
-}
-
-/** Each is max |difference| / max |reference| over one output. */
-export interface BackendBound {
-  /** After all layers of a tiny model, every error of every op on the way. */
-  readonly logits: number;
-  /** After one run of the expert stage on the same rows. */
-  readonly answers: number;
 }
 
 /**
@@ -42,10 +34,10 @@ export function backendContract(options: BackendContractOptions): void {
       subject.close();
     });
     const test = contractTest(options.skip, () => subject.absent());
-    backendAnswers(test, subject, options.bound);
+    backendOutputs(test, subject, options.bound);
     backendLawOne(test, subject);
     backendExpertRows(test, subject);
-    backendDoor(test, subject);
+    backendValidation(test, subject);
     backendLifecycle(test, subject);
     backendMovingExperts(test, subject);
   });

@@ -3,6 +3,14 @@ import type { Backend, BackendFactory, BackendOptions } from '../../spec/backend
 import { openColocated, type Colocated, type ColocatedOptions } from './run-colocated.js';
 import type { TinyModel } from './tiny-models.js';
 
+/** Each is max |difference| / max |reference| over one output. */
+export interface BackendBound {
+  /** After all layers of a tiny model, every error of every op on the way. */
+  readonly logits: number;
+  /** After one run of the expert stage on the same rows. */
+  readonly expertOutputs: number;
+}
+
 export type OpenOptions = Partial<Omit<ColocatedOptions, 'backend' | 'model' | 'weights'>>;
 
 /**

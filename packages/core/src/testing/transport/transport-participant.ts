@@ -55,14 +55,15 @@ async function play(
   try {
     const factory = factories.find(({ name }) => name === plan.transport);
     if (factory === undefined) throw new Error(`There is no transport ${plan.transport}.`);
-    const options = optionsOf(plan, inbox);
+    const stop = new StopLimits(plan);
+    const options = optionsOf(plan, inbox, stop);
     if (plan.role === 'attention') {
       const port = await factory.openAttention(attentionRank(plan.rank), options);
       const attention = new AttentionActor(port, plan);
       actor = attention;
       try {
-        await opened(inbox);
-        for (const action of plan.actions) perform(attention, action, outcomes);
+        await opened(inbox, stop);
+        for (const action of plan.actions) await perform(attention, action, inbox, outcomes);
       } finally {
         port.close();
       }
@@ -71,8 +72,8 @@ async function play(
       const expert = new ExpertActor(port, plan);
       actor = expert;
       try {
-        await opened(inbox);
-        for (const action of plan.actions) perform(expert, action, outcomes);
+        await opened(inbox, stop);
+        for (const action of plan.actions) await perform(expert, action, inbox, outcomes);
       } finally {
         port.close();
       }
@@ -91,23 +92,53 @@ async function play(
 }
 
 /** No action before all ports are open: it could end a peer's opening. */
-async function opened(inbox: Inbox): Promise<void> {
+async function opened(inbox: Inbox, stop: StopLimits): Promise<void> {
   send({ type: 'opened' });
   await inbox.nextOf('go');
+  stop.beginOpen();
+}
+
+/** When a plan gives its ports a reason to stop. */
+class StopLimits {
+  #stopUs = Number.POSITIVE_INFINITY;
+  readonly #stopOnceOpenMs: number;
+
+  constructor({
+    stopAfterMs = Number.POSITIVE_INFINITY,
+    stopOnceOpenMs = Number.POSITIVE_INFINITY,
+  }: ParticipantPlan) {
+    this.#stopOnceOpenMs = stopOnceOpenMs;
+    this.#limitTo(stopAfterMs);
+  }
+
+  /** All ports are open. */
+  beginOpen(): void {
+    this.#limitTo(this.#stopOnceOpenMs);
+  }
+
+  reason(): string | undefined {
+    return systemClock.nowUs() > this.#stopUs ? stopText : undefined;
+  }
+
+  #limitTo(ms: number): void {
+    this.#stopUs = Math.min(this.#stopUs, systemClock.nowUs() + ms * 1000);
+  }
 }
 
 interface Performable {
   readonly type: string;
   readonly throws?: string;
   readonly ms?: number;
+  readonly event?: string;
 }
 
 /** Runs one action and notes how it went; an error that the action does not expect goes on. */
-function perform<Action extends Performable>(
+async function perform<Action extends Performable>(
   actor: { act(action: Action): void },
   action: Action,
+  inbox: Inbox,
   outcomes: Outcome[],
-): void {
+): Promise<void> {
   const beganUs = systemClock.nowUs();
   const note = (error?: SerializedError): void => {
     const elapsedMs = (systemClock.nowUs() - beganUs) / 1000;
@@ -116,6 +147,8 @@ function perform<Action extends Performable>(
   try {
     if (action.type === 'sleep') blockFor(action.ms ?? 0);
     else if (action.type === 'die') die();
+    else if (action.type === 'await') await inbox.event(action.event ?? '');
+    else if (action.type === 'signal') send({ type: 'signal', event: action.event ?? '' });
     else actor.act(action);
   } catch (thrown) {
     const error = serializeError(thrown);
@@ -135,13 +168,11 @@ function die(): void {
   blockFor(60_000);
 }
 
-function optionsOf(plan: ParticipantPlan, inbox: Inbox): TransportOptions {
-  const beganUs = systemClock.nowUs();
-  const { stopAfterMs = Number.POSITIVE_INFINITY } = plan;
+function optionsOf(plan: ParticipantPlan, inbox: Inbox, stop: StopLimits): TransportOptions {
   return {
     ...plan.options,
     clock: systemClock,
-    stopReason: () => ((systemClock.nowUs() - beganUs) / 1000 > stopAfterMs ? stopText : undefined),
+    stopReason: () => stop.reason(),
     allocate: (byteLength) => ({
       memory: 'host',
       byteLength,
@@ -163,13 +194,17 @@ function send(message: MessageFromParticipant): void {
 
 /** Messages in the order they came, one at a time. */
 class Inbox {
-  private readonly messages: MessageToParticipant[] = [];
-  private wake: (() => void) | undefined;
+  readonly #messages: MessageToParticipant[] = [];
+  /** Of the plan under way. */
+  readonly #events = new Set<string>();
+  #wake: (() => void) | undefined;
 
   constructor() {
     const receive = (message: MessageToParticipant): void => {
-      this.messages.push(message);
-      this.wake?.();
+      if (message.type === 'run') this.#events.clear();
+      if (message.type === 'event') this.#events.add(message.event);
+      else this.#messages.push(message);
+      this.#wake?.();
     };
     if (parentPort === null) process.on('message', receive);
     else parentPort.on('message', receive);
@@ -177,10 +212,15 @@ class Inbox {
 
   async next(): Promise<MessageToParticipant> {
     for (;;) {
-      const message = this.messages.shift();
+      const message = this.#messages.shift();
       if (message !== undefined) return message;
-      await new Promise<void>((resolve) => (this.wake = resolve));
+      await this.#arrival();
     }
+  }
+
+  /** Returns at once if the event came before. */
+  async event(event: string): Promise<void> {
+    while (!this.#events.has(event)) await this.#arrival();
   }
 
   /** Passes over others. */
@@ -194,5 +234,9 @@ class Inbox {
   close(): void {
     if (parentPort === null) process.disconnect();
     else parentPort.close();
+  }
+
+  #arrival(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
   }
 }

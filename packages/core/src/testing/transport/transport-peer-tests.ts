@@ -8,7 +8,7 @@ import {
   type RunTeam,
   type TransportTest,
 } from './transport-case.js';
-import { stopText, type PlainTransportOptions } from './transport-script.js';
+import { endOfRank, stopText, type PlainTransportOptions } from './transport-script.js';
 
 const shortMs = 2000;
 /** On top of a limit, for a busy machine. */
@@ -17,11 +17,15 @@ const generousMs = 15_000;
 export function peerTests(test: TransportTest, run: RunTeam): void {
   const step = { type: 'step', tokens: [3, 4] } as const;
   const silent = { type: 'sleep', ms: 2 * shortMs } as const;
+  const until = (event: string) => ({ type: 'await', event }) as const;
   const options = (m: number, n: number): PlainTransportOptions =>
     optionsFor(m, n, { peerTimeoutMs: shortMs });
 
   test('a silent expert rank is ERR_PEER_TIMEOUT within the limit and not before', async () => {
-    const expert = [[{ type: 'serve' }], [{ type: 'serve', inputs: 2 }, silent]] as const;
+    const expert = [
+      [{ type: 'serve' }],
+      [{ type: 'serve', inputs: 2 }, until(endOfRank('attention', 0))],
+    ] as const;
     const report = await run({ options: options(1, 2), attention: [[step, step]], expert });
     const outcome = lastOutcome(report.attention[0]);
     expect(outcome.error?.code).toBe('ERR_PEER_TIMEOUT');
@@ -42,10 +46,14 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
     // Steps for as long as it takes until both ranks are at work.
     const steps = { type: 'random-steps', count: 5000, parkChance: 0, pauseMsMax: 2 } as const;
     // A rank that comes two steps too late is not waited for: the other lets it come first.
-    const afterwards = { type: 'sleep', ms: shortMs } as const;
     const attention = [
-      [afterwards, steps],
-      [begun, sent, silent, silent],
+      [until('rank 1 is in step'), steps],
+      [
+        begun,
+        sent,
+        { type: 'signal', event: 'rank 1 is in step' },
+        until(endOfRank('attention', 0)),
+      ],
     ] as const;
     const report = await run({
       options: optionsFor(2, 1, { peerTimeoutMs: patientMs }),
@@ -59,6 +67,14 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
     expect(error?.code, happened).toBe('ERR_PEER_TIMEOUT');
     expect(error?.message).toMatch(/expert rank 0 at layer \d, micro-batch \d/);
     expect(error?.message).toContain('attention rank 1');
+  });
+
+  test('a rank that is parked, or has not begun, is not waited for', async () => {
+    const attention = [[step, step, step], [silent], [step, { type: 'park' }, silent]] as const;
+    // Whom the expert rank waits for is what its own limit tells.
+    const expertOptions = { peerTimeoutMs: shortMs };
+    const patient = optionsFor(3, 1, { peerTimeoutMs: patientMs });
+    expectWell(await run({ options: patient, expertOptions, attention, expert: serving(1) }));
   });
 
   test('an expert rank waits for work without a limit', async () => {
@@ -94,7 +110,7 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
     const patient = optionsFor(2, 1, { peerTimeoutMs: patientMs });
     const attention = [
       [step, { type: 'die' }],
-      [step, silent],
+      [step, until(endOfRank('expert', 0))],
     ] as const;
     const report = await run({ options: patient, attention, expert: serving(1) });
     const { error, elapsedMs } = lastOutcome(report.expert[0]);
@@ -105,10 +121,13 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
 
   test('a reason to stop ends a wait', async () => {
     const patient = optionsFor(1, 1, { peerTimeoutMs: patientMs });
-    // Not before both are open, which takes a network a while.
-    const busy = { type: 'sleep', ms: 5000 } as const;
-    const expert = [[{ type: 'receive' }, busy]] as const;
-    const report = await run({ options: patient, attention: [[step]], expert, stopAfterMs: 3000 });
+    const expert = [[{ type: 'receive' }, until(endOfRank('attention', 0))]] as const;
+    const report = await run({
+      options: patient,
+      attention: [[step]],
+      expert,
+      stopOnceOpenMs: 500,
+    });
     const { error } = lastOutcome(report.attention[0]);
     expect(error?.code).toBe('ERR_PEER_CLOSED');
     expect(error?.message).toContain(stopText);

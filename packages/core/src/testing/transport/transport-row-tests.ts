@@ -14,8 +14,6 @@ import {
 
 const shapes = [1, 2, 3].flatMap((m) => [1, 2, 4].map((n) => [m, n] as const));
 const slotCounts = [1, 2, 3, 4];
-/** A limit on silence that the pauses of these tests exceed. */
-const shortMs = 2000;
 
 export function rowTests(test: TransportTest, run: RunTeam): void {
   for (const [m, n] of shapes) {
@@ -143,17 +141,6 @@ export function lockstepTests(test: TransportTest, run: RunTeam): void {
     });
     expectWell(report);
     expect(report.expert[1]?.inputs).toBe(0);
-  });
-
-  test('a rank that is parked, or has not begun, is not waited for', async () => {
-    const step = { type: 'step', tokens: [3, 4] } as const;
-    const pause = { type: 'sleep', ms: 2 * shortMs } as const;
-    const attention = [[step, step, step], [pause], [step, { type: 'park' }, pause]] as const;
-    // Whom the expert rank waits for is what its own limit tells.
-    const expertOptions = { peerTimeoutMs: shortMs };
-    expectWell(
-      await run({ options: optionsFor(3, 1), expertOptions, attention, expert: serving(1) }),
-    );
   });
 
   test('ranks in step are served together', async () => {

@@ -12,9 +12,21 @@ interface Expecting {
   readonly throws?: string;
 }
 
-/** What both sides can do. 'die' ends the process with SIGKILL, or the thread without a word. */
+/**
+ * What both sides can do. 'die' ends the process with SIGKILL, or the thread without a word. 'signal'
+ * tells all participants of an event; 'await' makes no call of the port until the event has come.
+ */
 export type CommonAction = Expecting &
-  ({ readonly type: 'sleep'; readonly ms: number } | { readonly type: 'close' | 'die' });
+  (
+    | { readonly type: 'sleep'; readonly ms: number }
+    | { readonly type: 'close' | 'die' }
+    | { readonly type: 'signal' | 'await'; readonly event: string }
+  );
+
+/** The event that the rank's participant has reported, or has died. */
+export function endOfRank(role: ParticipantPlan['role'], rank: number): string {
+  return `end of ${role} rank ${rank}`;
+}
 
 export type AttentionAction =
   | CommonAction
@@ -70,8 +82,10 @@ interface PlanOfEach {
   readonly rank: number;
   readonly seed: number;
   readonly options: PlainTransportOptions;
-  /** `TransportOptions.stopReason` answers `stopText` once the port is open for this long. */
+  /** `TransportOptions.stopReason` answers `stopText` this long after the participant began. */
   readonly stopAfterMs?: number;
+  /** The same, this long after all ports have opened. */
+  readonly stopOnceOpenMs?: number;
 }
 
 export type ParticipantPlan =
@@ -108,12 +122,15 @@ export type MessageToParticipant =
       readonly attention: readonly string[];
       readonly expert: readonly string[];
     }
-  /** Everybody has opened, or never will: act. */
+  /** Each participant has opened, or never will: act. */
   | { readonly type: 'go' }
+  /** A participant signalled this event, or the event that it ended has come. */
+  | { readonly type: 'event'; readonly event: string }
   | { readonly type: 'end' };
 
 export type MessageFromParticipant =
   | { readonly type: 'address'; readonly address: string }
   /** Its port is open; it acts once it is told to go. */
   | { readonly type: 'opened' }
+  | { readonly type: 'signal'; readonly event: string }
   | { readonly type: 'report'; readonly report: ParticipantReport };

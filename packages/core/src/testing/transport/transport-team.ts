@@ -1,13 +1,14 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
-import type {
-  AttentionAction,
-  ExpertAction,
-  MessageFromParticipant,
-  MessageToParticipant,
-  ParticipantPlan,
-  ParticipantReport,
-  PlainTransportOptions,
+import {
+  endOfRank,
+  type AttentionAction,
+  type ExpertAction,
+  type MessageFromParticipant,
+  type MessageToParticipant,
+  type ParticipantPlan,
+  type ParticipantReport,
+  type PlainTransportOptions,
 } from './transport-script.js';
 
 /** A thread or process that runs `runTransportParticipant`. */
@@ -50,7 +51,8 @@ export function participantProcesses(startFile: URL): () => Participant {
     const child = fork(startFile, { execArgv: [] });
     const participant = newParticipant({
       send: (message) => {
-        child.send(message);
+        // A process that was killed counts as connected until its exit is noticed.
+        if (child.connected) child.send(message, () => undefined);
       },
       kill: () => child.kill('SIGKILL'),
     });
@@ -84,6 +86,7 @@ export interface TeamPlan {
   /** Options that all ranks of one pool have instead. */
   readonly expertOptions?: Partial<PlainTransportOptions>;
   readonly stopAfterMs?: number;
+  readonly stopOnceOpenMs?: number;
   /** Applied to every address on its way through the rendezvous. */
   readonly changeAddress?: (address: string) => string;
 }
@@ -124,6 +127,11 @@ export class TransportTeam {
       if (!opening.delete(participant) || opening.size > 0) return;
       for (const opened of haveOpened) if (!opened.hasEnded) opened.send({ type: 'go' });
     };
+    const tellAll = (event: string): void => {
+      for (const participant of participants) {
+        if (!participant.hasEnded) participant.send({ type: 'event', event });
+      }
+    };
     const reports = await Promise.all(
       participants.map((participant, index) => {
         const own = plans[index];
@@ -136,7 +144,9 @@ export class TransportTeam {
             haveOpened.push(participant);
             leaveOpening(participant);
           },
+          onSignal: tellAll,
         }).finally(() => {
+          tellAll(endOfRank(own.role, own.rank));
           // Who ended without an address has none to be reached at: the others need not wait for it.
           if (addresses[index] === undefined) giveAddress(index, '');
           leaveOpening(participant);
@@ -174,18 +184,25 @@ export class TransportTeam {
   }
 }
 
+interface ProgressListener {
+  onAddress(address: string): void;
+  onOpened(): void;
+  onSignal(event: string): void;
+}
+
 function runOne(
   participant: Participant,
   plan: ParticipantPlan,
-  { onAddress, onOpened }: { onAddress: (address: string) => void; onOpened: () => void },
+  on: ProgressListener,
 ): Promise<ParticipantReport | undefined> {
   return new Promise((resolve) => {
     participant.onEnd = () => {
       resolve(undefined);
     };
     participant.onMessage = (message) => {
-      if (message.type === 'address') onAddress(message.address);
-      else if (message.type === 'opened') onOpened();
+      if (message.type === 'address') on.onAddress(message.address);
+      else if (message.type === 'opened') on.onOpened();
+      else if (message.type === 'signal') on.onSignal(message.event);
       else resolve(message.report);
     };
     participant.send({ type: 'run', plan });
@@ -193,8 +210,11 @@ function runOne(
 }
 
 function participantPlans(plan: TeamPlan): ParticipantPlan[] {
-  const { transport, options, expertOptions, stopAfterMs, seed = 1 } = plan;
-  const stop = stopAfterMs === undefined ? {} : { stopAfterMs };
+  const { transport, options, expertOptions, stopAfterMs, stopOnceOpenMs, seed = 1 } = plan;
+  const stop = {
+    ...(stopAfterMs === undefined ? {} : { stopAfterMs }),
+    ...(stopOnceOpenMs === undefined ? {} : { stopOnceOpenMs }),
+  };
   return [
     ...plan.attention.map((actions, rank) => {
       return {

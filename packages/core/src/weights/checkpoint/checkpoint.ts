@@ -1,9 +1,10 @@
-import { existsSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { WeightSource } from '../../spec/weight-source.js';
 import { fileWeightSource } from './file-weight-source.js';
 import { readGenerationConfig, type GenerationConfig } from './generation-config.js';
 import { missingCheckpoint } from './checkpoint-errors.js';
+import { requireModelDirectory } from './model-directory.js';
 import { readQuantizationConfig } from '../quantized/quantization-config.js';
 import { readJsonObject } from './read-json-object.js';
 import { readSafetensorsHeader } from '../safetensors/read-safetensors-header.js';
@@ -42,13 +43,7 @@ export function openCheckpoint(dir: string): Checkpoint {
 
 /** The same without the weights, for those who only plan. */
 export function openModelConfig(dir: string): ModelConfig {
-  const absolute = resolve(dir);
-  const status = statSync(absolute, { throwIfNoEntry: false });
-  if (status === undefined) throw missingCheckpoint(`There is no directory ${absolute}`, layout);
-  if (!status.isDirectory()) throw missingCheckpoint(`${absolute} is not a directory`, layout);
-  if (!existsSync(join(absolute, 'config.json'))) {
-    throw missingCheckpoint(`${absolute} has no config.json`, layout);
-  }
+  const absolute = requireModelDirectory(dir);
   const config = readJsonObject(join(absolute, 'config.json'));
   return { dir: absolute, config, generationConfig: readGenerationConfig(absolute, config) };
 }

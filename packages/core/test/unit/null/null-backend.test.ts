@@ -12,7 +12,7 @@ const readsNothing = 'it reads no weights';
 backendContract({
   name: 'null',
   factory: nullBackend,
-  bound: { logits: 0, answers: 0 },
+  bound: { logits: 0, expertOutputs: 0 },
   skip: {
     ...Object.fromEntries(
       ['mixtral', 'qwen3-moe'].flatMap((family) =>

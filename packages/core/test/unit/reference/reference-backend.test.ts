@@ -5,7 +5,7 @@ import { referenceBackend } from '../../../src/reference/reference-backend.js';
 backendContract({
   name: 'reference',
   factory: referenceBackend,
-  bound: { logits: 0, answers: 0 },
+  bound: { logits: 0, expertOutputs: 0 },
 });
 
 describe('reference backend', () => {

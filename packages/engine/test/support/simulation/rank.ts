@@ -17,7 +17,7 @@ import { PipelineTimer } from '../../../src/attention/pipeline-timer.js';
 import { PolicyFailures } from '../../../src/plugins/policy-failures.js';
 import { FlightRecorder } from '../../../src/recorder/flight-recorder.js';
 import { serveExperts } from '../../../src/expert/serve-experts.js';
-import { emptyStepClock } from '../../../src/attention/step-driver.js';
+import { StepClock } from '../../../src/recorder/step-clock.js';
 import { ThreadControl } from '../../../src/worker/thread-control.js';
 import type { WorkerContext } from '../../../src/worker/worker-context.js';
 import { WorkerProfiler } from '../../../src/recorder/worker-profiler.js';
@@ -146,16 +146,19 @@ class RankPlay {
       noteIdle(this.#start, world);
     });
     const batcher = this.#batcher();
-    const timer = new PipelineTimer(stage, port, world);
+    const timer = new PipelineTimer(port.slots.length);
     const { overlapSteps } = schedule;
     const context = { start: { config: { overlapSteps } }, control: this.#control, inbox };
     const recorder = new FlightRecorder(64);
     const loop = new AttentionLoop(context as unknown as WorkerContext, {
-      ...{ stage: timer.stage, port: timer.port, batcher, recorder, vocabSize, topK },
-      pace: new StepTuner({ batcher, timer, choose: schedule.chooseMicroBatches }),
-      clock: world,
-      time: emptyStepClock(),
-      profiler: new WorkerProfiler([], inbox),
+      stage,
+      port,
+      batcher,
+      vocabSize,
+      topK,
+      tuner: new StepTuner({ batcher, timer, choose: schedule.chooseMicroBatches }),
+      clock: new StepClock(world, [recorder, timer]),
+      profiler: new WorkerProfiler([], recorder, inbox),
       policyFailures: new PolicyFailures(inbox),
       layerCount: schedule.layerCount,
       expertCount: schedule.expertCount,

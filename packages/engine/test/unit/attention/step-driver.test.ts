@@ -1,9 +1,17 @@
 import type { AttentionPort, AttentionStage, DispatchTicket } from '@megascale/core';
-import { Batcher, createStepOrders, fcfs, pingPong, type Step } from '@megascale/scheduler';
+import {
+  Batcher,
+  createStepOrders,
+  fcfs,
+  pingPong,
+  walkSteps,
+  type Step,
+} from '@megascale/scheduler';
 import { microBatchIndex, sequenceId } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
 import { eventKinds, FlightRecorder } from '../../../src/recorder/flight-recorder.js';
-import { emptyStepClock, StepDriver } from '../../../src/attention/step-driver.js';
+import { StepClock } from '../../../src/recorder/step-clock.js';
+import { StepDriver } from '../../../src/attention/step-driver.js';
 
 const layerCount = 3;
 const microBatchCount = 2;
@@ -40,25 +48,32 @@ function noted(following: Step[] = [], overlap = false) {
   };
   let nowUs = 0;
   const recorder = new FlightRecorder(64);
-  const time = emptyStepClock();
+  const clock = new StepClock({ nowUs: () => nowUs++, wallMs: () => 0 }, [recorder]);
   const driver = new StepDriver({
     stage,
     port,
-    time,
-    clock: { nowUs: () => nowUs++, wallMs: () => 0 },
+    clock,
+    chooser: { choose: ({ index }) => calls.push(`choose ${String(index)}`) },
+    routes: { note: () => undefined },
+  });
+  const follower = {
     orderOf: createStepOrders(layerCount),
     overlap,
-    recorder,
-    owner: {
-      startMicroBatch: () => undefined,
-      onRoutes: () => undefined,
-      onLogits: (_, microBatch) => calls.push(`choose ${String(microBatch)}`),
-      endMicroBatch: (_, microBatch) => calls.push(`end ${String(microBatch)}`),
-      endStep: () => calls.push('end step'),
-      nextStep: () => following.shift(),
+    begin: (step: Step) => {
+      driver.beginStep(step);
     },
-  });
-  return { calls, driver, time, recorder };
+    startMicroBatch: ({ microBatches }: Step, microBatch: number) => {
+      const batch = microBatches[microBatch];
+      if (batch !== undefined) driver.embed(batch);
+    },
+    endMicroBatch: (_: Step, microBatch: number) => calls.push(`end ${String(microBatch)}`),
+    end: () => calls.push('end step'),
+    next: () => following.shift(),
+  };
+  const run = (first: Step): void => {
+    for (const { step, action } of walkSteps(first, follower)) driver.perform(step, action);
+  };
+  return { calls, run, times: clock.times, recorder };
 }
 
 function plannedStep() {
@@ -91,8 +106,8 @@ function plannedStep() {
 
 describe('StepDriver', () => {
   it('performs the actions of pingPong, and sums and releases after every combine', () => {
-    const { calls, driver } = noted();
-    driver.run(plannedStep());
+    const { calls, run } = noted();
+    run(plannedStep());
     const expected = [...pingPong(layerCount, [0, 1].map(microBatchIndex))].flatMap((action) => {
       const index = String(action.microBatch);
       if (action.type === 'sample') return [`logits ${index}`, `choose ${index}`, `end ${index}`];
@@ -107,24 +122,38 @@ describe('StepDriver', () => {
   });
 
   it('starts the next step, when overlapping, while the second micro-batch is still away', () => {
-    const { calls, driver } = noted([plannedStep()], true);
-    driver.run(plannedStep());
+    const { calls, run } = noted([plannedStep()], true);
+    run(plannedStep());
     const last = String(layerCount - 1);
     const from = calls.indexOf('end 0');
     expect(calls.slice(from, calls.indexOf('attend 1 0', from + 1))).toEqual([
-      ...['end 0', 'begin 0,1', 'embed 0', 'attend 0 0', 'dispatch 0 0'],
-      ...[`combine ${last} 1`, `sum ${last} 1`, 'release 1', 'logits 1', 'choose 1', 'end 1'],
-      ...['embed 1', 'attend 0 1', 'dispatch 0 1', 'end step'],
-      ...['combine 0 0', 'sum 0 0', 'release 0'],
+      'end 0',
+      'begin 0,1',
+      'embed 0',
+      'attend 0 0',
+      'dispatch 0 0',
+      `combine ${last} 1`,
+      `sum ${last} 1`,
+      'release 1',
+      'logits 1',
+      'choose 1',
+      'end 1',
+      'embed 1',
+      'attend 0 1',
+      'dispatch 0 1',
+      'end step',
+      'combine 0 0',
+      'sum 0 0',
+      'release 0',
     ]);
   });
 
   it('counts each call in its own part of the time', () => {
-    const { driver, time } = noted();
-    driver.run(plannedStep());
+    const { run, times } = noted();
+    run(plannedStep());
     const halfLayers = layerCount * microBatchCount;
     // One microsecond per timed call: attend, combine and logits compute, and so does each embedding.
-    expect(time).toMatchObject({
+    expect(times).toMatchObject({
       halfLayers,
       computeUs: 2 * halfLayers + 2 * microBatchCount,
       waitUs: halfLayers,
@@ -134,8 +163,8 @@ describe('StepDriver', () => {
   });
 
   it('records each call, with its place and its time', () => {
-    const { driver, recorder } = noted();
-    driver.run(plannedStep());
+    const { run, recorder } = noted();
+    run(plannedStep());
     const { kinds, layers, microBatches, startUs, endUs, sizes, lost } = recorder.read();
     const names = kinds.map((kind) => eventKinds[kind]);
     expect(names.slice(0, 6)).toEqual([

@@ -11,7 +11,7 @@ import { tinyMixtral, tinyQwen3Moe } from '@megascale/core/testing';
 import { describe, expect, it } from 'vitest';
 import { compileAttention } from '../../../src/compile/compile.js';
 import { groupLinears } from '../../../src/compile/group-linears.js';
-import { opFields } from '../../../src/compile/op-codes.js';
+import { opFields } from '../../../src/compile/native-records.js';
 import { planValues } from '../../../src/compile/plan-values.js';
 
 const programs: readonly (readonly [name: string, program: AttentionProgram])[] = [
@@ -56,8 +56,8 @@ describe.each(programs)('%s', (_, program) => {
   it('never lets two values share a buffer while both are alive', () => {
     const plan = planValues(program, lists);
     const place = (value: Value): string => {
-      const at = plan.numberOf(value) * 4;
-      return `${plan.values[at] ?? NaN}:${plan.values[at + 3] ?? NaN}`;
+      const placed = plan.values[plan.numberOf(value)];
+      return `${placed?.kind ?? 'none'}:${placed?.buffer ?? NaN}`;
     };
     for (const nodes of lists) {
       const holder = new Map<string, Value>();
@@ -77,7 +77,9 @@ describe.each(programs)('%s', (_, program) => {
 
   it('writes whole ops, one list for each piece, and a cache for each append', () => {
     const { code, matrices } = compileAttention(program);
-    expect(code.lists.map((ops) => ops.length / opFields)).toEqual(lists.map((l) => l.length));
+    expect(code.lists.map((ops) => ops.length / Object.keys(opFields).length)).toEqual(
+      lists.map((l) => l.length),
+    );
     const appends = lists.flat().filter((node) => node.op === 'kvAppend');
     expect(code.kvCaches).toHaveLength(2 * appends.length);
     expect(new Set(matrices.map(({ name }) => name)).size).toBe(matrices.length);

@@ -1,6 +1,6 @@
 import { ConfigError } from '@megascale/core';
 import { checkLengths } from '../load/token-lengths.js';
-import type { FleetRun } from './simulate-fleet.js';
+import type { FleetRun } from './fleet-run.js';
 
 const instancesMax = 100_000;
 const requestsMax = 2_000_000_000;

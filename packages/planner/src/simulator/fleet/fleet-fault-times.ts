@@ -1,6 +1,6 @@
 import type { RandomStream } from '../random-stream.js';
 import type { FleetInstance } from './fleet-instance.js';
-import type { FleetFaults } from './simulate-fleet.js';
+import type { FleetFaults } from './fleet-run.js';
 
 /** When something happens to which instance: the next of each kind for the whole fleet, of which every instance has an equal part. */
 export class FleetFaultTimes {

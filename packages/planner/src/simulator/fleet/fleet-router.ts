@@ -1,6 +1,6 @@
 import type { RandomStream } from '../random-stream.js';
 import type { FleetInstance } from './fleet-instance.js';
-import type { FleetRouter } from './simulate-fleet.js';
+import type { FleetRouter } from './fleet-run.js';
 
 /** Brings those it looks at up to date. One that is down is taken only where all drawn are. */
 export function fleetRouter(

@@ -1,4 +1,4 @@
-import type { ServingLimits } from '../serve/simulate-serving.js';
+import type { ServingLimits } from '../serve/serving-run.js';
 import { checkInstance, type SimulatedInstance } from '../simulated-instance.js';
 import { simulateSteps, type StepLoad } from '../step/simulate-steps.js';
 

@@ -16,7 +16,7 @@ import type { SimulatedRequest } from '../load/requests.js';
 import type { PipelineSimulation } from '../step/pipeline-simulation.js';
 import { BatcherSteps, type BatcherStep, type StepListener } from './batcher-steps.js';
 import type { RequestState, ServingMetrics, ServingSample } from './serving-metrics.js';
-import type { ServingRun } from './simulate-serving.js';
+import type { ServingRun } from './serving-run.js';
 
 /** The prompts of all requests: nobody reads tokens. */
 const positionsMax = 2_097_152;

@@ -1,5 +1,5 @@
 import type { Batcher, EmittedToken, Step } from '@megascale/scheduler';
-import type { SimulatedStep, StepSource } from '../step/pipeline-simulation.js';
+import type { SimulatedStep, StepSource } from '../step/pipeline-parts.js';
 
 /** A step of the batcher, with what its micro-batches cost. */
 export interface BatcherStep extends SimulatedStep {

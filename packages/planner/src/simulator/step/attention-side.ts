@@ -7,7 +7,7 @@ import {
   type PipelineParts,
   type SimulatedStep,
   type StepSource,
-} from './pipeline-simulation.js';
+} from './pipeline-parts.js';
 import type { SimulatedKind } from './timeline.js';
 
 interface Worker {

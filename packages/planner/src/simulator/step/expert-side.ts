@@ -1,7 +1,7 @@
 import { comparePositions, type WorkPosition } from '@megascale/core';
 import { expertGroups, expertLoad, type ExpertGroup } from '../simulated-instance.js';
 import { GatherFrames, type HeldFrame } from './gather-frames.js';
-import { eventKinds, type PipelineParts } from './pipeline-simulation.js';
+import { eventKinds, type PipelineParts } from './pipeline-parts.js';
 import type { SimulatedKind } from './timeline.js';
 
 interface Expert {

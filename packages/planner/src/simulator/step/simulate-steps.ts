@@ -1,6 +1,7 @@
 import { ConfigError, microBatchIndex } from '@megascale/core';
 import type { SimulatedInstance } from '../simulated-instance.js';
-import { PipelineSimulation, type SimulatedStep, type StepSource } from './pipeline-simulation.js';
+import { PipelineSimulation } from './pipeline-simulation.js';
+import type { SimulatedStep, StepSource } from './pipeline-parts.js';
 import { Timeline, type SimulatedEvent } from './timeline.js';
 
 /** What one attention worker has in each micro-batch of every step. */

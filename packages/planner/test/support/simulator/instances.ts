@@ -1,6 +1,6 @@
 import type { StageTimes } from '@megascale/scheduler';
 import type { StepCosts } from '../../../src/index.js';
-import type { SimulatedInstance } from '../../../src/simulator/index.js';
+import type { SimulatedInstance } from '../../../src/simulator/simulated-instance.js';
 
 const shape = {
   ...{ layers: 60, expertCount: 8, topK: 2, dispatchRowBytes: 1, answerRowBytes: 1 },

@@ -1,11 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { AttentionWork, ExpertWork, TransferWork } from '../../../src/index.js';
-import {
-  drawRequests,
-  simulateFleet,
-  simulateServing,
-  type FleetRun,
-} from '../../../src/simulator/index.js';
+import { drawRequests } from '../../../src/simulator/load/requests.js';
+import { simulateFleet } from '../../../src/simulator/fleet/simulate-fleet.js';
+import { simulateServing } from '../../../src/simulator/serve/simulate-serving.js';
+import type { FleetRun } from '../../../src/simulator/fleet/fleet-run.js';
 import { linearCosts, linearInstance } from '../../support/simulator/instances.js';
 
 const lengths = {

@@ -1,14 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  drawRequests,
-  meanLength,
-  paperLengths,
-  parseRequestTrace,
-  QuantileSketch,
-  RandomStream,
-  type Arrivals,
-} from '../../../src/simulator/index.js';
+import { drawRequests, type Arrivals } from '../../../src/simulator/load/requests.js';
+import { meanLength, paperLengths } from '../../../src/simulator/load/token-lengths.js';
+import { parseRequestTrace } from '../../../src/simulator/load/request-trace.js';
+import { QuantileSketch } from '../../../src/simulator/quantile-sketch.js';
+import { RandomStream } from '../../../src/simulator/random-stream.js';
 
 const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
 const deviation = (values: readonly number[]) => {

@@ -1,11 +1,9 @@
 import { stepTimeUs } from '@megascale/scheduler';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  simulatedTrace,
-  simulateSteps,
-  type SimulatedInstance,
-} from '../../../src/simulator/index.js';
+import { simulatedTrace } from '../../../src/simulator/step/simulated-trace.js';
+import { simulateSteps } from '../../../src/simulator/step/simulate-steps.js';
+import type { SimulatedInstance } from '../../../src/simulator/simulated-instance.js';
 import { constantInstance, linearInstance } from '../../support/simulator/instances.js';
 
 const load = (tokens: number) => ({ tokens, keysSeen: tokens * 600 });

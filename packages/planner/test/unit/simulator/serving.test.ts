@@ -2,11 +2,11 @@ import { fcfs, prefillFirst, sloAware } from '@megascale/scheduler';
 import { describe, expect, it } from 'vitest';
 import {
   drawRequests,
-  simulateServing,
-  type ServingRun,
   type SimulatedRequest,
   type Workload,
-} from '../../../src/simulator/index.js';
+} from '../../../src/simulator/load/requests.js';
+import { simulateServing } from '../../../src/simulator/serve/simulate-serving.js';
+import type { ServingRun } from '../../../src/simulator/serve/serving-run.js';
 import { linearInstance } from '../../support/simulator/instances.js';
 
 const lengths = {

@@ -1,7 +1,7 @@
 import { stepTimeUs } from '@megascale/scheduler';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { simulateSteps } from '../../../src/simulator/index.js';
+import { simulateSteps } from '../../../src/simulator/step/simulate-steps.js';
 import { constantInstance } from '../../support/simulator/instances.js';
 
 const load = { tokens: 12, keysSeen: 120 };

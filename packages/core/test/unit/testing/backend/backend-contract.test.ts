@@ -7,8 +7,8 @@ import type {
   ExpertStage,
   MicroBatch,
 } from '../../../../src/spec/backend.js';
-import { backendAnswers } from '../../../../src/testing/backend/backend-answers.js';
-import { backendDoor } from '../../../../src/testing/backend/backend-door.js';
+import { backendOutputs } from '../../../../src/testing/backend/backend-outputs.js';
+import { backendValidation } from '../../../../src/testing/backend/backend-validation.js';
 import { backendLawOne } from '../../../../src/testing/backend/backend-law-one.js';
 import { backendLifecycle } from '../../../../src/testing/backend/backend-lifecycle.js';
 import { BackendUnderTest } from '../../../../src/testing/backend/backend-under-test.js';
@@ -170,9 +170,9 @@ describe('the backend contract finds a backend', () => {
     const collect = (title: string, body: () => void | Promise<void>): void => {
       bodies.set(title, body);
     };
-    backendAnswers(collect, subject, { logits: 1e-5, answers: 1e-5 });
+    backendOutputs(collect, subject, { logits: 1e-5, expertOutputs: 1e-5 });
     backendLawOne(collect, subject);
-    backendDoor(collect, subject);
+    backendValidation(collect, subject);
     backendLifecycle(collect, subject);
 
     it.each(mustFail)(`${name}: %s`, async (title) => {

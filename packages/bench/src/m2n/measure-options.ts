@@ -1,0 +1,6 @@
+import type { Clock } from '@megascale/core';
+
+export interface MeasureOptions {
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+}

@@ -1,0 +1,3 @@
+import { fabricContract } from '../support/fabric-contract.js';
+
+fabricContract('fabric', 'tcp;ofi_rxm');

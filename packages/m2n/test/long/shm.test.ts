@@ -1,0 +1,6 @@
+import { participantThreads } from '@megascale/core/testing';
+import { shmContract } from '../support/shm-contract.js';
+
+const startFile = new URL('../support/participant.mjs', import.meta.url);
+
+shmContract('shm between threads', participantThreads(startFile));
