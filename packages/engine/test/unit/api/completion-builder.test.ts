@@ -1,6 +1,6 @@
 import type { Tokenizer } from '@megascale/core';
 import { describe, expect, it } from 'vitest';
-import { AnswerBuilder } from '../../../src/api/answer-builder.js';
+import { CompletionBuilder } from '../../../src/api/completion-builder.js';
 import type { Piece } from '../../../src/spec/language-model.js';
 
 /** Every byte is a token of its own; 0 is the end of sequence. */
@@ -15,7 +15,7 @@ const bytes: Tokenizer = {
 };
 
 function answer(text: string, options: { stop?: string[]; end?: 'stop' | 'length' } = {}): Piece[] {
-  const builder = new AnswerBuilder(bytes, bytes.encode('prompt'), {
+  const builder = new CompletionBuilder(bytes, bytes.encode('prompt'), {
     stop: options.stop ?? [],
     eosTokenIds: [0],
   });
@@ -38,7 +38,7 @@ const textOf = (pieces: readonly Piece[]): string => pieces.map(({ text }) => te
 const tokensOf = (pieces: readonly Piece[]): number =>
   pieces.reduce((sum, { tokens }) => sum + tokens.length, 0);
 
-describe('AnswerBuilder', () => {
+describe('CompletionBuilder', () => {
   it('gives all text and all tokens, and ends with reason and usage', () => {
     const pieces = answer('a tower', { end: 'stop' });
     expect(textOf(pieces)).toBe('a tower');
@@ -68,7 +68,7 @@ describe('AnswerBuilder', () => {
   });
 
   it('shows an incomplete character at the very end as U+FFFD rather than lose it', () => {
-    const builder = new AnswerBuilder(bytes, [65], { stop: [], eosTokenIds: [0] });
+    const builder = new CompletionBuilder(bytes, [65], { stop: [], eosTokenIds: [0] });
     expect(builder.add({ sequence: 1, id: 0xe2 })).toBeUndefined();
     expect(builder.add({ sequence: 1, id: 0x82, finished: 'length' })?.text).toContain('\uFFFD');
   });

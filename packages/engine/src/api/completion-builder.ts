@@ -1,34 +1,58 @@
-import { Detokenizer, StopTexts, type Tokenizer } from '@megascale/core';
+import { Detokenizer, StopTexts, systemClock, type Tokenizer } from '@megascale/core';
 import type { OutputToken, Piece } from '../spec/language-model.js';
 import type { GeneratedToken } from '../protocol/messages.js';
 
-export interface AnswerOptions {
+export interface CompletionOptions {
   readonly stop: readonly string[];
-  /** Their text is not part of the answer. */
+  /** The text of these tokens is not part of the completion. */
   readonly eosTokenIds: readonly number[];
 }
 
-/** Turns a sequence's tokens into pieces of text: whole characters only, and nothing of a stop text. */
-export class AnswerBuilder {
+/**
+ * Makes the tokens of a sequence into pieces of text: whole characters only, and nothing of a stop
+ * text.
+ */
+export class CompletionBuilder {
+  readonly promptTokenIds: readonly number[];
   readonly #tokenizer: Tokenizer;
   readonly #detokenizer: Detokenizer;
   readonly #stopTexts: StopTexts;
   readonly #eosTokenIds: ReadonlySet<number>;
-  readonly #promptTokens: number;
   #outputTokens = 0;
+  #detokenizingUs = 0;
   #cachedPromptTokens = 0;
   #held: OutputToken[] = [];
 
-  constructor(tokenizer: Tokenizer, promptTokenIds: readonly number[], options: AnswerOptions) {
+  constructor(tokenizer: Tokenizer, promptTokenIds: readonly number[], options: CompletionOptions) {
     this.#tokenizer = tokenizer;
     this.#detokenizer = new Detokenizer(tokenizer, { context: promptTokenIds });
     this.#stopTexts = new StopTexts(options.stop);
     this.#eosTokenIds = new Set(options.eosTokenIds);
-    this.#promptTokens = promptTokenIds.length;
+    this.promptTokenIds = promptTokenIds;
   }
 
-  /** The piece this token completes; undefined while text is held back. Tokens travel with the piece their text is in. */
+  /**
+   * Returns the piece that this token completes; undefined while its text is held back. Tokens travel
+   * with the piece that has their text.
+   */
   add(token: GeneratedToken): Piece | undefined {
+    const startUs = systemClock.nowUs();
+    const piece = this.#add(token);
+    this.#detokenizingUs += systemClock.nowUs() - startUs;
+    return piece;
+  }
+
+  /** The time that `add` has taken so far. */
+  get detokenizingUs(): number {
+    return this.#detokenizingUs;
+  }
+
+  /** Output tokens so far. */
+  get outputTokens(): number {
+    return this.#outputTokens;
+  }
+
+  #add(token: GeneratedToken): Piece | undefined {
     this.#outputTokens += 1;
     this.#cachedPromptTokens += token.cached ?? 0;
     this.#held.push(this.#describe(token));
@@ -42,11 +66,6 @@ export class AnswerBuilder {
     return this.#finish(text + tail.text + this.#stopTexts.flush(), token.finished);
   }
 
-  /** So far. */
-  get outputTokens(): number {
-    return this.#outputTokens;
-  }
-
   #piece(text: string): Piece {
     const tokens = this.#held;
     this.#held = [];
@@ -58,7 +77,7 @@ export class AnswerBuilder {
       ...this.#piece(text),
       finishReason,
       usage: {
-        promptTokens: this.#promptTokens,
+        promptTokens: this.promptTokenIds.length,
         cachedPromptTokens: this.#cachedPromptTokens,
         outputTokens: this.#outputTokens,
       },
