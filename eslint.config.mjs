@@ -120,6 +120,7 @@ export default tseslint.config(
       'packages/core/src/random.ts',
       'packages/cli/src/environment.ts',
       'packages/cli/src/output/colors.ts',
+      'packages/cli/src/output/watch-launcher.ts',
       '*.config.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },

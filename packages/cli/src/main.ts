@@ -3,6 +3,7 @@ import type { WriteStream } from 'node:tty';
 import { loadBench, loadModel, probePlugins } from './compose.js';
 import { readEnvironment } from './environment.js';
 import { showsColors } from './output/colors.js';
+import { watchLauncher } from './output/watch-launcher.js';
 import { runCli } from './program.js';
 import type { TextSink } from './world.js';
 
@@ -27,6 +28,7 @@ function textSink(stream: WriteStream): TextSink {
   };
 }
 
+watchLauncher(process);
 void runCli(process.argv.slice(2), {
   stdin: process.stdin,
   stdout: textSink(process.stdout),

@@ -44,7 +44,7 @@ interface BalanceReport {
 export function balanceCommand(world: CliWorld): Command {
   return new Command('balance')
     .description('Plan from a trace of expert loads who should hold which expert.')
-    .argument('<TRACE>', 'a file of serve --record-expert-load')
+    .argument('<TRACE>', 'a file of serve --expert-load-file')
     .option('--expert-workers <N>', 'expert workers', wholeNumber(1, 256), 4)
     .option(
       '--spare-experts <count>',

@@ -9,7 +9,10 @@ export interface ProgressBar {
   stop(): void;
 }
 
-type Parameters = { readonly total: number; readonly value: number; readonly startTime: number };
+interface Progress {
+  readonly total: number;
+  readonly value: number;
+}
 
 const width = 24;
 
@@ -17,13 +20,16 @@ const width = 24;
  * Shows a bar on stderr behind words for what goes on, with the seconds it has taken. Returns
  * undefined where stderr is no terminal: programs and log files have no use for it.
  */
-export function progressBar(phase: string, { stderr }: CliWorld): ProgressBar | undefined {
+export function progressBar(phase: string, { stderr, clock }: CliWorld): ProgressBar | undefined {
   if (stderr.isTTY !== true) return undefined;
-  const format = (_options: Options, parameters: Parameters, payload: { phase: string }): string =>
-    barLine(payload.phase, parameters);
+  const beganUs = clock.nowUs();
+  const format = (_options: Options, progress: Progress, payload: { phase: string }): string => {
+    const seconds = ((clock.nowUs() - beganUs) / 1e6).toFixed(0);
+    return `${payload.phase} ${barText(progress)}${seconds} s`;
+  };
   const stream = new TerminalStream(stderr);
   const bar = new cliProgress.SingleBar({
-    format: format as unknown as NonNullable<Options['format']>,
+    format,
     stream,
     clearOnComplete: true,
     hideCursor: true,
@@ -42,10 +48,9 @@ export function progressBar(phase: string, { stderr }: CliWorld): ProgressBar | 
   };
 }
 
-function barLine(phase: string, { value, total, startTime }: Parameters): string {
-  const seconds = `${((Date.now() - startTime) / 1000).toFixed(0)} s`;
-  if (total === 0) return `${phase} … ${seconds}`;
+function barText({ value, total }: Progress): string {
+  if (total === 0) return '… ';
   const share = Math.min(1, value / total);
   const full = Math.round(share * width);
-  return `${phase} ${'█'.repeat(full)}${'░'.repeat(width - full)} ${(share * 100).toFixed(0)} %, ${seconds}`;
+  return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${(share * 100).toFixed(0)} %, `;
 }

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-/** This package's version. dist/ and src/ both lie one level below package.json; src/cli/ two. */
+/**
+ * Returns this package's version. The built program lies one directory below package.json, this
+ * source file two.
+ */
 export function readVersion(): string {
   for (const path of ['../package.json', '../../package.json']) {
     try {

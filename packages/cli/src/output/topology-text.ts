@@ -1,5 +1,4 @@
 import type { ModelInfo, Topology } from '@megascale/engine';
-import { emulatedLinkText } from '../flags/emulated-link-flag.js';
 
 /** 'dictionary: 2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)' without the name. */
 export function topologyText({ topology, backend, isa }: ModelInfo): string {
@@ -15,9 +14,9 @@ export function topologyText({ topology, backend, isa }: ModelInfo): string {
 
 function linkText(topology: Extract<Topology, { readonly type: 'disaggregated' }>): string {
   const { transport, emulatedLink } = topology;
-  return emulatedLink === undefined
-    ? transport
-    : `${transport} (emulated link ${emulatedLinkText(emulatedLink)})`;
+  if (emulatedLink === undefined) return transport;
+  const parts = Object.entries(emulatedLink).map(([name, value]) => `${name}=${value}`);
+  return `${transport} (emulated link ${parts.join(',')})`;
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {
