@@ -1,9 +1,4 @@
-import {
-  presentFields,
-  type BackendProbe,
-  type EmulatedLink,
-  type KvCacheDtype,
-} from '@megascale/core';
+import { presentFields, type BackendProbe } from '@megascale/core';
 import {
   backendNames,
   LLM,
@@ -16,55 +11,10 @@ import {
 } from '@megascale/engine';
 import type { BenchSuite } from '@megascale/bench';
 
-/** How a model is to run. What is not given is left to the engine. */
-export interface Deployment {
-  /** What clients call the model. */
-  readonly name?: string | undefined;
-  /** Both halves of each layer in one worker, without a transport. */
-  readonly colocated?: boolean | undefined;
-  /** M */
-  readonly attentionWorkers?: number | undefined;
-  /** N */
-  readonly expertWorkers?: number | undefined;
-  /** Expert workers that hold each expert. */
-  readonly expertReplicas?: number | undefined;
-  readonly rebalance?: LlmOptions['rebalance'];
-  readonly expertLoadFile?: string | undefined;
-  /** m */
-  readonly microBatches?: LlmOptions['microBatches'];
-  /** Who runs in a step: a name, a file, or a package that brings one. */
-  readonly policy?: string | undefined;
-  readonly policyTimeMs?: number | undefined;
-  readonly ttftTargetMs?: number | undefined;
-  readonly tpotTargetMs?: number | undefined;
-  /** Sequences that begin alike share pages. */
-  readonly prefixSharing?: boolean | undefined;
-  /** A step starts while the one before still samples. */
-  readonly overlapSteps?: boolean | undefined;
-  /** A backend's name, or a package that brings one. */
-  readonly backend?: string | undefined;
-  /** Settings that only this backend knows. */
-  readonly backendSettings?: LlmOptions['backendSettings'];
-  /** A transport's name, or a package that brings one. */
-  readonly transport?: string | undefined;
-  /** A slower link between the pools than there is. */
-  readonly emulatedLink?: EmulatedLink | undefined;
-  /** Compute threads of each worker. */
-  readonly threads?: number | undefined;
-  /** How long a wait for a peer spins before it parks, in microseconds. */
-  readonly spinUs?: number | undefined;
-  readonly isa?: string | undefined;
-  /** KV pages of each attention worker. */
-  readonly kvPages?: number | undefined;
-  readonly kvCacheDtype?: KvCacheDtype | undefined;
-  readonly prefillChunkTokens?: number | undefined;
-  readonly maxNumBatchedTokens?: number | undefined;
-  readonly gather?: LlmOptions['gather'];
-  /** Who sums a token's answers. */
-  readonly combine?: LlmOptions['combine'];
-  readonly hosts?: LlmOptions['hosts'];
-  readonly network?: LlmOptions['network'];
-}
+/** How a model is to run. The engine chooses what is not given. */
+export type Deployment = {
+  readonly [Name in keyof LlmOptions]?: LlmOptions[Name] | undefined;
+};
 
 export type LoadModel = (
   directory: string,

@@ -36,7 +36,8 @@ Results go to stdout, logs and errors to stderr. Exit codes: 0 done, 1 failed, 2
 130 or 143 interrupted.
 
 Environment:
-  MEGASCALE_LOG      level of the log, as --log-level
+  MEGASCALE_…        any option that a model runs by, as its flag: MEGASCALE_MAX_NUM_SEQS=64,
+                     MEGASCALE_LOG_LEVEL=info. Flags precede variables, variables --config FILE.
   MEGASCALE_API_KEY  the key that serve asks for and chat sends, as --api-key
   NO_COLOR           no colours, whatever the terminal; FORCE_COLOR=1 keeps them in a pipe
 

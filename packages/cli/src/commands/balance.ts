@@ -44,7 +44,7 @@ interface BalanceReport {
 export function balanceCommand(world: CliWorld): Command {
   return new Command('balance')
     .description('Plan from a trace of expert loads who should hold which expert.')
-    .argument('<TRACE>', 'a file of serve --record-expert-load')
+    .argument('<TRACE>', 'a file of serve --expert-load-file')
     .option('--expert-workers <N>', 'expert workers', wholeNumber(1, 256), 4)
     .option(
       '--spare-experts <count>',
@@ -80,7 +80,10 @@ function readTrace(path: string): Uint8Array {
   }
 }
 
-/** Imbalance of the trace's traffic with each expert on one worker in equal runs, and as planned. Exported for the test. */
+/**
+ * Imbalance of the trace's traffic with each expert on one worker in equal runs, and as planned.
+ * Exported for the test.
+ */
 export function balanceReport(bytes: Uint8Array, flags: BalanceFlags): BalanceReport {
   const reader = new LoadTraceReader(bytes);
   const { expertWorkers, spareExperts, splitRowsMin, expertBytes } = flags;

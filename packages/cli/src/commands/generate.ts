@@ -1,15 +1,18 @@
 import type { LanguageModel } from '@megascale/engine';
 import { Command } from 'commander';
-import type { LogLevel } from '../environment.js';
+import { logOption } from '../options/all-options.js';
+import { addOptionFlags } from '../options/option-flags.js';
+import { logSettings, type LogLevel } from '../options/serve-options.js';
 import { presentFields } from '@megascale/core';
 import type { CliWorld } from '../world.js';
 import {
   addDeploymentFlags,
   deploymentOf,
+  givenValues,
   type DeploymentFlags,
 } from '../flags/deployment-flags.js';
 import { loadWithProgress } from '../output/load-model.js';
-import { createLogger, logLevelFlag } from '../output/logger.js';
+import { createLogger } from '../output/logger.js';
 import { realNumber, safeInteger, tokenIdList, wholeNumber } from '../flags/number-flags.js';
 import { mapTogether } from '../output/map-together.js';
 import { readPromptsFile, type PromptLine } from '../flags/prompts-file.js';
@@ -17,7 +20,7 @@ import { runPrompt, type PromptResult } from './run-prompt.js';
 import { ShutdownSignals } from '../output/shutdown-signals.js';
 import { UsageError } from '../output/usage-error.js';
 
-interface GenerateFlags extends DeploymentFlags {
+type GenerateFlags = DeploymentFlags & {
   readonly prompt?: string;
   readonly promptTokens?: readonly number[];
   readonly prompts?: string;
@@ -33,7 +36,7 @@ interface GenerateFlags extends DeploymentFlags {
   readonly logprobs?: number;
   readonly logLevel?: LogLevel;
   readonly json?: boolean;
-}
+};
 
 export function generateCommand(world: CliWorld): Command {
   const command = new Command('generate')
@@ -72,9 +75,9 @@ export function generateCommand(world: CliWorld): Command {
       'log-probabilities of each token and so many others',
       wholeNumber(0, 20),
     );
-  return addDeploymentFlags(command)
+  addDeploymentFlags(command);
+  return addOptionFlags(command, logOption)
     .option('--json', 'print one JSON document, at the end')
-    .addOption(logLevelFlag())
     .addHelpText('after', helpText)
     .action((directory: string, flags: GenerateFlags) => generate(directory, flags, world));
 }
@@ -96,8 +99,8 @@ Examples:
 async function generate(directory: string, flags: GenerateFlags, world: CliWorld): Promise<void> {
   const lines = promptLines(flags);
   const environment = world.readEnvironment();
-  const level = flags.logLevel ?? environment.logLevel ?? 'warn';
-  const logger = createLogger(level, world);
+  const { logLevel } = logSettings.parse(givenValues(flags, environment, logOption));
+  const logger = createLogger(logLevel, world);
   const signals = new ShutdownSignals(world);
   try {
     const deployment = deploymentOf(flags, environment);

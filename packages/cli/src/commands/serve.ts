@@ -1,20 +1,21 @@
 import type { AddressInfo } from 'node:net';
-import { presentFields } from '@megascale/core';
 import type { LanguageModel } from '@megascale/engine';
 import { checkAddress, composeHttpServer, drain, listenOn, urlOf } from '@megascale/server';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { LogLevel } from '../environment.js';
 import type { CliWorld } from '../world.js';
 import {
   addDeploymentFlags,
   deploymentOf,
+  givenValues,
   type DeploymentFlags,
 } from '../flags/deployment-flags.js';
 import { loadWithProgress } from '../output/load-model.js';
-import { createLogger, logLevelFlag } from '../output/logger.js';
-import { wholeNumber } from '../flags/number-flags.js';
+import { createLogger } from '../output/logger.js';
+import { serveOptions } from '../options/all-options.js';
+import { addOptionFlags } from '../options/option-flags.js';
+import { serveOptionsSchema, type ServeOptions } from '../options/serve-options.js';
 import { planOfFlags } from '../flags/plan-flag.js';
 import { ShutdownSignals } from '../output/shutdown-signals.js';
 import { topologyText } from '../output/topology-text.js';
@@ -22,30 +23,20 @@ import { topologyText } from '../output/topology-text.js';
 /** A dictionary entry: what the built-in model was trained on, and any other goes on with. */
 const samplePrompt = 'lighthouse (noun):';
 
-interface ServeFlags extends DeploymentFlags {
-  readonly host: string;
-  readonly port: number;
-  readonly name?: string;
-  readonly apiKey?: string;
-  readonly drainMs: number;
-  readonly logLevel?: LogLevel;
-  readonly plan?: string;
-  readonly json?: boolean;
-}
+type ServeFlags = DeploymentFlags &
+  Partial<ServeOptions> & {
+    readonly plan?: string;
+    readonly json?: boolean;
+  };
 
 export function serveCommand(world: CliWorld): Command {
   const command = new Command('serve')
     .description("Serve a model with OpenAI's API.")
     .argument('<MODEL>', 'directory in Hugging Face layout');
-  return addDeploymentFlags(command)
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <port>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65535), 8000)
-    .option('--name <name>', "what clients call the model (default: the directory's name)")
-    .option('--api-key <key>', 'bearer key clients must send (default: MEGASCALE_API_KEY or none)')
-    .option('--drain-ms <ms>', 'time running requests get at the end', wholeNumber(0), 30_000)
-    .option('--plan <file>', 'run what plan --out wrote; flags that are given override it')
+  addDeploymentFlags(command);
+  return addOptionFlags(command, serveOptions)
+    .option('--plan <file>', 'run what plan --out wrote; all other sources precede it')
     .option('--json', 'print one JSON document when ready')
-    .addOption(logLevelFlag())
     .addHelpText(
       'after',
       `
@@ -56,6 +47,7 @@ Examples:
   megascale serve MODEL --attention-workers 2 --expert-workers 2 --micro-batches 3 --port 8080
   megascale serve MODEL --colocated --threads 8
   megascale serve MODEL --plan plan.json
+  megascale serve MODEL --config megascale.yaml
   MEGASCALE_API_KEY=secret megascale serve MODEL --host 0.0.0.0`,
     )
     .action((directory: string, flags: ServeFlags) => serve(directory, flags, world));
@@ -63,34 +55,24 @@ Examples:
 
 async function serve(directory: string, flags: ServeFlags, world: CliWorld): Promise<void> {
   const environment = world.readEnvironment();
-  const logger = createLogger(flags.logLevel ?? environment.logLevel ?? 'warn', world);
-  const apiKey = flags.apiKey ?? environment.apiKey;
+  const settings = serveOptionsSchema.parse(givenValues(flags, environment, serveOptions));
+  const logger = createLogger(settings.logLevel, world);
+  const { apiKey } = settings;
   const signals = new ShutdownSignals(world);
   try {
+    const given = deploymentOf(flags, environment);
     // A model takes a while to load; a taken port is known at once.
-    await checkAddress(flags);
-    const plan = planOfFlags(directory, flags);
+    await checkAddress(settings);
+    const plan = planOfFlags(directory, { ...given, plan: flags.plan });
     for (const note of plan.notes) logger.warn(note);
-    const deployment = {
-      ...plan.deployment,
-      ...presentFields(deploymentOf(flags, environment)),
-      name: flags.name,
-    };
+    const deployment = { ...plan.deployment, ...given };
     const model = await loadWithProgress(directory, deployment, { world, logger });
     const app = composeHttpServer({
       model,
       logger,
       ...(apiKey === undefined ? {} : { apiKey }),
     });
-    await serveUntilSignal({
-      app,
-      model,
-      logger,
-      flags,
-      signals,
-      world,
-      hasKey: apiKey !== undefined,
-    });
+    await serveUntilSignal({ app, model, logger, flags, settings, signals, world });
   } finally {
     signals.dispose();
   }
@@ -101,31 +83,33 @@ interface Serving {
   readonly model: LanguageModel;
   readonly logger: Logger;
   readonly flags: ServeFlags;
+  readonly settings: ServeOptions;
   readonly signals: ShutdownSignals;
   readonly world: CliWorld;
-  readonly hasKey: boolean;
 }
 
 async function serveUntilSignal(serving: Serving): Promise<void> {
-  const { app, model, logger, flags, signals, world } = serving;
+  const { app, model, logger, flags, settings, signals, world } = serving;
+  const { drainMs } = settings;
   try {
     if (!signals.requested.aborted) {
-      await listenOn(app, flags);
+      await listenOn(app, settings);
       announce(serving);
       await signals.wait();
-      logger.info({ drainMs: flags.drainMs }, 'draining');
+      logger.info({ drainMs }, 'draining');
       if (flags.json !== true)
         world.stderr.write('Draining. Press Ctrl-C again to stop at once.\n');
     }
   } finally {
-    await drain(app, model, { drainMs: flags.drainMs });
+    await drain(app, model, { drainMs });
   }
 }
 
-function announce({ app, model, flags, world, hasKey, logger }: Serving): void {
+function announce({ app, model, flags, settings, world, logger }: Serving): void {
   const { info } = model;
+  const hasKey = settings.apiKey !== undefined;
   const url = urlOf(app.server.address() as AddressInfo);
-  if (!hasKey && !['127.0.0.1', '::1', 'localhost'].includes(flags.host)) {
+  if (!hasKey && !['127.0.0.1', '::1', 'localhost'].includes(settings.host)) {
     logger.warn(
       'anyone who can reach this address can use the model; set --api-key to ask for a key',
     );

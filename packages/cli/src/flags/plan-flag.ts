@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { buildModelGraph } from '@megascale/core';
 import { parsePlanFile, requireSameModel } from '@megascale/planner';
 import type { Deployment } from '../compose.js';
-import type { DeploymentFlags } from './deployment-flags.js';
 import { readJsonFile } from '../output/read-json-file.js';
 
 /** What a plan file asks of `serve`. */
@@ -13,13 +12,13 @@ export interface PlannedDeployment {
 }
 
 /**
- * What `--plan` says of the deployment. `--colocated` leaves its pools out, and so do pool flags a colocated plan.
+ * What `--plan` says of the deployment. The option colocated leaves its pools out, and so do pool flags a colocated plan.
  *
  * @throws UsageError, ConfigError: the file cannot be read, is no plan, or is for another model
  */
 export function planOfFlags(
   directory: string,
-  flags: DeploymentFlags & { readonly plan?: string },
+  flags: Deployment & { readonly plan?: string | undefined },
 ): PlannedDeployment {
   if (flags.plan === undefined) return { deployment: {}, notes: [] };
   const plan = parsePlanFile(readJsonFile(flags.plan), flags.plan);

@@ -1,3 +1,4 @@
+import { presentFields } from '@megascale/core';
 import {
   builtInCatalogue,
   findAccelerator,
@@ -13,7 +14,8 @@ import {
   type SimulatedDeployment,
 } from '@megascale/planner';
 import type { Command } from 'commander';
-import { gatherFlag } from './gather-flag.js';
+import type { LlmOptions } from '@megascale/engine';
+import { optionFlag } from './deployment-flags.js';
 import { modelShapeOf } from '../commands/plan/model-shape-argument.js';
 import { wholeNumber } from './number-flags.js';
 import { readJsonFile } from '../output/read-json-file.js';
@@ -32,11 +34,11 @@ export interface SimulatedDeploymentFlags {
   readonly expertReplicas: number;
   readonly microBatches: number;
   readonly colocated?: boolean;
-  readonly gather?: ReturnType<typeof gatherFlag>;
+  readonly gather?: NonNullable<LlmOptions['gather']>;
   readonly overlapSteps: boolean;
   readonly kvPages?: number;
-  readonly batchTokens?: number;
-  readonly prefillChunk?: number;
+  readonly maxNumBatchedTokens?: number;
+  readonly prefillChunkTokens?: number;
   readonly maxNumSeqs?: number;
 }
 
@@ -55,24 +57,12 @@ export function addSimulatedDeploymentFlags(command: Command): Command {
     .option('--expert-replicas <count>', 'expert workers that hold each expert', count, 1)
     .option('--micro-batches <m>', 'micro-batches in flight', wholeNumber(1, 8), 3)
     .option('--colocated', 'both halves in each attention worker, without expert workers')
-    .option('--gather <policy>', 'lockstep, layer, window=<µs> (default: lockstep)', gatherFlag)
+    .addOption(optionFlag('gather', 'lockstep'))
     .option('--no-overlap-steps', 'start a step only when the one before has all its tokens')
-    .option('--kv-pages <count>', 'KV pages per attention worker (default: what fits)', count)
-    .option(
-      '--batch-tokens <tokens>',
-      'tokens of one attention worker per step (default: 512)',
-      count,
-    )
-    .option(
-      '--prefill-chunk <tokens>',
-      'prompt tokens of one sequence per step (default: 256)',
-      count,
-    )
-    .option(
-      '--running-max <count>',
-      'sequences that run at once on a worker (default: 256)',
-      count,
-    );
+    .addOption(optionFlag('kvPages', 'what fits'))
+    .addOption(optionFlag('maxNumBatchedTokens'))
+    .addOption(optionFlag('prefillChunkTokens'))
+    .addOption(optionFlag('maxNumSeqs'));
 }
 
 export interface SimulationTarget extends SimulatedDeployment {
@@ -111,13 +101,8 @@ export function simulationTarget(
 }
 
 function limitsOf(flags: SimulatedDeploymentFlags): Partial<ServingLimits> {
-  const { kvPages, batchTokens, prefillChunk, maxNumSeqs } = flags;
-  return {
-    ...(kvPages === undefined ? {} : { kvPages }),
-    ...(batchTokens === undefined ? {} : { maxNumBatchedTokens: batchTokens }),
-    ...(prefillChunk === undefined ? {} : { prefillChunkTokens: prefillChunk }),
-    ...(maxNumSeqs === undefined ? {} : { maxNumSeqs }),
-  };
+  const { kvPages, maxNumBatchedTokens, prefillChunkTokens, maxNumSeqs } = flags;
+  return presentFields({ kvPages, maxNumBatchedTokens, prefillChunkTokens, maxNumSeqs });
 }
 
 function catalogueOf(file: string | undefined): Catalogue {

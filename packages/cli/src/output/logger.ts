@@ -1,15 +1,7 @@
-import { Option } from 'commander';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
-import { logLevels, type LogLevel } from '../environment.js';
+import type { LogLevel } from '../options/serve-options.js';
 import type { CliWorld } from '../world.js';
-
-export function logLevelFlag(): Option {
-  return new Option(
-    '--log-level <level>',
-    'how much to log (default: MEGASCALE_LOG or warn)',
-  ).choices(logLevels);
-}
 
 /** Logs to stderr: lines for people on a terminal, JSON lines otherwise. */
 export function createLogger(level: LogLevel, { stderr }: CliWorld): Logger {

@@ -1,7 +1,9 @@
 import type { ModelInfo, Topology } from '@megascale/engine';
-import { emulatedLinkText } from '../flags/emulated-link-flag.js';
 
-/** 'dictionary: 2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)' without the name. */
+/**
+ * Describes how a model runs in one line:
+ * '2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)'.
+ */
 export function topologyText({ topology, backend, isa }: ModelInfo): string {
   const attention = counted(topology.attentionWorkers, 'attention worker');
   const batches = counted(topology.microBatches, 'micro-batch', 'micro-batches');
@@ -15,9 +17,9 @@ export function topologyText({ topology, backend, isa }: ModelInfo): string {
 
 function linkText(topology: Extract<Topology, { readonly type: 'disaggregated' }>): string {
   const { transport, emulatedLink } = topology;
-  return emulatedLink === undefined
-    ? transport
-    : `${transport} (emulated link ${emulatedLinkText(emulatedLink)})`;
+  if (emulatedLink === undefined) return transport;
+  const parts = Object.entries(emulatedLink).map(([name, value]) => `${name}=${value}`);
+  return `${transport} (emulated link ${parts.join(',')})`;
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LoadTraceWriter, zipfTrace } from '@megascale/scheduler';
 import { afterAll, describe, expect, it } from 'vitest';
-import { rebalanceFlag } from '../../src/flags/rebalance-flag.js';
 import { finishedCli } from '../support/cli-fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'megascale-balance-'));
@@ -61,30 +60,11 @@ describe('megascale balance', () => {
 });
 
 describe('--rebalance', () => {
-  it.each([
-    ['interval=30', { intervalMs: 30_000 }],
-    [
-      'margin=0.1, budgetMib=0.5 ,spare=2,halfLife=1.5',
-      { margin: 0.1, moveBytesMax: 524_288, spareExperts: 2, halfLifeMs: 1500 },
-    ],
-  ])('reads %j', (text, settings) => {
-    expect(rebalanceFlag(text)).toEqual(settings);
-  });
-
-  it.each([
-    ['30', "'30' is none of interval"],
-    ['constructor=1', "'constructor=1'"],
-    ['spare=1,spare=2', 'twice'],
-    ['margin=2', 'Expected a number from 0 to 1'],
-  ])('refuses %j and says why', (text, why) => {
-    expect(() => rebalanceFlag(text)).toThrow(why);
-  });
-
   it('reaches the engine, with and without settings', async () => {
-    const words = ['generate', 'some/model', '--prompt', 'x', '--record-expert-load', 'loads'];
+    const words = ['generate', 'some/model', '--prompt', 'x', '--expert-load-file', 'loads'];
     const bare = await finishedCli([...words, '--rebalance']);
     expect(bare.loaded?.deployment).toMatchObject({ rebalance: {}, expertLoadFile: 'loads' });
-    const set = await finishedCli([...words, '--rebalance', 'spare=3']);
+    const set = await finishedCli([...words, '--rebalance', 'spareExperts=3']);
     expect(set.loaded?.deployment.rebalance).toEqual({ spareExperts: 3 });
   });
 });

@@ -22,22 +22,22 @@ function written(name: string, text: string): string {
 }
 
 function generateOn(path: string, environment = {}) {
-  const words = ['generate', 'some/model', '--prompt', 'x', '--transport', 'tcp', '--hosts', path];
+  const words = ['generate', 'some/model', '--prompt', 'x', '--transport', 'tcp', '--config', path];
   return finishedCli(words, { readEnvironment: () => environment });
 }
 
-describe('--hosts', () => {
+describe('hosts and network in a configuration file', () => {
   it('hands on what the file says', async () => {
     const network = { busyPollUs: 50, provider: 'verbs' };
     const { loaded } = await generateOn(written('plain.json', JSON.stringify({ hosts, network })));
     expect(loaded?.deployment).toMatchObject({ transport: 'tcp', hosts, network });
   });
 
-  it('reads the key from the file that it names, beside it', async () => {
-    written('key', `${key}\n`);
+  it("names the key's file from its own folder", async () => {
     const text = JSON.stringify({ hosts, network: { preSharedKeyFile: 'key', trafficClass: 104 } });
     const { loaded } = await generateOn(written('keyed.json', text));
-    expect(loaded?.deployment.network).toEqual({ preSharedKey: key, trafficClass: 104 });
+    const network = { preSharedKeyFile: join(folder, 'key'), trafficClass: 104 };
+    expect(loaded?.deployment.network).toEqual(network);
   });
 
   it('prefers the key of the environment', async () => {
@@ -47,10 +47,10 @@ describe('--hosts', () => {
   });
 
   it.each([
-    ['no JSON', '{', 'Cannot read'],
+    ['no YAML', '{', 'neither YAML nor JSON'],
     ['fields there are not', '{"workers": 2}', 'workers'],
     ['hosts that are no list', '{"hosts": {}}', 'hosts'],
-    ['a key that is not there', '{"network": {"preSharedKeyFile": "gone"}}', 'gone'],
+    ['a key that is too short', '{"network": {"preSharedKey": "short"}}', '16 bytes'],
   ])('refuses %s', async (_, text, message) => {
     const run = await generateOn(written('wrong.json', text));
     expect(run.code).toBe(2);
@@ -60,6 +60,16 @@ describe('--hosts', () => {
 
   it('refuses a file that is not there', async () => {
     expect((await generateOn(join(folder, 'none.json'))).stderr).toContain('none.json');
+  });
+});
+
+describe('--hosts', () => {
+  it('takes a file with the list alone, or the list', async () => {
+    const list = JSON.stringify(hosts);
+    for (const value of [written('list.yaml', list), list]) {
+      const run = await finishedCli(['generate', 'some/model', '--prompt', 'x', '--hosts', value]);
+      expect(run.loaded?.deployment.hosts).toEqual(hosts);
+    }
   });
 });
 

@@ -6,7 +6,7 @@ export const computeOptions = {
     help: 'what computes: cpu, reference, null, or a package',
   }),
   backendSettings: option(z.record(z.string(), z.number()).default({}), {
-    help: 'settings that only this backend knows, such as the times of null',
+    help: 'settings that only this backend knows',
     metavar: 'settings',
     defaultText: 'none',
     example: 'attendUs=500,expertUs=200',

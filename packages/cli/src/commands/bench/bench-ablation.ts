@@ -10,7 +10,7 @@ import { safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { UsageError } from '../../output/usage-error.js';
 import { writeBenchChart } from '../../output/write-chart-file.js';
 
-interface AblationFlags extends DeploymentFlags {
+type AblationFlags = Omit<DeploymentFlags, 'microBatchesMax'> & {
   readonly batch: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
@@ -20,13 +20,16 @@ interface AblationFlags extends DeploymentFlags {
   readonly transports: readonly string[];
   readonly chart?: string;
   readonly json?: boolean;
-}
+};
 
 type Common = Pick<AblationRequest, 'clock' | 'signal' | 'onProgress'>;
 type Run = (
   flags: AblationFlags,
   measure: (suite: BenchSuite, common: Common) => Promise<BenchReport>,
 ) => Promise<void>;
+
+/** `--micro-batches-max` is a flag of the benchmark. */
+const without = ['microBatchesMax'] as const;
 
 /** `run` loads the suite, prints what it reports and ends it on signals. */
 export function ablationCommand(run: Run): Command {
@@ -44,7 +47,7 @@ export function ablationCommand(run: Run): Command {
       'shm',
       'tcp',
     ]);
-  return addDeploymentFlags(command)
+  return addDeploymentFlags(command, without)
     .option('--runs <count>', 'measured runs of each, in turns', wholeNumber(1), 5)
     .option('--seed <seed>', 'same seed, same prompts', safeInteger, 0)
     .option('--chart <file>', 'draw the table: .svg, or .html with both')
@@ -57,7 +60,7 @@ All deployments are loaded at once: the model should fit into memory about eight
 Examples:
   megascale bench ablation --chart ablation.svg
   megascale bench ablation MODEL --batch 32 --threads 1 --chart ablation.svg
-  megascale bench ablation MODEL --attention-workers 2 --expert-workers 2 --emulate-link latencyUs=200`,
+  megascale bench ablation MODEL --attention-workers 2 --expert-workers 2 --emulated-link latencyUs=200`,
     )
     .action((directory: string | undefined, flags: AblationFlags) =>
       measure(run, directory, flags),
@@ -81,7 +84,7 @@ function measure(run: Run, directory: string | undefined, flags: AblationFlags):
     const report = await suite.ablation({
       ...{ batch, promptTokens, outputTokens, seed, runs, microBatchesMax, transports },
       ...(directory === undefined ? {} : { directory }),
-      options: presentFields({ ...deploymentOf(flags), transport }),
+      options: presentFields({ ...deploymentOf(flags, undefined, without), transport }),
       ...common,
     });
     if (flags.chart !== undefined) writeBenchChart(flags.chart, 'Ablation', report);

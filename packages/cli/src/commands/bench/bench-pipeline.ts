@@ -10,7 +10,7 @@ import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.j
 import { UsageError } from '../../output/usage-error.js';
 import { writeBenchChart } from '../../output/write-chart-file.js';
 
-interface PipelineFlags extends DeploymentFlags {
+type PipelineFlags = Omit<DeploymentFlags, 'microBatchesMax'> & {
   readonly stageUs: number;
   readonly layers: number;
   readonly ratios: readonly number[];
@@ -22,13 +22,16 @@ interface PipelineFlags extends DeploymentFlags {
   readonly skew?: boolean;
   readonly chart?: string;
   readonly json?: boolean;
-}
+};
 
 type Common = Pick<PipelineRequest, 'clock' | 'signal' | 'onProgress'>;
 type Run = (
   flags: PipelineFlags,
   measure: (suite: BenchSuite, common: Common) => Promise<BenchReport>,
 ) => Promise<void>;
+
+/** `--micro-batches-max` is a flag of the benchmark. */
+const without = ['microBatchesMax'] as const;
 
 /** `run` loads the suite, prints what it reports and ends it on signals. */
 export function pipelineCommand(run: Run): Command {
@@ -45,7 +48,7 @@ export function pipelineCommand(run: Run): Command {
     .option('--prompt-tokens <P>', 'random prompt tokens of each', wholeNumber(1), 8)
     .option('--output-tokens <n>', 'output tokens of each', wholeNumber(4), 16)
     .option('--skew', 'instead: attention workers with unequal contexts, lockstep against window');
-  return addDeploymentFlags(command)
+  return addDeploymentFlags(command, without)
     .option('--seed <seed>', 'same seed, same prompts', safeInteger, 0)
     .option('--chart <file>', 'draw step times over m: .svg, or .html with the table')
     .option('--json', 'print one JSON document, at the end')
@@ -70,11 +73,11 @@ function measure(run: Run, directory: string | undefined, flags: PipelineFlags):
   if (
     flags.colocated === true ||
     flags.microBatches !== undefined ||
-    flags.emulateLink !== undefined ||
+    flags.emulatedLink !== undefined ||
     flags.overlapSteps === false
   ) {
     throw new UsageError(
-      'The benchmark itself sets m, the link and whether steps are joined: leave out --colocated, --micro-batches, --emulate-link and --no-overlap-steps.',
+      'The benchmark itself sets m, the link and whether steps are joined: leave out --colocated, --micro-batches, --emulated-link and --no-overlap-steps.',
     );
   }
   if (directory === undefined && (flags.backend ?? 'null') !== 'null') {
@@ -92,7 +95,7 @@ function measure(run: Run, directory: string | undefined, flags: PipelineFlags):
       ...(directory === undefined ? {} : { directory }),
       ...(computes ? {} : { stageUs: flags.stageUs }),
       options: presentFields({
-        ...deploymentOf(flags),
+        ...deploymentOf(flags, undefined, without),
         backend: computes ? flags.backend : 'null',
       }),
       ...common,

@@ -16,12 +16,12 @@ import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.j
 import { runBench, type BenchCommon } from './run-bench.js';
 import { UsageError } from '../../output/usage-error.js';
 
-interface LoadFlags extends DeploymentFlags {
+type LoadFlags = DeploymentFlags & {
   readonly runs: number;
   readonly json?: boolean;
-}
+};
 
-interface RunFlags extends LoadFlags {
+type RunFlags = LoadFlags & {
   readonly batch: number;
   readonly promptTokens: number;
   readonly outputTokens?: number;
@@ -31,7 +31,7 @@ interface RunFlags extends LoadFlags {
   readonly trace?: string;
   readonly against?: string;
   readonly againstColocated?: boolean;
-}
+};
 
 export function benchCommand(world: CliWorld): Command {
   return new Command('bench')

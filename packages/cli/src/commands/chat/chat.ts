@@ -1,15 +1,18 @@
 import { presentFields, RequestError } from '@megascale/core';
 import { Command } from 'commander';
-import type { LogLevel } from '../../environment.js';
 import {
   addDeploymentFlags,
   deploymentOf,
+  givenValues,
   type DeploymentFlags,
 } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { addServerFlags, type ServerFlags } from '../../flags/server-flags.js';
 import { loadWithProgress } from '../../output/load-model.js';
-import { createLogger, logLevelFlag } from '../../output/logger.js';
+import { logOption } from '../../options/all-options.js';
+import { addOptionFlags } from '../../options/option-flags.js';
+import { logSettings, type LogLevel } from '../../options/serve-options.js';
+import { createLogger } from '../../output/logger.js';
 import { ShutdownSignals } from '../../output/shutdown-signals.js';
 import { UsageError } from '../../output/usage-error.js';
 import type { CliWorld } from '../../world.js';
@@ -17,15 +20,16 @@ import { modelPartner, type ChatPartner } from './chat-partner.js';
 import { ChatSession } from './chat-session.js';
 import { serverPartner } from './server-partner.js';
 
-interface ChatFlags extends ServerFlags, DeploymentFlags {
-  readonly model?: string;
-  readonly system?: string;
-  readonly maxTokens?: number;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly seed?: number;
-  readonly logLevel?: LogLevel;
-}
+type ChatFlags = ServerFlags &
+  DeploymentFlags & {
+    readonly model?: string;
+    readonly system?: string;
+    readonly maxTokens?: number;
+    readonly temperature?: number;
+    readonly topP?: number;
+    readonly seed?: number;
+    readonly logLevel?: LogLevel;
+  };
 
 const helpText = `
 Without MODEL the chat is with the server at --url, which may be any with OpenAI's chat API. With
@@ -56,8 +60,8 @@ export function chatCommand(world: CliWorld): Command {
     )
     .option('--top-p <p>', 'keep the likeliest tokens that together reach p', realNumber(0, 1))
     .option('--seed <seed>', 'same seed, same answers (default: random)', safeInteger);
-  return addDeploymentFlags(command)
-    .addOption(logLevelFlag())
+  addDeploymentFlags(command);
+  return addOptionFlags(command, logOption)
     .addHelpText('after', helpText)
     .action((directory: string | undefined, flags: ChatFlags) => {
       if (directory !== undefined && command.getOptionValueSource('url') === 'cli') {
@@ -104,7 +108,8 @@ async function openPartner(
   const sampling = presentFields({ maxTokens, temperature, topP, seed });
   if (directory === undefined) return serverPartner({ ...flags, sampling }, world);
   const environment = world.readEnvironment();
-  const logger = createLogger(flags.logLevel ?? environment.logLevel ?? 'warn', world);
+  const { logLevel } = logSettings.parse(givenValues(flags, environment, logOption));
+  const logger = createLogger(logLevel, world);
   const deployment = deploymentOf(flags, environment);
   return modelPartner(await loadWithProgress(directory, deployment, { world, logger }), sampling);
 }

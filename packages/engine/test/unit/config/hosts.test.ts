@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { MegascaleError } from '@megascale/core';
-import { describe, expect, it } from 'vitest';
-import { checkHosts, hostOf } from '../../../src/config/hosts.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkHosts, hostOf, resolveNetwork } from '../../../src/config/hosts.js';
 import { parseOptions } from '../../../src/config/options.js';
 import { shareCores } from '../../../src/config/share-cores.js';
 
@@ -96,5 +99,35 @@ it('divides the cores of each host by its own workers, and lets the pools work a
     spinUs: 50,
     bindThreads: false,
     gather: { type: 'lockstep' },
+  });
+});
+
+describe('the file of the pre-shared key', () => {
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'megascale-key-'));
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const keyed = (text: string) => {
+    const preSharedKeyFile = join(folder, 'key');
+    writeFileSync(preSharedKeyFile, text);
+    return { preSharedKeyFile, trafficClass: 104 };
+  };
+
+  it('is read, without the line end', () => {
+    const network = resolveNetwork(keyed('sixteen bytes, or some more\n'));
+    expect(network).toEqual({ preSharedKey: 'sixteen bytes, or some more', trafficClass: 104 });
+  });
+
+  it('gives way to a key', () => {
+    const preSharedKey = 'the key of the environment';
+    expect(resolveNetwork({ ...keyed('x'), preSharedKey }).preSharedKey).toBe(preSharedKey);
+  });
+
+  it('is refused when it is not there, or holds too short a key', () => {
+    expect(() => resolveNetwork({ preSharedKeyFile: join(folder, 'gone') })).toThrow('gone');
+    expect(() => resolveNetwork(keyed('short'))).toThrow('16 bytes');
   });
 });
