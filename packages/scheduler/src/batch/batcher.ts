@@ -186,7 +186,9 @@ export class Batcher {
     return { emitted, finished };
   }
 
-  /** `completeMicroBatch` for all that are left of the oldest step; sampled[i]: of micro-batch i. */
+  /**
+   * `completeMicroBatch` for all that are left of the oldest step; sampled[i]: of micro-batch i.
+   */
   completeStep(sampled: readonly ArrayLike<number>[]): StepOutcome {
     const { step, due } = this.#expectStep();
     const left = step.microBatchIndices.slice(due);

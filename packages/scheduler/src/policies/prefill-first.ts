@@ -6,8 +6,9 @@ import { serviceOrder } from './service-order.js';
 const stallMs = 1_000;
 
 /**
- * Prompts before answers: as long as a prompt can be taken in, a step computes prompt tokens and nothing else. Best time to the first token, and
- * answers that stutter while prompts come; for at most a second, after which a step decodes. Otherwise, and while pages are short, like `fcfs`.
+ * Prompts before answers: as long as a prompt can be taken in, a step computes prompt tokens and
+ * nothing else. Best time to the first token, and answers that stutter while prompts come; for at
+ * most a second, after which a step decodes. Otherwise, and while pages are short, like `fcfs`.
  */
 export const prefillFirst: SchedulerPolicy = {
   specVersion: 1,
@@ -24,7 +25,10 @@ export const prefillFirst: SchedulerPolicy = {
   },
 };
 
-/** Chunks of running prompts, then new ones, as far as every running sequence still finds the pages it needs next. */
+/**
+ * Chunks of running prompts, then new ones, as far as every running sequence still finds the pages
+ * it needs next.
+ */
 function planPrefill(view: SchedulerView): StepPlan['run'][number][] {
   const run: StepPlan['run'][number][] = [];
   let left = view.maxNumBatchedTokens;
