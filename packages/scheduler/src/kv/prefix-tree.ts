@@ -18,7 +18,10 @@ export interface PrefixNode {
  */
 export class PrefixTree {
   readonly root: PrefixNode = {
-    ...{ page: undefined, parent: undefined, hash: 0, tokens: new Int32Array(0) },
+    page: undefined,
+    parent: undefined,
+    hash: 0,
+    tokens: new Int32Array(0),
     childCount: 0,
   };
   readonly #kvPageSize: number;
@@ -85,7 +88,7 @@ export class PrefixTree {
   }
 
   /**
-   * The page was taken for something else. Nothing stands below it: whoever holds a page holds
+   * The page was allocated for other tokens. Nothing stands below it: a sequence that holds it holds
    * those above it too.
    */
   remove(page: KvPageId): void {

@@ -1,7 +1,7 @@
 /**
  * How a placement follows another while steps run:
  *
- *     loading    every expert rank loads what it gains; nobody uses it yet
+ *     loading    every expert rank loads what it gains; no attention rank uses it yet
  *     learning   every expert rank serves frames of the new epoch too
  *     adopting   every attention rank changes over at its next step, and has left the old epoch when its last step in it is done
  *     dropping   every expert rank retires the old epoch and drops what it lost

@@ -36,7 +36,7 @@ export interface PlacementProposal extends ImprovedPlacement {
 
 /**
  * Decides from recent traffic when experts should be held elsewhere, and where. It only proposes;
- * whoever moves experts asks now and then. Under steady traffic it falls silent: each layer that
+ * the engine asks now and then. Under steady traffic it falls silent: each layer that
  * changes gains at least the margin.
  */
 export class PlacementPlanner {

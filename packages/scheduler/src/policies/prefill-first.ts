@@ -18,7 +18,7 @@ export const prefillFirst: SchedulerPolicy = {
       ({ tokensLeft, lastTokenAtMs }) =>
         tokensLeft === 1 && lastTokenAtMs !== undefined && view.nowMs - lastTokenAtMs > stallMs,
     );
-    // Whoever lost its pages would lose them again if it did not let the others go on.
+    // A preempted sequence would lose its pages again if it did not let the others go on.
     const short = [...view.running, ...view.waiting].some(({ preemptions }) => preemptions > 0);
     const prefill = stalled || short ? [] : planPrefill(view);
     return prefill.length > 0 ? { run: prefill, preempt: [] } : fcfs.plan(view);

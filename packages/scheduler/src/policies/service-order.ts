@@ -5,7 +5,7 @@ const priorityMs = 10_000;
 
 /**
  * When a sequence would have come had it no priority: smaller is served sooner. A level of priority
- * is worth ten seconds of waiting, so whoever waits is overtaken by finitely many: nobody starves.
+ * is worth ten seconds of waiting, so finitely many overtake a sequence that waits: none starves.
  */
 export function virtualArrivalMs({ arrivedAtMs, priority }: ServiceView): number {
   return arrivedAtMs - priority * priorityMs;

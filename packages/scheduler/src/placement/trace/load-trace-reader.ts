@@ -2,7 +2,7 @@ import { emptyWindow, type LoadTraceHeader, type LoadWindow } from '../expert-lo
 import { checkHeader, loadTraceFormat, traceCorrupt, windowBytesMax } from './load-trace-format.js';
 
 /**
- * Reads a load trace from bytes that nobody vouches for: every length is checked before it is used,
+ * Reads a load trace from untrusted bytes: every length is checked before it is used,
  * and one window is in memory at a time.
  */
 export class LoadTraceReader {
