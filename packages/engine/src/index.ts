@@ -1,6 +1,23 @@
-/** @megascale/engine: the attention and expert workers, their coordinator, and the `LLM` class for programs. */
-export { LLM, type LlmEvent, type LoadHooks } from './api/llm.js';
-export type * from './spec/language-model.js';
+/**
+ * @megascale/engine: the attention and expert workers, their coordinator, and the `LLM` class for
+ * programs.
+ */
+export { LLM } from './api/llm.js';
+export type { LlmEvent, LoadHooks } from './api/load-hooks.js';
+export type {
+  ChatMessage,
+  EngineStats,
+  GenerateOptions,
+  LanguageModel,
+  ModelInfo,
+  OutputToken,
+  Piece,
+  StepRecord,
+  StepTime,
+  Topology,
+  Usage,
+  WorkerProfile,
+} from './spec/language-model.js';
 export type { EngineConfig } from './config/engine-config.js';
 export {
   option,

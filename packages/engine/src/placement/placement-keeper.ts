@@ -19,7 +19,7 @@ import {
   type OpenPhase,
 } from '@megascale/scheduler';
 import { deferred, type Deferred } from '../protocol/deferred.js';
-import type { WorkerHandle, WorkerPools } from '../protocol/worker-handle.js';
+import type { WorkerHandle, WorkersByRole } from '../protocol/worker-handle.js';
 import type { CoordinatorMessage, WorkerMessage } from '../protocol/messages.js';
 import type { EngineConfig } from '../config/engine-config.js';
 
@@ -46,7 +46,7 @@ type Answer = Extract<
 interface Move {
   readonly from: PlacementEpoch;
   readonly to: PlacementEpoch;
-  readonly workers: WorkerPools;
+  readonly workers: WorkersByRole;
   readonly bytesPerSecond: number;
   readonly startUs: number;
   readonly end: Deferred<MoveReport>;
@@ -82,7 +82,7 @@ export class PlacementKeeper {
    * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement that cannot be, or a deployment that cannot move; RequestError
    * 'ERR_UNAVAILABLE' during another move. Rejects when a worker cannot load its experts, or is lost.
    */
-  move(workers: WorkerPools, asked: unknown, bytesPerSecond: number): Promise<MoveReport> {
+  move(workers: WorkersByRole, asked: unknown, bytesPerSecond: number): Promise<MoveReport> {
     const placement = this.#checked(asked);
     const layerCount = this.#inForce.placement.length;
     const plan = planMove(this.#inForce.placement, placement, {
@@ -171,7 +171,7 @@ export class PlacementKeeper {
   }
 }
 
-function countsOf({ attention, expert }: WorkerPools): Record<keyof WorkerPools, number> {
+function countsOf({ attention, expert }: WorkersByRole): Record<keyof WorkersByRole, number> {
   return { attention: attention.length, expert: expert.length };
 }
 

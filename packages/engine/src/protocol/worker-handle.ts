@@ -11,7 +11,7 @@ export interface WorkerHandle {
 }
 
 /** The workers of both pools, each by rank. The expert pool is empty in colocated mode. */
-export interface WorkerPools {
+export interface WorkersByRole {
   readonly attention: readonly WorkerHandle[];
   readonly expert: readonly WorkerHandle[];
 }

@@ -104,34 +104,31 @@ export async function killSuite(suite: KillSuite): Promise<void> {
       },
     );
 
-    it.runIf(leakRounds > 0)(
-      'leaves nothing behind, however often and in whatever state',
-      async () => {
-        const rounds = killStates.filter(({ killedAt }) => killedAt !== 'start');
-        for (const kill of rounds) await run(kill, new Participant());
-        const before = await settled(survivor);
-        const names = namedSegments();
-        let next = new Participant();
-        for (let round = 0; round < leakRounds; round++) {
-          const kill = rounds[round % rounds.length];
-          const victim = next;
-          next = new Participant();
-          if (kill !== undefined) await run(kill, victim);
-        }
-        next.kill();
-        const grown = (): string[] => {
-          const after = holdingsOf(survivor.processId);
-          const kinds = ['descriptors', 'threads', 'segments'] as const;
-          return kinds.filter((kind) => after[kind] > before[kind]);
-        };
-        await expect.poll(grown, { timeout: 20_000 }).toEqual([]);
-        // Other tests may own some for a while.
-        await expect
-          .poll(() => namedSegments().filter((name) => !names.includes(name)), { timeout: 20_000 })
-          .toEqual([]);
-      },
-      180_000,
-    );
+    if (leakRounds === 0) return;
+    it('leaves nothing behind, however often and in whatever state', async () => {
+      const rounds = killStates.filter(({ killedAt }) => killedAt !== 'start');
+      for (const kill of rounds) await run(kill, new Participant());
+      const before = await settled(survivor);
+      const names = namedSegments();
+      let next = new Participant();
+      for (let round = 0; round < leakRounds; round++) {
+        const kill = rounds[round % rounds.length];
+        const victim = next;
+        next = new Participant();
+        if (kill !== undefined) await run(kill, victim);
+      }
+      next.kill();
+      const grown = (): string[] => {
+        const after = holdingsOf(survivor.processId);
+        const kinds = ['descriptors', 'threads', 'segments'] as const;
+        return kinds.filter((kind) => after[kind] > before[kind]);
+      };
+      await expect.poll(grown, { timeout: 20_000 }).toEqual([]);
+      // Other tests may own some for a while.
+      await expect
+        .poll(() => namedSegments().filter((name) => !names.includes(name)), { timeout: 20_000 })
+        .toEqual([]);
+    }, 180_000);
   });
 }
 

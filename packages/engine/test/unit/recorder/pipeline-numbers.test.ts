@@ -6,7 +6,7 @@ import {
   type EventKind,
 } from '../../../src/recorder/flight-recorder.js';
 import { pipelineNumbers } from '../../../src/recorder/pipeline-numbers.js';
-import { clockOffset } from '../../../src/recorder/take-recordings.js';
+import { clockOffset } from '../../../src/recorder/recording-collector.js';
 import type { WorkerRecording } from '../../../src/recorder/worker-recording.js';
 
 type Noted = readonly [kind: EventKind, startUs: number, endUs: number, layer?: number];
