@@ -1,4 +1,4 @@
-// One of the two processes of hand-over.mjs: attention|expert DIST BYTES.
+// One of the two processes of dispatch-latency.mjs: attention|expert DIST BYTES.
 import { once } from 'node:events';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '@megascale/core';
@@ -66,7 +66,10 @@ function runOnRequest(port, exchange) {
   process.send('open');
 }
 
-/** One exchange's end to end, hand-over and round trip in µs; the expert side puts the first two into its answer. */
+/**
+ * One exchange's end to end, dispatch latency and round trip in µs; the expert side writes the
+ * first two into its outputs.
+ */
 function exchanger(port) {
   const [slot] = port.slots;
   const hidden = slot.hidden.bytes;

@@ -1,23 +1,24 @@
 /**
- * What it takes to hand rows from one process to another, from TypeScript over `shm`, beside two native programs that do
- * the same work.
+ * Measures what it takes to bring rows from one process to another: from TypeScript over `shm`,
+ * beside a native program that does the same work with a flag and nothing else.
  *
- *     node packages/m2n/bench/hand-over.mjs [--kib 2,256] [--rounds 10] [--against DIST ...] [--json]
+ *     node packages/m2n/bench/dispatch-latency.mjs [--kib 2,256] [--rounds 10] [--against DIST ...] [--json]
  *
- * Two processes, each alone on a core and spinning. The attention side copies a private buffer into its slot (one frame, rows
- * of 2 KiB), dispatches; the expert side copies the rows out of the slot, copies as many answers into it and replies; the
- * attention side copies them out. Times by the system's monotonic clock, whose readings are part of what is measured:
+ * Two processes, each alone on a core and spinning. The attention side copies a private buffer into
+ * its slot (one frame, rows of 2 KiB) and dispatches. The expert side copies the rows out of the
+ * slot, copies as many expert outputs into it and replies. The attention side copies them out. Times
+ * are of the system's monotonic clock, whose readings are part of what is measured:
  *
- *   end to end   before the first write → after the last read, one way
- *   hand-over    after the last write → before the first read, one way
- *   round trip   before the first write → after the last answer was read
+ *   end to end         before the first write → after the last read, one way
+ *   dispatch latency   after the last write → before the first read, one way
+ *   round trip         before the first write → after the last expert output was read
  *
- * floor: C++, a flag and nothing else. ends: C++, the ends of native/port. The package's own build comes last, builds
- * named by --against (folders like packages/m2n/dist of another checkout) before it. Rounds are interleaved; what is
- * printed is over the samples of all rounds. Needs two cores, `taskset` and a C++ compiler.
+ * The package's own build comes last; builds named by --against (folders like packages/m2n/dist of
+ * another checkout) come before it. Rounds are interleaved, and the figures are over the samples of
+ * all rounds. Needs two cores, `taskset` and a C++ compiler.
  */
 import { execFileSync, fork } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -40,8 +41,7 @@ const exchangesOf = (bytes) => Math.max(40, Math.min(2000, Math.floor((1 << 28) 
 const floor = buildFloor();
 const builds = [...values.against, packageFile('dist')];
 const contenders = [
-  { name: 'floor', start: (bytes) => native('floor', bytes) },
-  { name: 'ends', start: (bytes) => native('ends', bytes) },
+  { name: 'floor', start: native },
   ...builds.map((dist) => ({ name: dist, start: (bytes) => startPair(dist, bytes) })),
 ];
 
@@ -66,27 +66,22 @@ if (values.json) console.log(JSON.stringify(rows));
 else print(rows);
 
 function buildFloor() {
-  const program = packageFile('build/bench/hand-over-floor');
+  const program = packageFile('build/bench/dispatch-latency-floor');
   mkdirSync(packageFile('build/bench'), { recursive: true });
-  const sources = ['port', 'protocol', 'shm'].flatMap((folder) =>
-    readdirSync(packageFile(`native/${folder}`))
-      .filter((file) => file.endsWith('.cc'))
-      .map((file) => packageFile(`native/${folder}/${file}`)),
-  );
-  const flags = ['-std=c++20', '-O3', '-pthread', '-I', packageFile('native'), '-o', program];
+  const flags = ['-std=c++20', '-O3', '-o', program];
   execFileSync(
     process.env.CXX ?? 'c++',
-    [...flags, packageFile('bench/hand-over-floor.cc'), ...sources],
+    [...flags, packageFile('bench/dispatch-latency-floor.cc')],
     { stdio: 'inherit' },
   );
   return program;
 }
 
 /** Starts its two processes anew for every round. */
-function native(kind, bytes) {
+function native(bytes) {
   return {
     run: (exchanges) => {
-      const output = execFileSync(floor, [kind, bytes, exchanges, ...cores].map(String), {
+      const output = execFileSync(floor, [bytes, exchanges, ...cores].map(String), {
         encoding: 'utf8',
         maxBuffer: 1 << 28,
       });
@@ -99,7 +94,9 @@ function native(kind, bytes) {
 /** Two processes of a build, which sleep between rounds. */
 async function startPair(dist, bytes) {
   const start = (role) =>
-    fork(packageFile('bench/hand-over-end.mjs'), [role, dist, String(bytes)], { stdio: 'inherit' });
+    fork(packageFile('bench/dispatch-latency-end.mjs'), [role, dist, String(bytes)], {
+      stdio: 'inherit',
+    });
   const [attention, expert] = [start('attention'), start('expert')];
   const addresses = await Promise.all([attention, expert].map((end) => once(end, 'message')));
   const [[attentionAddress], [expertAddress]] = addresses;
@@ -126,7 +123,7 @@ async function startPair(dist, bytes) {
   };
 }
 
-/** `samples`: [exchanges, 3] end to end, hand-over, round trip in µs. */
+/** `samples`: [exchanges, 3] end to end, dispatch latency, round trip in µs. */
 function summary(samples) {
   const column = (index) => samples.filter((_, at) => at % 3 === index).sort((a, b) => a - b);
   const quantiles = (sorted) => {
@@ -136,7 +133,7 @@ function summary(samples) {
   return {
     samples: samples.length / 3,
     endToEndUs: quantiles(column(0)),
-    handOverUs: quantiles(column(1)),
+    dispatchUs: quantiles(column(1)),
     roundTripUs: quantiles(column(2)),
   };
 }
@@ -144,12 +141,12 @@ function summary(samples) {
 function print(all) {
   const cell = ({ p50, p99, p999 }) =>
     [p50, p99, p999].map((us) => us.toFixed(2).padStart(9)).join('');
-  const heading = ['end to end', 'hand-over', 'round trip'].map((name) =>
+  const heading = ['end to end', 'dispatch', 'round trip'].map((name) =>
     `${name} p50, p99, p99.9`.padStart(28),
   );
   console.log(`${'µs'.padEnd(12)}${heading.join('')}`);
-  for (const { bytes, name, endToEndUs, handOverUs, roundTripUs } of all) {
-    const figures = [endToEndUs, handOverUs, roundTripUs].map((us) => ` ${cell(us)}`).join('');
+  for (const { bytes, name, endToEndUs, dispatchUs, roundTripUs } of all) {
+    const figures = [endToEndUs, dispatchUs, roundTripUs].map((us) => ` ${cell(us)}`).join('');
     console.log(`${`${bytes / 1024} KiB`.padEnd(12)}${figures}  ${name}`);
   }
 }

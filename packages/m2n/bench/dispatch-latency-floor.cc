@@ -1,5 +1,6 @@
-// The native contenders of hand-over.mjs: floor|ends BYTES EXCHANGES CORE CORE. Prints a line per
-// exchange: end to end, hand-over, round trip in µs. Two processes, each on a core; both spin.
+// The native contender of dispatch-latency.mjs: BYTES EXCHANGES CORE CORE. Prints a line per
+// exchange: end to end, dispatch latency, round trip in µs. Two processes, each on a core, spin on
+// two flags, each in a cache line of its own, beside a slot and its outputs.
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -11,21 +12,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <string>
 #include <vector>
 
-#include "port/attention_end.hpp"
-#include "port/expert_end.hpp"
-
 namespace {
-
-using megascale::m2n::AttentionEnd;
-using megascale::m2n::AttentionEndSlot;
-using megascale::m2n::EndOptions;
-using megascale::m2n::ExpertEnd;
-using megascale::m2n::Received;
-using megascale::m2n::ReceivedFrame;
-using megascale::m2n::SegmentPlace;
 
 double NowUs() {
   timespec now;
@@ -49,9 +38,9 @@ struct Stamps {
   double first, second;
 };
 
-template <typename HandOver, typename AwaitAnswer>
+template <typename Dispatch, typename AwaitAnswer>
 void Exchange(std::size_t bytes, int exchanges, void* slot, const void* answers,
-              const HandOver& hand_over, const AwaitAnswer& await_answer) {
+              const Dispatch& dispatch, const AwaitAnswer& await_answer) {
   Payload payload(bytes);
   std::vector<double> samples;
   for (int index = 0; index < exchanges; ++index) {
@@ -59,7 +48,7 @@ void Exchange(std::size_t bytes, int exchanges, void* slot, const void* answers,
     std::memcpy(slot, payload.mine.data(), bytes);
     const Stamps stamps{begun, NowUs()};
     std::memcpy(slot, &stamps, sizeof stamps);
-    hand_over();
+    dispatch();
     await_answer();
     std::memcpy(payload.theirs.data(), answers, bytes);
     const double ended = NowUs();
@@ -87,7 +76,6 @@ void SpinUntil(const std::atomic<int>& flag, int value) {
   while (flag.load(std::memory_order_acquire) != value) __builtin_ia32_pause();
 }
 
-// Two flags, each in a cache line of its own, a slot and its answers.
 void RunFloor(std::size_t bytes, int exchanges, int core, int other_core) {
   struct alignas(64) Flag {
     std::atomic<int> value{0};
@@ -119,68 +107,12 @@ void RunFloor(std::size_t bytes, int exchanges, int core, int other_core) {
       [&] { SpinUntil(flags[1].value, sent); });
 }
 
-SegmentPlace Trade(const SegmentPlace& own, int out, int in) {
-  SegmentPlace theirs;
-  const bool traded = write(out, &own, sizeof own) == sizeof own &&
-                      read(in, &theirs, sizeof theirs) == sizeof theirs;
-  if (!traded) std::exit(1);
-  return theirs;
-}
-
-void RunEnds(std::size_t bytes, int exchanges, int core, int other_core) {
-  const std::size_t row_bytes = bytes < 2048 ? bytes : 2048;
-  const auto tokens = static_cast<std::int32_t>(bytes / row_bytes);
-  const EndOptions options{.shape = {.attention_worker_count = 1,
-                                     .expert_worker_count = 1,
-                                     .layer_count = 1,
-                                     .hidden_size = static_cast<std::int64_t>(row_bytes / 4),
-                                     .top_k = 1,
-                                     .element_bytes = 4,
-                                     .tokens_per_slot_max = tokens,
-                                     .slot_count = 1,
-                                     .expert_count = 1},
-                           .rank_of_expert = {0},
-                           .spin_us = 10'000};
-  int there[2], back[2];
-  if (pipe(there) != 0 || pipe(back) != 0) std::exit(1);
-  if (fork() == 0) {
-    Pin(other_core);
-    ExpertEnd end(options);
-    end.Join({Trade(end.place(), back[1], there[0])});
-    Payload payload(bytes);
-    ReceivedFrame received;
-    for (;;) {
-      const Received result = end.Receive(&received, 1'000'000);
-      if (result == Received::kEnded) _exit(0);
-      if (result == Received::kNothing) continue;
-      Answer(&payload, received.rows[0].hidden, received.rows[0].answer);
-      end.Reply(received);
-    }
-  }
-  Pin(core);
-  AttentionEnd end(options);
-  end.Join({Trade(end.place(), there[1], back[0])});
-  const AttentionEndSlot slot = end.slot(0);
-  std::memset(slot.expert_ids, 0, static_cast<std::size_t>(tokens) * sizeof(std::int32_t));
-  std::int64_t step = 0;
-  Exchange(
-      bytes, exchanges, slot.hidden, slot.answers,
-      [&] {
-        ++step;
-        end.Dispatch({step, 0, 0}, {step + 1, 0, 0}, tokens);
-      },
-      [&] { end.Combine(0); });
-}
-
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 6) return 2;
-  const std::string kind = arguments[1];
-  const auto bytes = static_cast<std::size_t>(std::atoll(arguments[2]));
-  const int exchanges = std::atoi(arguments[3]);
-  const auto run = kind == "floor" ? RunFloor : RunEnds;
-  run(bytes, exchanges, std::atoi(arguments[4]), std::atoi(arguments[5]));
+  if (count != 5) return 2;
+  const auto bytes = static_cast<std::size_t>(std::atoll(arguments[1]));
+  RunFloor(bytes, std::atoi(arguments[2]), std::atoi(arguments[3]), std::atoi(arguments[4]));
   wait(nullptr);
   return 0;
 }

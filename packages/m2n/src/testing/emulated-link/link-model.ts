@@ -1,6 +1,6 @@
 import { ConfigError, type EmulatedLink } from '@megascale/core';
-import type { PortShape } from '../protocol/port-shape.js';
-import { frameWords, replyWords } from '../protocol/wire-format.js';
+import type { PortShape } from '../../protocol/port-shape.js';
+import { frameWords, replyWords } from '../../protocol/wire-format.js';
 
 const latencyUsMax = 60_000_000;
 /** 1 Gbit/s carries this many bytes in a microsecond. */
@@ -15,47 +15,47 @@ const bytesPerUsOfGigabit = 125;
  * Messages arrive in the order they were sent. The same seed and messages give the same times.
  */
 export class LinkModel {
-  private leftUs = 0;
-  private arrivedUs = 0;
-  private readonly latencyUs: number;
-  private readonly jitterUs: number;
-  private readonly usPerByte: number;
-  private randomState: number;
+  #leftUs = 0;
+  #arrivedUs = 0;
+  readonly #latencyUs: number;
+  readonly #jitterUs: number;
+  readonly #usPerByte: number;
+  #randomState: number;
 
   /** `direction` tells the directions of one deployment apart: each has a jitter of its own. */
   constructor(
     { latencyUs, jitterUs = 0, gigabitsPerSecond = Infinity, seed = 0 }: EmulatedLink,
     direction: number,
   ) {
-    this.latencyUs = latencyUs;
-    this.jitterUs = jitterUs;
-    this.usPerByte = 1 / (gigabitsPerSecond * bytesPerUsOfGigabit);
-    this.randomState = Math.imul(seed ^ Math.imul(direction + 1, 0x9e3779b9), 0x85ebca6b);
+    this.#latencyUs = latencyUs;
+    this.#jitterUs = jitterUs;
+    this.#usPerByte = 1 / (gigabitsPerSecond * bytesPerUsOfGigabit);
+    this.#randomState = Math.imul(seed ^ Math.imul(direction + 1, 0x9e3779b9), 0x85ebca6b);
   }
 
   /** When the next message, of so many bytes and sent at `sentUs`, is there. */
   arrivalUs(sentUs: number, bytes: number): number {
-    this.leftUs = Math.max(sentUs, this.leftUs) + bytes * this.usPerByte;
-    const arrivesUs = this.leftUs + this.latencyUs + this.jitterUs * this.fraction();
-    this.arrivedUs = Math.max(this.arrivedUs, arrivesUs);
-    return this.arrivedUs;
+    this.#leftUs = Math.max(sentUs, this.#leftUs) + bytes * this.#usPerByte;
+    const arrivesUs = this.#leftUs + this.#latencyUs + this.#jitterUs * this.#fraction();
+    this.#arrivedUs = Math.max(this.#arrivedUs, arrivesUs);
+    return this.#arrivedUs;
   }
 
   /** 0 ≤ value < 1 (splitmix32). */
-  private fraction(): number {
-    this.randomState = (this.randomState + 0x9e3779b9) | 0;
-    let bits = this.randomState;
+  #fraction(): number {
+    this.#randomState = (this.#randomState + 0x9e3779b9) | 0;
+    let bits = this.#randomState;
     bits = Math.imul(bits ^ (bits >>> 16), 0x21f0aaad);
     bits = Math.imul(bits ^ (bits >>> 15), 0x735a2d97);
     return ((bits ^ (bits >>> 15)) >>> 0) / 2 ** 32;
   }
 }
 
-/** Numbers the directions of all pairs of a deployment: requests, then answers. */
+/** Numbers the directions of all pairs of a deployment: frames, then replies. */
 export function directionOf(
   shape: PortShape,
   pair: { readonly attention: number; readonly expert: number },
-  carries: 'frames' | 'answers',
+  carries: 'frames' | 'replies',
 ): number {
   const { attentionWorkerCount, expertWorkerCount } = shape;
   const index = pair.attention * expertWorkerCount + pair.expert;
@@ -68,8 +68,8 @@ export function frameBytes(shape: PortShape, tokens: number, tokensWithRoute: nu
   return 4 * frameWords + tokens * shape.topK * route + tokensWithRoute * rowBytes(shape);
 }
 
-/** What an answer of so many rows takes on a wire. */
-export function answerBytes(shape: PortShape, rows: number): number {
+/** What a reply takes on a wire with so many rows. */
+export function replyBytes(shape: PortShape, rows: number): number {
   return 4 * replyWords + rows * rowBytes(shape);
 }
 
