@@ -11,7 +11,8 @@ export function printModel(model: ModelGraph): string {
   return [
     `${model.family}: ${shortCount(total)} parameters, ${shortCount(active)} active per token`,
     `${sizes.layerCount} layers, hidden ${sizes.hiddenSize}, ${sizes.headCount} heads of ${sizes.headSize} over ${sizes.kvHeadCount} KV heads, ` +
-      `top-${sizes.topK} of ${sizes.expertCount} experts ${sizes.expertWidth} wide, vocabulary ${sizes.vocabSize}, ${sizes.positionsMax} positions`,
+      `top-${sizes.topK} of ${sizes.expertCount} experts ${sizes.expertWidth} wide, vocabulary ` +
+      `${sizes.vocabSize}, ${sizes.positionsMax} positions`,
     '',
     printGraph(model.prologue),
     ...layers,

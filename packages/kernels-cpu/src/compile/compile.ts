@@ -29,7 +29,7 @@ export interface CompiledAttention {
 }
 
 /**
- * Turns the graph of an attention half into flat op lists, once. Pure: no weights are read here.
+ * Turns the graph of an attention stage into flat op lists. Reads no weights.
  *
  * @throws BackendError 'ERR_SHAPE' for a graph that this backend cannot run, naming the op.
  */
@@ -92,12 +92,13 @@ function checkEnds({ sizes, prologue, stages, epilogue }: AttentionProgram): voi
   }
 }
 
-/** bf16 goes into every multiply; an f32 value would have to be rounded where nobody said so. */
+/** Every multiply takes bf16; an f32 value would need a rounding that the graph does not state. */
 function requireActivation(op: string, ...values: readonly Value[]): void {
   for (const value of values) {
     if (value.dtype === 'activation') continue;
     refuse(
-      `Op ${op} reads ${value.name} of type ${value.dtype}; on the cpu backend it needs an activation.`,
+      `Op ${op} reads ${value.name} of type ${value.dtype}; on the cpu backend it needs an ` +
+      'activation.',
     );
   }
 }
@@ -171,7 +172,7 @@ class Compiler {
         return { code: 'lmHead', x: number(node.x), weight: this.matrices.of(node.weight) };
       case 'experts':
         return refuse(
-          'Op experts does not belong to the attention half. Partition the model first.',
+          'Op experts does not belong to the attention stage. Partition the model first.',
         );
     }
   }
@@ -223,7 +224,8 @@ class Compiler {
     const cache = this.kvCaches.at(-1);
     if (cache?.kvHeads !== kvHeads || cache.headSize !== headSize || headSize % 2 !== 0) {
       refuse(
-        `Op pagedAttention (${kvHeads} KV heads of ${headSize}) does not fit the kvAppend before it.`,
+        `Op pagedAttention (${kvHeads} KV heads of ${headSize}) does not fit the kvAppend ` +
+        'before it.',
       );
     }
     return {
