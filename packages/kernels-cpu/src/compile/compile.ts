@@ -98,7 +98,7 @@ function requireActivation(op: string, ...values: readonly Value[]): void {
     if (value.dtype === 'activation') continue;
     refuse(
       `Op ${op} reads ${value.name} of type ${value.dtype}; on the cpu backend it needs an ` +
-      'activation.',
+        'activation.',
     );
   }
 }
@@ -225,7 +225,7 @@ class Compiler {
     if (cache?.kvHeads !== kvHeads || cache.headSize !== headSize || headSize % 2 !== 0) {
       refuse(
         `Op pagedAttention (${kvHeads} KV heads of ${headSize}) does not fit the kvAppend ` +
-        'before it.',
+          'before it.',
       );
     }
     return {

@@ -243,7 +243,7 @@ export class AttentionActor {
       if (found === expected) continue;
       this.trouble.push(
         `layer ${layer}, micro-batch ${microBatch}, token ${token}: the sum is ${found} ` +
-        `instead of ${expected}`,
+          `instead of ${expected}`,
       );
       return;
     }

@@ -108,7 +108,7 @@ class QuantizedMatrix {
     ) {
       this.#refuse(
         `has ${rows} rows of ${words} words, which are not [${statedRows}, ${columns}] values ` +
-        `of 4 bits as ${name} says`,
+          `of 4 bits as ${name} says`,
       );
     }
     return [rows, Number(columns)];

@@ -94,7 +94,7 @@ async function writeTensor(
   if (written === expected) return;
   throw new RangeError(
     `Tensor ${tensor.name} [${tensor.shape.join(', ')}] ${tensor.dtype} takes ${expected} ` +
-    `bytes, its pieces have ${written}.`,
+      `bytes, its pieces have ${written}.`,
   );
 }
 
