@@ -1,5 +1,6 @@
 /** A model graph as text, for people: one line per node, layers that are alike folded into one. */
-import { costOf, parameterCount, type Workload } from './cost.js';
+import { costOf, parameterCount } from './cost.js';
+import { type Workload } from './workload.js';
 import { inputsOf, outputsOf, weightsOf } from './node-values.js';
 import type { Graph, GraphNode, ModelGraph, Value, WeightRef } from './ops.js';
 
