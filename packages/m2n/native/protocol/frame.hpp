@@ -23,7 +23,6 @@ struct Frame : Position {
   std::int32_t row_count = 0;  // For this expert rank.
   std::int32_t placement_epoch = 0;
   Position next;
-  std::int64_t sent_us = 0;
 };
 
 // A frame as the words of one cache line (`frameWord` of src/wire-format.ts), little-endian.

@@ -2,7 +2,7 @@
  * What lies where in shared memory. Every number here is part of the protocol: change one and
  * `protocolVersion` must grow. Offsets are in 32-bit words unless their name says bytes.
  */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** First word of a segment: 'M2NA' and 'M2NE'. */
 export const segmentMagic = { attention: 0x4d324e41, expert: 0x4d324e45 } as const;
@@ -55,23 +55,17 @@ export const frameWord = {
   nextStepHigh: 9,
   nextLayer: 10,
   nextMicroBatch: 11,
-  /** When it was sent, in µs of the machine's monotonic clock; only over an emulated link, else 0. */
-  sentUsLow: 12,
-  sentUsHigh: 13,
   /** Of the placement that says which rank takes which row of the slot. */
-  placementEpoch: 14,
+  placementEpoch: 12,
 } as const;
 
 /** Words of one entry of `PairWords.replies`. */
 export const replyWord = {
-  /** Sequence number of the frame last answered. Stored last. */
+  /** Sequence number of the frame last answered. */
   sequence: 0,
-  /** Like a frame's `sentUs`. */
-  sentUsLow: 2,
-  sentUsHigh: 3,
 } as const;
 
-export const replyWords = 4;
+export const replyWords = 1;
 
 /** A frame's first word: 16 bits of magic, 8 of version, 8 of kind. */
 export const frameKind = {

@@ -1,5 +1,5 @@
 import type { AttentionRank, StepCost } from '@megascale/core';
-import { keysSeenBy } from '../cost/keys-seen.js';
+import { keysSeenBy } from '../cost/step-cost-learner.js';
 
 /** What admission knows of one attention worker. */
 export interface AttentionWorkerLoad {
