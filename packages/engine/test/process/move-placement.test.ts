@@ -95,7 +95,7 @@ describe('experts move while requests run', () => {
     120_000,
   );
 
-  it('serves on while loading is slow, and a lost worker leaves the placement that was in force', async () => {
+  it('serves on while loading is slow, and a lost worker leaves the placement in force', async () => {
     const llm = await load({ attentionWorkers: 2, expertWorkers: 2 });
     const first = llm.placement();
     // One (layer, expert) is read at once; the next ones are not due before the end of this test.
