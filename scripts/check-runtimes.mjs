@@ -81,7 +81,7 @@ async function checkRuntime(name, programs, tarballs) {
   const program = programs[name];
   const project = join(workFolder, `project-${name}`);
   mkdirSync(project);
-  writeProject(project, tarballs);
+  writeProject(project, tarballs, { bun: name === 'bun' });
   const installed =
     name === 'bun'
       ? checks.check('bun install', program, ['install', '--no-progress'], project)

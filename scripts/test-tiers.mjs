@@ -1,5 +1,5 @@
 // The vitest suites by tier: `packages/*/test/unit`, `process` and `long`.
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { root, runTool } from './prepare.mjs';
 
@@ -14,10 +14,10 @@ export function runTier(tier, reportFolder, vitestArguments) {
   ]);
 }
 
-/** What the reports in `reportFolder` say together; the reasons of skips stand beside the tests. */
-export function summarize(reportFolder) {
-  const reports = readdirSync(reportFolder)
-    .map((name) => join(reportFolder, name))
+/** What the reports of the tiers say together; the reasons of skips stand beside the tests. */
+export function summarize(tiers, reportFolder) {
+  const reports = tiers
+    .map((tier) => join(reportFolder, `${tier}.json`))
     .filter((path) => existsSync(path))
     .map((path) => JSON.parse(readFileSync(path, 'utf8')));
   const sum = (count) => reports.reduce((total, report) => total + count(report), 0);

@@ -5,8 +5,9 @@
 //   npm run test:all      both
 //
 // Checks run beside tests, in two lanes. One failure fails all, after everything has run. Further
-// arguments go to vitest: `npm test -- packages/core`.
-import { mkdtempSync, rmSync } from 'node:fs';
+// arguments go to vitest: `npm test -- packages/core`. MEGASCALE_TEST_REPORTS names a folder that keeps
+// the reports of vitest, one of each tier.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepare } from './prepare.mjs';
@@ -22,14 +23,18 @@ const tiers = { quick: ['unit', 'process'], long: ['long'] };
 await prepare();
 
 const beganMs = Date.now();
-const reportFolder = mkdtempSync(join(tmpdir(), 'megascale-test-'));
+const keptFolder = process.env.MEGASCALE_TEST_REPORTS;
+const reportFolder = keptFolder ?? mkdtempSync(join(tmpdir(), 'megascale-test-'));
+mkdirSync(reportFolder, { recursive: true });
 const failed = [];
 try {
-  const tests = chosen
-    .flatMap((part) => tiers[part])
-    .map((tier) => [`${tier} tests`, () => runTier(tier, reportFolder, vitestArguments)]);
+  const ownTiers = chosen.flatMap((part) => tiers[part]);
+  const tests = ownTiers.map((tier) => [
+    `${tier} tests`,
+    () => runTier(tier, reportFolder, vitestArguments),
+  ]);
   await Promise.all([runLane(chosen.flatMap((part) => checksOf(part))), runLane(tests)]);
-  const { skipped, counts } = summarize(reportFolder);
+  const { skipped, counts } = summarize(ownTiers, reportFolder);
   for (const line of skipped) console.error(`megascale: skipped ${line}`);
   if (failed.length > 0) console.error(`megascale: failed: ${failed.join(', ')}`);
   console.log(
@@ -40,7 +45,7 @@ try {
   }
   console.log(counts);
 } finally {
-  rmSync(reportFolder, { recursive: true, force: true });
+  if (keptFolder === undefined) rmSync(reportFolder, { recursive: true, force: true });
 }
 process.exitCode = failed.length > 0 ? 1 : 0;
 

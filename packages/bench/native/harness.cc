@@ -5,7 +5,7 @@
 //
 // Latency: every sender writes a message for every receiver, hands it over, and waits for all
 // answers; a receiver reads each message and answers with one of the same length. One way, write to
-// read: `endToEndUs`; from the last byte written to the moment the receiver may read: `handOverUs`.
+// read: `endToEndUs`; from the last byte written to the moment the receiver may read: `dispatchUs`.
 // Times of several processes are of one clock, CLOCK_MONOTONIC.
 //
 // Throughput: `slots` messages of each pair are under way. One direction: answers are one cache
@@ -78,7 +78,7 @@ struct Shared {
   std::atomic<std::int64_t> sample_count[kProcessesMax][3];
 };
 
-enum Kind { kEndToEnd = 0, kHandOver = 1, kRoundTrip = 2 };
+enum Kind { kEndToEnd = 0, kDispatch = 1, kRoundTrip = 2 };
 
 class Board {
  public:
@@ -279,7 +279,7 @@ class Runner {
     if (!counts) return;
     Stamps stamps;
     std::memcpy(&stamps, message, sizeof(stamps));
-    board_->Add(process_, kHandOver, readable_us - stamps.written_us);
+    board_->Add(process_, kDispatch, readable_us - stamps.written_us);
     board_->Add(process_, kEndToEnd, read_us - stamps.began_us);
   }
 
@@ -364,7 +364,7 @@ void PrintPercentiles(const char* name, const std::vector<float>& sorted) {
 void Print(const Arguments& arguments, Board* board) {
   std::printf("{");
   PrintPercentiles("endToEndUs", board->All(kEndToEnd));
-  PrintPercentiles("handOverUs", board->All(kHandOver));
+  PrintPercentiles("dispatchUs", board->All(kDispatch));
   PrintPercentiles("roundTripUs", board->All(kRoundTrip));
   const Setup& setup = arguments.setup;
   const double bytes = static_cast<double>(setup.message_bytes) * setup.senders * setup.receivers *

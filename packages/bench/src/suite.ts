@@ -70,8 +70,6 @@ export interface M2nBenchRequest {
   readonly skew: boolean;
   /** Also with answers as large as the rows. */
   readonly bothDirections: boolean;
-  /** Which end of ours is measured. */
-  readonly from: 'ts' | 'cpp';
   readonly rounds: number;
   /** All message counts times this. */
   readonly effort: number;

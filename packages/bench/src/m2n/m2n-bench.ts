@@ -1,8 +1,8 @@
 import { availableParallelism, cpus } from 'node:os';
 import type { BenchReport, M2nBenchRequest } from '../suite.js';
 import { BenchError } from '../bench-error.js';
-import { buildContenders, programOf, type Programs } from './contenders/build-contenders.js';
-import { contenders, oursFromCpp, type Contender, type Variant } from './contenders/contenders.js';
+import { buildContenders, programOf } from './contenders/build-contenders.js';
+import { contenders, type Contender, type Variant } from './contenders/contenders.js';
 import { m2nChart } from './m2n-chart.js';
 import type { M2nFigures } from './m2n-figures.js';
 import { figuresOfRounds, type M2nPoint, type PointFigures, type Rounds } from './m2n-point.js';
@@ -26,8 +26,7 @@ export async function benchM2n(request: M2nBenchRequest): Promise<BenchReport> {
   const traffics = sizes.map((bytes) => trafficOf(request, bytes));
   for (const traffic of traffics) planOf(traffic, availableParallelism());
   const chosen = chosenContenders(request);
-  const needsPrograms = chosen.length > 0 || request.from === 'cpp';
-  const programs = needsPrograms ? await buildContenders() : { absent: 'nothing' };
+  const programs = chosen.length > 0 ? await buildContenders() : { absent: 'nothing' };
   const points = traffics.map((traffic) => new PointRounds(traffic));
   for (let round = 0; round < request.rounds; round++) {
     for (const point of points) {
@@ -35,7 +34,7 @@ export async function benchM2n(request: M2nBenchRequest): Promise<BenchReport> {
       request.onProgress?.(
         `round ${String(round + 1)} of ${String(request.rounds)}, ${String(bytes)} bytes`,
       );
-      await point.measureOurs(request, programs);
+      await point.measureOurs(request);
       for (const contender of chosen) {
         await point.measure(contender, programOf(programs, contender), request.signal);
       }
@@ -92,17 +91,8 @@ class PointRounds {
 
   constructor(readonly traffic: Traffic) {}
 
-  async measureOurs(request: M2nBenchRequest, programs: Programs): Promise<void> {
-    const { clock, signal } = request;
-    if (request.from === 'ts') {
-      this.#ours.push(await measurePoint(this.traffic, { clock, ...(signal && { signal }) }));
-      return;
-    }
-    const program = programOf(programs, oursFromCpp);
-    if ('absent' in program) throw new BenchError(`From C++ needs: ${program.absent}.`);
-    const [variant] = oursFromCpp.variants;
-    if (variant !== undefined)
-      this.#ours.push(await this.#run(oursFromCpp, variant, program.path, signal));
+  async measureOurs({ clock, signal }: M2nBenchRequest): Promise<void> {
+    this.#ours.push(await measurePoint(this.traffic, { clock, ...(signal && { signal }) }));
   }
 
   async measure(
@@ -176,11 +166,10 @@ function outcomeOf({ runs, absent, failed }: Rounds): M2nPoint['baselines'][stri
 }
 
 function reportOf(request: M2nBenchRequest, points: readonly M2nPoint[]): BenchReport {
-  const { transport, from, rounds, skew, emulatedLink } = request;
+  const { transport, rounds, skew, emulatedLink } = request;
   const machine = { cores: availableParallelism(), processor: cpus()[0]?.model.trim() ?? '' };
   const common = {
     transport,
-    from,
     rounds,
     skew,
     ...(emulatedLink === undefined ? {} : { emulatedLink }),
@@ -190,8 +179,8 @@ function reportOf(request: M2nBenchRequest, points: readonly M2nPoint[]): BenchR
   const single = points.length === 1 && first !== undefined ? flat(first) : {};
   return {
     document: { ...common, ...single, points: points.map(flat) },
-    text: m2nText({ transport, from, rounds, points }),
-    ...(points.length > 1 ? { chart: m2nChart({ transport, from, points }) } : {}),
+    text: m2nText({ transport, rounds, points }),
+    ...(points.length > 1 ? { chart: m2nChart({ transport, points }) } : {}),
   };
 }
 
@@ -208,7 +197,7 @@ function ratiosOf(ours: PointFigures, baselines: M2nPoint['baselines']): Record<
     ratios[name] = {
       latencyP50: ours.latencyUs.p50 / other.latencyUs.p50,
       latencyP99: ours.latencyUs.p99 / other.latencyUs.p99,
-      handOverP50: ours.handOverUs.p50 / other.handOverUs.p50,
+      dispatchP50: ours.dispatchUs.p50 / other.dispatchUs.p50,
       gigabytesPerSecond: ours.gigabytesPerSecond / other.gigabytesPerSecond,
       ...(both === undefined || ours.bothDirectionsGigabytesPerSecond === undefined
         ? {}

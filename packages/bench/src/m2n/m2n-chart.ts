@@ -24,12 +24,12 @@ interface Line {
 }
 
 /** Latency and throughput over the size, both axes logarithmic, as an SVG document. */
-export function m2nChart({ transport, from, points }: M2nResult): string {
+export function m2nChart({ transport, points }: M2nResult): string {
   const sizes = points.map(({ bytes }) => bytes);
   const names = [...new Set(points.flatMap(({ baselines }) => Object.keys(baselines)))];
   const linesOf = (value: (figures: PointFigures) => number | undefined): Line[] => [
     {
-      name: `${transport}, ${from === 'ts' ? 'TypeScript' : 'C++'}`,
+      name: transport,
       values: points.map(({ ours }) => value(ours)),
     },
     ...names.map((name) => ({

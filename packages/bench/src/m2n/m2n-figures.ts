@@ -12,7 +12,7 @@ export interface M2nFigures {
   /** From the first store into a message until its receiver has read the last byte. One way. */
   readonly latencyUs: Percentiles;
   /** From the last store until the receiver may read. */
-  readonly handOverUs: Percentiles;
+  readonly dispatchUs: Percentiles;
   /** Rows there, answers of the same size back, both written and read: of all receivers. */
   readonly roundTripUs?: Percentiles;
   /** Rows of all senders over the time, several messages in flight. */
@@ -41,17 +41,17 @@ const receiverStamps = 2;
 export function figuresOf(plan: TrafficPlan, samples: RunSamples): M2nFigures {
   checkLengths(plan, samples);
   const latency: number[] = [];
-  const handOver: number[] = [];
+  const dispatch: number[] = [];
   const trips: number[] = [];
   forEachMessage(plan, samples, 0, ({ first, began, written, answered, mayRead, hasRead }) => {
     latency.push(hasRead - began);
-    handOver.push(mayRead - written);
+    dispatch.push(mayRead - written);
     trips.push(answered - first);
   });
   const { heapBytesPerMessage } = samples;
   return {
     latencyUs: percentilesOf(latency),
-    handOverUs: percentilesOf(handOver),
+    dispatchUs: percentilesOf(dispatch),
     roundTripUs: percentilesOf(trips),
     gigabytesPerSecond: rateOf(plan, samples, 1),
     ...(plan.phases[2].messages === 0

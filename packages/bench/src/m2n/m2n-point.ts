@@ -38,7 +38,7 @@ export function figuresOfRounds(runs: readonly M2nFigures[]): PointFigures {
   return {
     latencyUs: percentilesOfRounds(runs.map(({ latencyUs }) => latencyUs)),
     latencyP50Us: spreadOf(runs.map(({ latencyUs }) => latencyUs.p50)),
-    handOverUs: percentilesOfRounds(runs.map(({ handOverUs }) => handOverUs)),
+    dispatchUs: percentilesOfRounds(runs.map(({ dispatchUs }) => dispatchUs)),
     ...(trips.length === 0 ? {} : { roundTripUs: percentilesOfRounds(trips) }),
     gigabytesPerSecond: spreadOf(runs.map(({ gigabytesPerSecond: rate }) => rate)).median,
     ...(both === undefined ? {} : { bothDirectionsGigabytesPerSecond: both }),

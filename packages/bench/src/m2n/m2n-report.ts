@@ -3,24 +3,21 @@ import type { Baseline, M2nPoint, PointFigures } from './m2n-point.js';
 
 export interface M2nResult {
   readonly transport: string;
-  readonly from: 'ts' | 'cpp';
   readonly points: readonly M2nPoint[];
 }
 
-const columns = ['', 'end to end', 'hand-over', 'round trip', 'GB/s', 'both', 'latency ×'] as const;
+const columns = ['', 'end to end', 'dispatch', 'round trip', 'GB/s', 'both', 'latency ×'] as const;
 
 /** Tables for people, one for each size. */
 export function m2nText({
   transport,
-  from,
   rounds,
   points,
 }: M2nResult & { readonly rounds: number }): string {
   const lines = points.flatMap((point) => {
     const { senders, receivers, bytes, ours, baselines } = point;
-    const name = `${transport} (${from === 'ts' ? 'TypeScript' : 'C++'})`;
     const rows = [
-      rowOf(name, ours),
+      rowOf(transport, ours),
       ...Object.entries(baselines).map(([other, baseline]) => baselineRow(other, baseline, ours)),
     ];
     return [
@@ -53,7 +50,7 @@ function rowOf(name: string, figures: PointFigures): string[] {
   return [
     name,
     timesText(figures.latencyUs),
-    timesText(figures.handOverUs),
+    timesText(figures.dispatchUs),
     figures.roundTripUs === undefined ? '' : timesText(figures.roundTripUs),
     rateText(figures.gigabytesPerSecond),
     rateText(figures.bothDirectionsGigabytesPerSecond),

@@ -10,7 +10,6 @@ const request = {
   bytes: [2048],
   skew: false,
   bothDirections: true,
-  from: 'ts' as const,
   rounds: 1,
   effort: 0.05,
   baselines: ['floor', 'unix'],

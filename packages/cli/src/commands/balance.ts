@@ -80,7 +80,10 @@ function readTrace(path: string): Uint8Array {
   }
 }
 
-/** Imbalance of the trace's traffic with each expert on one worker in equal runs, and as planned. Exported for the test. */
+/**
+ * Imbalance of the trace's traffic with each expert on one worker in equal runs, and as planned.
+ * Exported for the test.
+ */
 export function balanceReport(bytes: Uint8Array, flags: BalanceFlags): BalanceReport {
   const reader = new LoadTraceReader(bytes);
   const { expertWorkers, spareExperts, splitRowsMin, expertBytes } = flags;

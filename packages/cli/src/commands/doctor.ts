@@ -61,13 +61,13 @@ function isSupported(version: string): boolean {
   return major > nodeMinimum[0] || (major === nodeMinimum[0] && minor >= nodeMinimum[1]);
 }
 
-/** What this process may have: a container's limit where there is one. */
+/** Returns the bytes of memory this process may have: a container's limit where there is one. */
 function memoryLimit(): number {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : totalmem();
 }
 
-/** The repository has one; an installed package has not. */
+/** Looks for the built-in model, which the repository has and an installed package has not. */
 function findBuiltInModel(start: string): Report['builtInModel'] {
   for (let folder = start; ; folder = dirname(folder)) {
     const directory = join(folder, 'models', 'dictionary');

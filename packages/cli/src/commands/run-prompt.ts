@@ -7,11 +7,11 @@ export interface PromptResult {
   readonly finishReason: 'stop' | 'length';
   readonly usage: Usage;
   readonly timing: Timing;
-  /** One entry per token; present when asked for. */
+  /** One entry per token; present where the options ask for log-probabilities. */
   readonly logprobs?: readonly OutputToken[];
 }
 
-/** Milliseconds, as this program saw it. */
+/** Milliseconds, as this program measured them. */
 export interface Timing {
   readonly ttftMs: number;
   /** Null for a single token. */
@@ -22,7 +22,7 @@ export interface Timing {
 export interface PromptRun {
   readonly options: GenerateOptions;
   readonly clock: Clock;
-  /** Sees the text as it comes. */
+  /** Receives the text as it comes. */
   readonly onText?: ((text: string) => void) | undefined;
 }
 

@@ -33,7 +33,7 @@ export function pipelineCommand(world: CliWorld): Command {
     });
 }
 
-/** Exported for the test. */
+/** Formats the figures of the pipeline for people. Exported for the test. */
 export function pipelineText(numbers: PipelineNumbers): string {
   const { attentionUs, expertUs, linkUs, exposedCommunication } = numbers;
   const us = (value: number | undefined): string =>

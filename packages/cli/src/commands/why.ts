@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { CliWorld } from '../world.js';
 import { addServerFlags, askServer, type ServerFlags } from '../flags/server-flags.js';
 
-/** In the order of a request's way. */
+/** The parts of a request's time, in the order in which a request passes through them. */
 const parts = [
   ['tokenizing', 'tokenizingUs'],
   ['queue', 'queueUs'],
@@ -38,7 +38,7 @@ interface WhyDocument {
   readonly answers: readonly RequestAccount[];
 }
 
-/** A table, with its end. Exported for the test. */
+/** Formats the account of one answer as a table that ends in a new line. Exported for the test. */
 export function accountText(id: string, account: RequestAccount): string {
   const { totalUs, promptTokens, outputTokens, steps } = account;
   const lines = parts.map(([name, field]) => {
@@ -51,7 +51,7 @@ export function accountText(id: string, account: RequestAccount): string {
   return [head, ...lines, ''].join('\n');
 }
 
-/** '  by expert 3: 40 %, 5: 21 %, …': those that its rows went to. */
+/** Lists the experts that took the rows: '  by expert 3: 40 %, 5: 21 %, …'. */
 function expertsText({ expertRows }: RequestAccount): string {
   const total = expertRows.reduce((sum, rows) => sum + rows, 0);
   if (total === 0) return '';

@@ -1,7 +1,10 @@
-/** So many prompts of a file are given to the engine at a time; its own queue stays short of its limit. */
+/** Prompts of a file that the engine has at a time: fewer than its queue takes. */
 const togetherMax = 512;
 
-/** Maps in order of the list, with at most `togetherMax` under way. Rejects with the first failure and starts no more. */
+/**
+ * Maps a list, in its order, with at most `togetherMax` calls under way. Rejects with the first
+ * failure and starts no more calls.
+ */
 export async function mapTogether<Item, Result>(
   items: readonly Item[],
   map: (item: Item) => Promise<Result>,

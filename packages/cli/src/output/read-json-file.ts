@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { UsageError } from './usage-error.js';
 
-/** Files that commands read whole: configurations, catalogues, plans. */
+/** Largest file in bytes that a command reads whole: a configuration, a catalogue, a plan. */
 const bytesMax = 16 * 1024 * 1024;
 
 /** @throws UsageError when the file cannot be read, is too long, or is not JSON. */

@@ -13,9 +13,12 @@ type ShutdownSignal = keyof typeof exitCodes;
 /** npm passes the terminal's Ctrl-C on, so that one key press arrives twice. */
 const echoUs = 1_000_000;
 
-/** The first SIGINT or SIGTERM asks to stop in order; a second one, later than an echo, stops at once. */
+/**
+ * Receives SIGINT and SIGTERM for a command. The first signal asks the command to stop in order; a
+ * second one that is no echo of the first ends the program at once.
+ */
 export class ShutdownSignals {
-  /** Aborted by the first signal. */
+  /** Aborts at the first signal. */
   readonly requested: AbortSignal;
   readonly #controller = new AbortController();
   readonly #world: Pick<CliWorld, 'signals' | 'clock' | 'exit'>;
@@ -29,12 +32,12 @@ export class ShutdownSignals {
     world.signals.on('SIGTERM', this.#onTerminate);
   }
 
-  /** @throws Interrupted once a signal came. */
+  /** @throws Interrupted once a signal has come. */
   throwIfRequested(): void {
     if (this.requested.aborted) throw new Interrupted(this.#exitCode);
   }
 
-  /** Resolves with the first signal. */
+  /** Resolves when the first signal comes. */
   wait(): Promise<void> {
     if (this.requested.aborted) return Promise.resolve();
     return new Promise((resolve) => {
@@ -48,7 +51,7 @@ export class ShutdownSignals {
     });
   }
 
-  /** Gives the signals back to whoever had them. */
+  /** Stops receiving the signals. */
   dispose(): void {
     this.#world.signals.off('SIGINT', this.#onInterrupt);
     this.#world.signals.off('SIGTERM', this.#onTerminate);

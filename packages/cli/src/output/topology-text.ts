@@ -1,6 +1,9 @@
 import type { ModelInfo, Topology } from '@megascale/engine';
 
-/** 'dictionary: 2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)' without the name. */
+/**
+ * Describes how a model runs in one line:
+ * '2 attention workers ⇄ 4 expert workers over shm, 3 micro-batches, backend cpu (avx512)'.
+ */
 export function topologyText({ topology, backend, isa }: ModelInfo): string {
   const attention = counted(topology.attentionWorkers, 'attention worker');
   const batches = counted(topology.microBatches, 'micro-batch', 'micro-batches');

@@ -12,7 +12,8 @@ export interface ChartPage {
 }
 
 /**
- * Writes a picture: a name that ends in .html gets a page that needs nothing else, with the picture and what it was drawn from; any other name the SVG alone.
+ * Writes a picture. A file whose name ends in .html becomes a page that needs no other file, with
+ * the picture and the figures it shows; any other file holds the SVG alone.
  *
  * @throws UsageError when the file cannot be written.
  */
@@ -21,7 +22,7 @@ export function writeChartFile(file: string, page: ChartPage): void {
   writeTextFile(file, isPage ? chartPage(page) : page.svg);
 }
 
-/** `writeChartFile` of what a benchmark reports. */
+/** Writes the chart of a benchmark's report, as `writeChartFile` does. */
 export function writeBenchChart(file: string, title: string, report: BenchReport): void {
   writeChartFile(file, { title, svg: report.chart ?? '', text: report.text });
 }

@@ -1,7 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { UsageError } from './usage-error.js';
 
-/** Writes what a command was asked to leave in a file. @throws UsageError when the file cannot be written. */
+/**
+ * Writes a file that the user asked a command for.
+ *
+ * @throws UsageError when it cannot be written.
+ */
 export function writeTextFile(file: string, text: string): void {
   try {
     writeFileSync(file, text);

@@ -186,7 +186,6 @@ describe('bench', () => {
       bytes: [2048, 65536],
       skew: true,
       bothDirections: true,
-      from: 'ts',
       rounds: 3,
       baselines: [],
     });
@@ -194,8 +193,6 @@ describe('bench', () => {
 
   it.each([
     ['--transport shm,tcp', 'one --transport'],
-    ['--from cpp --transport tcp', '--from cpp'],
-    ['--from rust', 'ts, cpp'],
     ['--bytes 2k', 'numbers of bytes'],
     ['--bytes 2048 --chart x.svg', 'more than one size'],
     ['--search --chart x.svg', '--chart goes without'],

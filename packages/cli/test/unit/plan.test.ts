@@ -13,8 +13,14 @@ const at = (name: string): string => join(folder, name);
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'megascale-plan-'));
   const sizes = {
-    ...{ hidden: 256, layers: 4, experts: 8, topK: 2, expertWidth: 512 },
-    ...{ heads: 4, kvHeads: 2, vocab: 512 },
+    hidden: 256,
+    layers: 4,
+    experts: 8,
+    topK: 2,
+    expertWidth: 512,
+    heads: 4,
+    kvHeads: 2,
+    vocab: 512,
   };
   writeFileSync(at('config.json'), JSON.stringify(randomConfig({ family: 'mixtral', ...sizes })));
 });
@@ -66,8 +72,13 @@ describe('megascale plan', () => {
 
   it('takes a directory, a catalogue of one’s own and a time to the first token, and draws', async () => {
     const own = {
-      ...{ name: 'shoebox', price: 1, memoryGigabytes: 4, memoryGigabytesPerSecond: 50 },
-      ...{ bf16Teraflops: 1, watts: 60, perNode: 1 },
+      name: 'shoebox',
+      price: 1,
+      memoryGigabytes: 4,
+      memoryGigabytesPerSecond: 50,
+      bf16Teraflops: 1,
+      watts: 60,
+      perNode: 1,
       scaleUp: { name: 'none', gigabytesPerSecond: 1, latencyUs: 10, domain: 1 },
       network: { name: 'cable', gigabytesPerSecond: 0.1, latencyUs: 50 },
     };
@@ -111,27 +122,45 @@ describe('megascale plan', () => {
 
 describe('serve --plan', () => {
   const plan = {
-    ...{ kind: 'megascale-plan', version: 1 },
+    kind: 'megascale-plan',
+    version: 1,
     model: { name: 'tiny', layerCount: 4, hiddenSize: 256, expertCount: 8, topK: 2 },
-    ...{ traffic: { inputTokens: 1, outputTokens: 1 }, slo: { tpotMs: 100 } },
+    traffic: { inputTokens: 1, outputTokens: 1 },
+    slo: { tpotMs: 100 },
     deployment: {
       kind: 'disaggregated',
       attention: { accelerator: 'x', tensorParallel: 1, workers: 2, machines: 1 },
       expert: {
-        ...{ accelerator: 'x', tensorParallel: 1, workers: 4, machines: 1 },
-        ...{ expertsPerWorker: 2, replicas: 1 },
+        accelerator: 'x',
+        tensorParallel: 1,
+        workers: 4,
+        machines: 1,
+        expertsPerWorker: 2,
+        replicas: 1,
       },
       microBatchCount: 3,
     },
     predicted: {
-      ...{ batch: 6, tpotMs: 1, tokensPerSecond: 1, accelerators: 6, price: 1, watts: 1 },
-      ...{ attentionTimeUs: 1, expertTimeUs: 1, transferTimeUs: 1 },
+      batch: 6,
+      tpotMs: 1,
+      tokensPerSecond: 1,
+      accelerators: 6,
+      price: 1,
+      watts: 1,
+      attentionTimeUs: 1,
+      expertTimeUs: 1,
+      transferTimeUs: 1,
     },
     serve: {
-      ...{ colocated: false, attentionWorkers: 2, expertWorkers: 4 },
-      ...{ expertReplicas: 1, microBatches: 3, transport: 'shm' },
+      colocated: false,
+      attentionWorkers: 2,
+      expertWorkers: 4,
+      expertReplicas: 1,
+      microBatches: 3,
+      transport: 'shm',
     },
-    ...{ notes: [], reasons: [] },
+    notes: [],
+    reasons: [],
   };
 
   async function served(...words: readonly string[]) {
@@ -146,8 +175,11 @@ describe('serve --plan', () => {
     writeFileSync(at('p.json'), JSON.stringify(plan));
     const { loaded } = await served();
     expect(loaded?.deployment).toMatchObject({
-      ...{ attentionWorkers: 2, expertWorkers: 4, expertReplicas: 1 },
-      ...{ microBatches: 3, transport: 'shm' },
+      attentionWorkers: 2,
+      expertWorkers: 4,
+      expertReplicas: 1,
+      microBatches: 3,
+      transport: 'shm',
     });
   });
 
@@ -155,7 +187,9 @@ describe('serve --plan', () => {
     writeFileSync(at('p.json'), JSON.stringify(plan));
     const { loaded } = await served('--expert-workers', '1', '--transport', 'tcp');
     expect(loaded?.deployment).toMatchObject({
-      ...{ attentionWorkers: 2, expertWorkers: 1, transport: 'tcp' },
+      attentionWorkers: 2,
+      expertWorkers: 1,
+      transport: 'tcp',
     });
     const together = await served('--colocated');
     expect(together.loaded?.deployment.colocated).toBe(true);

@@ -5,9 +5,21 @@ import { accountText } from '../../src/commands/why.js';
 import { finishedCli } from '../support/cli-fixture.js';
 
 const account: RequestAccount = {
-  ...{ totalUs: 10_000, tokenizingUs: 100, queueUs: 900, planningUs: 200, attentionUs: 3000 },
-  ...{ dispatchUs: 300, expertsUs: 4000, combineUs: 250, samplingUs: 250, pausedUs: 0 },
-  ...{ detokenizingUs: 400, otherUs: 600, steps: 7, promptTokens: 5, outputTokens: 7 },
+  totalUs: 10_000,
+  tokenizingUs: 100,
+  queueUs: 900,
+  planningUs: 200,
+  attentionUs: 3000,
+  dispatchUs: 300,
+  expertsUs: 4000,
+  combineUs: 250,
+  samplingUs: 250,
+  pausedUs: 0,
+  detokenizingUs: 400,
+  otherUs: 600,
+  steps: 7,
+  promptTokens: 5,
+  outputTokens: 7,
   expertRows: [0, 6, 0, 2],
 };
 
@@ -30,7 +42,10 @@ describe('megascale pipeline', () => {
   it('words the numbers', () => {
     const bubbles = { experts: 0.3, attention: 0, link: 0.1, idle: 0 };
     const text = pipelineText({
-      ...{ attentionUs: 110, linkUs: 20, exposedCommunication: 0.1, attentionImbalance: 1 },
+      attentionUs: 110,
+      linkUs: 20,
+      exposedCommunication: 0.1,
+      attentionImbalance: 1,
       expertImbalance: 1.5,
       workers: [{ role: 'attention', rank: 0, windowUs: 200, busyUs: 120, bubbles }],
     });

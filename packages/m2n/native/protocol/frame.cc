@@ -45,7 +45,6 @@ void EncodeFrame(const Frame& frame, std::int32_t* words) {
   PutLong(words + FrameWord::kNextStepLow, frame.next.step);
   words[FrameWord::kNextLayer] = frame.next.layer;
   words[FrameWord::kNextMicroBatch] = frame.next.micro_batch;
-  PutLong(words + FrameWord::kSentUsLow, frame.sent_us);
   words[FrameWord::kPlacementEpoch] = frame.placement_epoch;
 }
 
@@ -62,7 +61,6 @@ bool DecodeFrame(const std::int32_t* words, const PortShape& shape, Frame* frame
   frame->next.step = GetLong(words + FrameWord::kNextStepLow);
   frame->next.layer = words[FrameWord::kNextLayer];
   frame->next.micro_batch = words[FrameWord::kNextMicroBatch];
-  frame->sent_us = GetLong(words + FrameWord::kSentUsLow);
   frame->placement_epoch = words[FrameWord::kPlacementEpoch];
   return IsValid(*frame, shape);
 }

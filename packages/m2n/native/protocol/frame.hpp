@@ -23,11 +23,10 @@ struct Frame : Position {
   std::int32_t row_count = 0;  // For this expert rank.
   std::int32_t placement_epoch = 0;
   Position next;
-  std::int64_t sent_us = 0;
 };
 
 // A frame as the words of one cache line (`frameWord` of src/wire-format.ts), little-endian.
-// Plain stores: nobody reads the words until a ring's head says so.
+// Plain stores: no reader looks at the words until a ring's head says so.
 void EncodeFrame(const Frame& frame, std::int32_t* words);
 
 // False when the words are no frame of this version, or ask for what the shape has not.

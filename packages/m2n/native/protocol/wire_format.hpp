@@ -1,7 +1,8 @@
 #pragma once
 
 // clang-format off
-// Written by src/wire-format-header.ts from src/wire-format.ts, where every number is explained. Do not edit.
+// Written by src/protocol/wire-format-header.ts; src/protocol/wire-format.ts explains the numbers.
+// Do not edit.
 
 #include <cstdint>
 
@@ -14,8 +15,8 @@ inline constexpr std::int64_t kCacheLineWords = 16;
 inline constexpr std::int64_t kExpertsMax = 65536;
 
 struct FrameKind {
-  static constexpr std::int32_t kRows = 1295123201;
-  static constexpr std::int32_t kPark = 1295123202;
+  static constexpr std::int32_t kRows = 1295123457;
+  static constexpr std::int32_t kPark = 1295123458;
 };
 
 struct FrameWord {
@@ -31,9 +32,7 @@ struct FrameWord {
   static constexpr std::int32_t kNextStepHigh = 9;
   static constexpr std::int32_t kNextLayer = 10;
   static constexpr std::int32_t kNextMicroBatch = 11;
-  static constexpr std::int32_t kSentUsLow = 12;
-  static constexpr std::int32_t kSentUsHigh = 13;
-  static constexpr std::int32_t kPlacementEpoch = 14;
+  static constexpr std::int32_t kPlacementEpoch = 12;
 };
 
 inline constexpr std::int64_t kFrameWords = 16;
@@ -42,15 +41,13 @@ inline constexpr std::int64_t kHiddenSizeMax = 1048576;
 
 inline constexpr std::int64_t kLayersMax = 4096;
 
-inline constexpr std::int64_t kProtocolVersion = 3;
+inline constexpr std::int64_t kProtocolVersion = 4;
 
 struct ReplyWord {
   static constexpr std::int32_t kSequence = 0;
-  static constexpr std::int32_t kSentUsLow = 2;
-  static constexpr std::int32_t kSentUsHigh = 3;
 };
 
-inline constexpr std::int64_t kReplyWords = 4;
+inline constexpr std::int64_t kReplyWords = 1;
 
 inline constexpr std::int64_t kRingFrames = 64;
 

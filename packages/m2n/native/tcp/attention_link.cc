@@ -54,8 +54,6 @@ bool AttentionLink::PublishWork(const Head& head) {
   owed_[static_cast<std::size_t>(answers.micro_batch)].is_owed = false;
   TakeStatus(DecodeStatus(head));
   std::int32_t* reply = own_->words() + pair_.replies + answers.micro_batch * kReplyWords;
-  StoreRelease(reply + ReplyWord::kSentUsLow, answers.sent_us_low);
-  StoreRelease(reply + ReplyWord::kSentUsHigh, answers.sent_us_high);
   StoreRelease(reply + ReplyWord::kSequence, answers.sequence);
   RingOwnDoorbell();
   return true;

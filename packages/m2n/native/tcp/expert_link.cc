@@ -84,9 +84,7 @@ bool ExpertLink::NextWork(Head* head, MessageParts* out) {
         mirror_->words() + pair_.replies + static_cast<std::int64_t>(index) * kReplyWords;
     if (LoadAcquire(reply + ReplyWord::kSequence) != slot.sequence) continue;
     const AnswersHead answers{.micro_batch = static_cast<std::int32_t>(index),
-                              .sequence = slot.sequence,
-                              .sent_us_low = LoadAcquire(reply + ReplyWord::kSentUsLow),
-                              .sent_us_high = LoadAcquire(reply + ReplyWord::kSentUsHigh)};
+                              .sequence = slot.sequence};
     status_sent_ = OwnStatus();
     *head = EncodeAnswers(answers, status_sent_);
     const RowRuns rows =

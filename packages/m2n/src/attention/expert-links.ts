@@ -1,9 +1,7 @@
 import type { TransportOptions } from '@megascale/core';
-import { AnswersUnderWay } from '../testing/emulated-link-answers.js';
-import { PunctualWait } from '../testing/emulated-link-wait.js';
 import type { Frame, Position } from '../protocol/frame.js';
-import { loadLong, type FrameWriter } from '../protocol/frame-ring.js';
-import { frameWriterFor } from '../testing/frame-tap.js';
+import { loadLong } from '../protocol/frame-ring.js';
+import { replySequenceAt, type AttentionChannels } from '../peers/channels.js';
 import {
   at,
   foreignFrameRemedy,
@@ -11,19 +9,12 @@ import {
   peerClosed,
   peerTimeout,
 } from '../peers/peer-errors.js';
-import { PeerWait, type Lookout } from '../peers/peer-wait.js';
+import type { Lookout, PeerWait } from '../peers/peer-wait.js';
 import type { Peer } from '../peers/peer.js';
-import type { PortShape } from '../protocol/port-shape.js';
 import type { PairWords } from '../protocol/segment-layout.js';
 import type { SharedMemory } from '../memory/shared-memory.js';
 import type { Ticket } from './ticket.js';
-import {
-  replyWord,
-  replyWords,
-  ringFrames,
-  segmentWord,
-  stepsMax,
-} from '../protocol/wire-format.js';
+import { ringFrames, segmentWord, stepsMax } from '../protocol/wire-format.js';
 
 /** Readers of a ring do not ring when they make room; how often to look. */
 const roomPollUs = 200;
@@ -31,16 +22,13 @@ const roomPollUs = 200;
 export interface ExpertLinksOptions {
   /** 'attention rank 0' */
   readonly name: string;
-  readonly attentionRank: number;
   readonly memory: SharedMemory;
-  readonly shape: PortShape;
   /** Own segment. */
   readonly words: Int32Array;
-  /** [slotCount] of [tokensPerSlotMax, topK], own. */
-  readonly expertRanks: readonly Int32Array[];
   /** [expert ranks] */
   readonly pairs: readonly PairWords[];
   readonly experts: readonly Peer[];
+  readonly channels: AttentionChannels;
   readonly transport: TransportOptions;
 }
 
@@ -48,38 +36,42 @@ export interface ExpertLinksOptions {
 export class ExpertLinks implements Lookout {
   /** What ended the port. */
   failure: unknown;
-  private readonly writers: readonly FrameWriter[];
-  private readonly wait: PeerWait;
-  private readonly timeoutUs: number;
+  readonly #wait: PeerWait;
+  readonly #timeoutUs: number;
   /** [expert ranks] 1 while that rank has got rows and no ring since. */
-  private readonly unread: Uint8Array;
+  readonly #unread: Uint8Array;
   /** The word that a wait is for, and what stood there when it was last looked at. */
-  private watchedWord = 0;
-  private watchedValue = 0;
-  /** Over an emulated link. */
-  private readonly underWay: AnswersUnderWay | undefined;
+  #watchedWord = 0;
+  #watchedValue = 0;
 
-  constructor(private readonly options: ExpertLinksOptions) {
-    const { name, memory, words, pairs, transport } = options;
+  readonly #options: ExpertLinksOptions;
+
+  constructor(options: ExpertLinksOptions) {
+    this.#options = options;
+    const { name, memory, words, pairs, channels, transport } = options;
     const { spinUs, spinYields = false, clock, stopReason, peerTimeoutMs } = transport;
-    const isEmulated = transport.emulatedLink !== undefined;
-    this.underWay = isEmulated ? new AnswersUnderWay(options) : undefined;
-    this.writers = pairs.map((pair, expert) => frameWriterFor(words, pair, transport, expert));
-    const Wait = isEmulated ? PunctualWait : PeerWait;
-    // Over an emulated link an answer that is there is no news until its time comes.
-    const lookout = isEmulated ? undefined : this;
-    this.wait = new Wait({ name, memory, words, lookout, spinUs, spinYields, clock, stopReason });
-    this.timeoutUs = peerTimeoutMs * 1000;
-    this.unread = new Uint8Array(pairs.length);
+    this.#wait = channels.createWait({
+      name,
+      memory,
+      words,
+      lookout: this,
+      spinUs,
+      spinYields,
+      clock,
+      stopReason,
+    });
+    this.#timeoutUs = peerTimeoutMs * 1000;
+    this.#unread = new Uint8Array(pairs.length);
   }
 
   /** Greatest step that any expert rank has seen in a frame. */
   stepSeen(): number {
     let step = 0;
-    for (const { words, name } of this.options.experts) {
+    for (const { words, name } of this.#options.experts) {
       const seen = loadLong(words, segmentWord.stepSeenLow);
-      // Nobody gets there; what follows it would look invalid to all others.
-      if (seen >= stepsMax) this.fail(frameInvalid(`${name} saw step ${seen}`, foreignFrameRemedy));
+      // No deployment gets there; all other ranks would refuse the steps after it.
+      if (seen >= stepsMax)
+        this.#fail(frameInvalid(`${name} saw step ${seen}`, foreignFrameRemedy));
       step = Math.max(step, seen);
     }
     return step;
@@ -90,138 +82,143 @@ export class ExpertLinks implements Lookout {
    * comes before anything of this one can be done: a rank that sleeps is left to sleep.
    */
   send(frame: Frame, expert: number, moreFollows: boolean): void {
-    const writer = this.writers[expert];
-    const peer = this.options.experts[expert];
-    if (writer === undefined || peer === undefined) return;
-    const room = writer.room();
-    if (room <= 0 && !this.waitForRoom(frame, expert, peer)) return;
-    writer.write(frame);
-    this.underWay?.sent(frame, expert);
-    if (frame.rowCount > 0) this.unread[expert] = 1;
-    if ((!moreFollows && this.isWorthWaking(frame, expert)) || room < ringFrames / 2) {
-      this.unread[expert] = 0;
+    const frames = this.#options.channels.frames[expert];
+    const peer = this.#options.experts[expert];
+    if (frames === undefined || peer === undefined) return;
+    const room = frames.room();
+    if (room <= 0 && !this.#waitForRoom(frame, expert, peer)) return;
+    frames.put(frame);
+    frames.publish();
+    if (frame.rowCount > 0) this.#unread[expert] = 1;
+    if ((!moreFollows && this.#isWorthWaking(frame, expert)) || room < ringFrames / 2) {
+      this.#unread[expert] = 0;
       peer.ring();
     }
   }
 
   /**
-   * Whether the expert rank can do something with what it was sent since it was last woken: it has rows, or others may wait for
-   * this rank.
+   * Whether the expert rank can do something with what it was sent since it was last woken: it has
+   * rows, or others may wait for this rank.
    */
-  private isWorthWaking(frame: Frame, expert: number): boolean {
-    const { attentionWorkerCount } = this.options.transport;
-    return attentionWorkerCount > 1 || frame.type === 'park' || this.unread[expert] === 1;
+  #isWorthWaking(frame: Frame, expert: number): boolean {
+    const { attentionWorkerCount } = this.#options.transport;
+    return attentionWorkerCount > 1 || frame.type === 'park' || this.#unread[expert] === 1;
   }
 
   /** Returns when every expert rank that got rows of this ticket has answered. */
   waitForAnswers(ticket: Ticket): void {
-    if (this.missingExpert(ticket) < 0) return;
-    this.wait.begin();
-    const untilUs = this.wait.nowUs + this.timeoutUs;
+    if (this.#missingExpert(ticket) < 0) return;
+    this.#wait.begin();
+    const untilUs = this.#wait.nowUs + this.#timeoutUs;
     for (;;) {
-      const seen = this.wait.seen();
-      const missing = this.missingExpert(ticket);
-      const peer = this.options.experts[missing];
+      const seen = this.#wait.seen();
+      const missing = this.#missingExpert(ticket);
+      const peer = this.#options.experts[missing];
       if (peer === undefined) return;
-      const end = this.endOf(peer);
+      const end = this.#endOf(peer);
       // It may have answered just before its end.
-      const arrivesUs = this.underWay?.arrivalUs(missing, ticket.microBatch) ?? Infinity;
-      if (end !== undefined && arrivesUs === Infinity && this.missingExpert(ticket) === missing) {
-        this.fail(this.endError(ticket, peer, end));
+      if (end !== undefined && !this.#wasAnswered(ticket, missing)) {
+        this.#fail(this.#endError(ticket, peer, end));
       }
-      this.checkTime(ticket, peer, untilUs);
-      this.sleep(seen, Math.min(untilUs, arrivesUs));
+      this.#checkTime(ticket, peer, untilUs);
+      this.#sleep(seen, untilUs);
     }
   }
 
-  private watch(word: number, value: number): void {
-    this.watchedWord = word;
-    this.watchedValue = value;
+  #watch(word: number, value: number): void {
+    this.#watchedWord = word;
+    this.#watchedValue = value;
   }
 
   hasNews(): boolean {
-    return Atomics.load(this.options.words, this.watchedWord) !== this.watchedValue;
+    return Atomics.load(this.#options.words, this.#watchedWord) !== this.#watchedValue;
   }
 
   ringAll(): void {
-    for (const peer of this.options.experts) peer.ring();
+    for (const peer of this.#options.experts) peer.ring();
   }
 
   /** The first expert rank that still owes this ticket an answer, or -1. */
-  private missingExpert(ticket: Ticket): number {
-    const { pairs, words } = this.options;
+  #missingExpert(ticket: Ticket): number {
+    const { pairs, words, channels } = this.#options;
     for (let expert = 0; expert < pairs.length; expert++) {
       if (ticket.owed[expert] === 0) continue;
-      const reply = (pairs[expert]?.replies ?? 0) + ticket.microBatch * replyWords;
-      const answered = Atomics.load(words, reply + replyWord.sequence);
-      if (answered !== ticket.sequences[expert]) {
-        this.watch(reply + replyWord.sequence, answered);
+      const sequence = ticket.sequences[expert] ?? 0;
+      if (!channels.replies.isAnswered(expert, ticket.microBatch, sequence)) {
+        const word = this.#replyWord(ticket, expert);
+        this.#watch(word, Atomics.load(words, word));
         return expert;
       }
-      if (this.underWay !== undefined && this.isUnderWay(expert, ticket.microBatch)) return expert;
       ticket.owed[expert] = 0;
     }
     return -1;
   }
 
-  private isUnderWay(expert: number, microBatch: number): boolean {
-    return (this.underWay?.arrivalUs(expert, microBatch) ?? 0) > this.wait.nowUs;
+  /** Whether the expert rank has answered, be the answer still under way. */
+  #wasAnswered(ticket: Ticket, expert: number): boolean {
+    const { words } = this.#options;
+    return Atomics.load(words, this.#replyWord(ticket, expert)) === ticket.sequences[expert];
+  }
+
+  #replyWord({ microBatch }: Ticket, expert: number): number {
+    const pair = this.#options.pairs[expert];
+    return pair === undefined ? 0 : replySequenceAt(pair, microBatch);
   }
 
   /** False when the frame need not be sent: it brings nothing, and the expert rank is closed. */
-  private waitForRoom(frame: Frame, expert: number, peer: Peer): boolean {
-    this.wait.begin();
-    const untilUs = this.wait.nowUs + this.timeoutUs;
-    const tail = this.options.pairs[expert]?.ringTail ?? 0;
+  #waitForRoom(frame: Frame, expert: number, peer: Peer): boolean {
+    this.#wait.begin();
+    const untilUs = this.#wait.nowUs + this.#timeoutUs;
+    const tail = this.#options.pairs[expert]?.ringTail ?? 0;
     for (;;) {
-      this.watch(tail, Atomics.load(this.options.words, tail));
-      const room = this.writers[expert]?.room() ?? 0;
+      this.#watch(tail, Atomics.load(this.#options.words, tail));
+      const room = this.#options.channels.frames[expert]?.room() ?? 0;
       if (room < 0)
-        this.fail(frameInvalid(`${peer.name} read frames never sent`, foreignFrameRemedy));
+        this.#fail(frameInvalid(`${peer.name} read frames never sent`, foreignFrameRemedy));
       if (room > 0) return true;
-      const end = this.endOf(peer);
+      const end = this.#endOf(peer);
       if (end !== undefined) {
         if (peer.isClosed && frame.rowCount === 0) return false;
-        this.fail(this.endError(frame, peer, end));
+        this.#fail(this.#endError(frame, peer, end));
       }
-      this.checkTime(frame, peer, untilUs);
-      this.sleep(this.wait.seen(), this.wait.nowUs + roomPollUs);
+      this.#checkTime(frame, peer, untilUs);
+      this.#sleep(this.#wait.seen(), this.#wait.nowUs + roomPollUs);
     }
   }
 
-  private sleep(seen: number, untilUs: number): void {
+  #sleep(seen: number, untilUs: number): void {
     try {
-      this.wait.sleep(seen, untilUs);
+      this.#wait.sleep(seen, untilUs);
     } catch (error) {
       this.failure = error;
       throw error;
     }
   }
 
-  private checkTime(position: Omit<Position, 'step'>, peer: Peer, untilUs: number): void {
-    if (this.wait.nowUs < untilUs) return;
+  #checkTime(position: Omit<Position, 'step'>, peer: Peer, untilUs: number): void {
+    if (this.#wait.nowUs < untilUs) return;
     const waitsFor = Atomics.load(peer.words, segmentWord.waitsFor);
     const note = waitsFor > 0 ? `it waits for attention rank ${waitsFor - 1} itself` : undefined;
-    this.fail(peerTimeout(this.waitOf(position, peer, note)));
+    this.#fail(peerTimeout(this.#waitOf(position, peer, note)));
   }
 
-  private endOf(peer: Peer): string | undefined {
+  #endOf(peer: Peer): string | undefined {
     if (peer.isClosed) return 'it closed its port';
     if (peer.isLost) return 'it cannot be reached any more';
-    return this.wait.lifeCheckIsDue() && !peer.isAlive ? 'its thread has ended' : undefined;
+    return this.#wait.lifeCheckIsDue() && !peer.isAlive ? 'its thread has ended' : undefined;
   }
 
-  private endError(position: Omit<Position, 'step'>, peer: Peer, end: string): Error {
-    const wait = this.waitOf(position, peer, end);
+  #endError(position: Omit<Position, 'step'>, peer: Peer, end: string): Error {
+    const wait = this.#waitOf(position, peer, end);
     return peer.isLost ? peer.loss(wait) : peerClosed(wait);
   }
 
-  private waitOf(position: Omit<Position, 'step'>, peer: Peer, note: string | undefined) {
-    const waiter = at(this.options.name, position);
-    return { waiter, peer: peer.name, waitedMs: this.wait.waitedMs, note };
+  #waitOf(position: Omit<Position, 'step'>, peer: Peer, note: string | undefined) {
+    const waiter = at(this.#options.name, position);
+    return { waiter, peer: peer.name, waitedMs: this.#wait.waitedMs, note };
   }
 
-  private fail(error: Error): never {
+  #fail(error: Error): never {
     this.failure = error;
     throw error;
   }

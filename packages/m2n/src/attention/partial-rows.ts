@@ -2,22 +2,31 @@ import type { PortShape } from '../protocol/port-shape.js';
 import type { AttentionSegmentLayout, Span } from '../protocol/segment-layout.js';
 
 /**
- * The attention side: lets the backend's combine add the partial sums and nothing else. The first row of each (token, expert rank) gets
- * weight 1, the others no expert.
+ * The attention side: lets the backend's combine add the partial sums and nothing else. The first
+ * row of each (token, expert rank) gets weight 1, the others no expert.
  */
 export class PartialRows {
   /** [expert ranks] the last token that met this rank. */
-  private readonly lastToken: Int32Array;
+  readonly #lastToken: Int32Array;
+
+  readonly #slots: readonly {
+    readonly expertIds: Int32Array;
+    readonly expertRanks: Int32Array;
+    readonly weights: Float32Array;
+  }[];
+  readonly #shape: PortShape;
 
   constructor(
-    private readonly slots: readonly {
+    slots: readonly {
       readonly expertIds: Int32Array;
       readonly expertRanks: Int32Array;
       readonly weights: Float32Array;
     }[],
-    private readonly shape: PortShape,
+    shape: PortShape,
   ) {
-    this.lastToken = new Int32Array(shape.expertWorkerCount);
+    this.#slots = slots;
+    this.#shape = shape;
+    this.#lastToken = new Int32Array(shape.expertWorkerCount);
   }
 
   static of(
@@ -36,11 +45,11 @@ export class PartialRows {
   }
 
   keepSums(microBatch: number, tokens: number): void {
-    const slot = this.slots[microBatch];
+    const slot = this.#slots[microBatch];
     if (slot === undefined) return;
     const { expertIds, expertRanks, weights } = slot;
-    const { lastToken } = this;
-    const { topK } = this.shape;
+    const lastToken = this.#lastToken;
+    const { topK } = this.#shape;
     lastToken.fill(-1);
     for (let row = 0, token = 0; token < tokens; token++) {
       for (const end = row + topK; row < end; row++) {

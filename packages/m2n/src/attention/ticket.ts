@@ -32,10 +32,10 @@ export class Ticket implements DispatchTicket {
 
 /** The tickets of one attention port. */
 export class TicketTable {
-  private readonly tickets: readonly Ticket[];
+  readonly #tickets: readonly Ticket[];
 
   constructor(slotCount: number, expertWorkerCount: number) {
-    this.tickets = Array.from(
+    this.#tickets = Array.from(
       { length: slotCount },
       (_, index) => new Ticket(microBatchIndex(index), expertWorkerCount),
     );
@@ -46,13 +46,13 @@ export class TicketTable {
    * use.
    */
   free(microBatch: MicroBatchIndex): Ticket {
-    const ticket = this.tickets[microBatch];
+    const ticket = this.#tickets[microBatch];
     if (ticket === undefined) {
       throw new TransportError('ERR_SLOT_OVERFLOW', {
         message:
           `There is no slot for micro-batch ${microBatch}: the port was opened with ` +
-          `${this.tickets.length}. Raise slotCount.`,
-        details: { microBatch, slotCount: this.tickets.length },
+          `${this.#tickets.length}. Raise slotCount.`,
+        details: { microBatch, slotCount: this.#tickets.length },
       });
     }
     if (ticket.state !== 'free') {
@@ -68,7 +68,7 @@ export class TicketTable {
    * @throws TransportError 'ERR_SLOT_BUSY' unless the ticket is of this table and in this state.
    */
   inState(ticket: DispatchTicket, state: TicketState): Ticket {
-    const own = this.tickets[ticket.microBatch];
+    const own = this.#tickets[ticket.microBatch];
     if (own !== ticket) {
       throw slotBusy('The ticket is of another port', 'Give tickets back to the port they are of.');
     }

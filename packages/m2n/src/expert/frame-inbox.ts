@@ -1,7 +1,7 @@
 import type { TransportOptions } from '@megascale/core';
-import { PunctualWait } from '../testing/emulated-link-wait.js';
 import { createFrame } from '../protocol/frame.js';
-import { storeLong, type FrameReader } from '../protocol/frame-ring.js';
+import type { ExpertChannels, FrameSource } from '../peers/channels.js';
+import { storeLong } from '../protocol/frame-ring.js';
 import type { EpochTable } from './epoch-table.js';
 import type { Gather } from './gather.js';
 import {
@@ -11,7 +11,7 @@ import {
   peerClosed,
   peerTimeout,
 } from '../peers/peer-errors.js';
-import { PeerWait, type Lookout } from '../peers/peer-wait.js';
+import type { Lookout, PeerWait } from '../peers/peer-wait.js';
 import type { Peer } from '../peers/peer.js';
 import type { SharedMemory } from '../memory/shared-memory.js';
 import { segmentWord } from '../protocol/wire-format.js';
@@ -20,7 +20,7 @@ import { segmentWord } from '../protocol/wire-format.js';
 export interface Sender {
   readonly rank: number;
   readonly peer: Peer;
-  readonly reader: FrameReader;
+  readonly frames: FrameSource;
 }
 
 export interface FrameInboxOptions {
@@ -33,35 +33,44 @@ export interface FrameInboxOptions {
   readonly senders: readonly Sender[];
   readonly gather: Gather;
   readonly epochs: EpochTable;
+  readonly channels: ExpertChannels;
   readonly transport: TransportOptions;
 }
 
 /** Reads the frames of all attention ranks and waits until the gather has something to serve. */
 export class FrameInbox implements Lookout {
-  private readonly wait: PeerWait;
-  private readonly timeoutUs: number;
-  private readonly frame = createFrame();
-  private readonly open: Uint8Array;
+  readonly #wait: PeerWait;
+  readonly #timeoutUs: number;
+  readonly #frame = createFrame();
+  readonly #open: Uint8Array;
   /** What is served depends on when frames came. */
-  private readonly readsClock: boolean;
-  private publishedStep = 0;
-  private publishedWaitsFor = 0;
+  readonly #readsClock: boolean;
+  #publishedStep = 0;
+  #publishedWaitsFor = 0;
   /** The wait for one attention rank, between two of its frames. */
-  private waitsForRank = -1;
-  private waitsSinceUs = 0;
-  private waitsSinceArrivals = 0;
+  #waitsForRank = -1;
+  #waitsSinceUs = 0;
+  #waitsSinceArrivals = 0;
 
-  constructor(private readonly options: FrameInboxOptions) {
-    const { name, memory, words, transport } = options;
+  readonly #options: FrameInboxOptions;
+
+  constructor(options: FrameInboxOptions) {
+    this.#options = options;
+    const { name, memory, words, channels, transport } = options;
     const { clock, spinUs, spinYields = false, stopReason, peerTimeoutMs } = transport;
-    const isEmulated = transport.emulatedLink !== undefined;
-    const Wait = isEmulated ? PunctualWait : PeerWait;
-    // Over an emulated link a frame that is there is no news until its time comes.
-    const lookout = isEmulated ? undefined : this;
-    this.wait = new Wait({ name, memory, words, lookout, clock, spinUs, spinYields, stopReason });
-    this.readsClock = transport.gather.type === 'window';
-    this.timeoutUs = peerTimeoutMs * 1000;
-    this.open = new Uint8Array(options.senders.length).fill(1);
+    this.#wait = channels.createWait({
+      name,
+      memory,
+      words,
+      lookout: this,
+      spinUs,
+      spinYields,
+      clock,
+      stopReason,
+    });
+    this.#readsClock = transport.gather.type === 'window';
+    this.#timeoutUs = peerTimeoutMs * 1000;
+    this.#open = new Uint8Array(options.senders.length).fill(1);
   }
 
   /**
@@ -71,66 +80,57 @@ export class FrameInbox implements Lookout {
    * @throws TransportError 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_FRAME_INVALID'
    */
   waitForWork(): boolean {
-    const { gather } = this.options;
-    this.wait.begin();
-    this.waitsForRank = -1;
+    const { gather } = this.#options;
+    this.#wait.begin();
+    this.#waitsForRank = -1;
     for (;;) {
-      const seen = this.wait.seen();
-      const arrivedUs = this.readsClock ? this.wait.nowUs : 0;
-      this.readAll(arrivedUs);
+      const seen = this.#wait.seen();
+      const arrivedUs = this.#readsClock ? this.#wait.nowUs : 0;
+      this.#readAll(arrivedUs);
       const decision = gather.decide(arrivedUs);
       if (decision === 'serve') return true;
       if (decision === 'ended') return false;
       this.publish();
-      const nowUs = this.wait.nowUs;
-      const untilUs = Math.min(gather.waitsUntilUs, this.deadline(nowUs), this.nextArrivalUs());
-      if (this.wait.lifeCheckIsDue()) this.checkLives();
-      this.wait.sleep(seen, untilUs);
+      const nowUs = this.#wait.nowUs;
+      const untilUs = Math.min(gather.waitsUntilUs, this.#deadline(nowUs));
+      if (this.#wait.lifeCheckIsDue()) this.#checkLives();
+      this.#wait.sleep(seen, untilUs);
     }
   }
 
   hasNews(): boolean {
-    for (const { rank, reader } of this.options.senders) {
-      if (this.open[rank] === 1 && reader.hasFrame()) return true;
+    for (const { rank, frames } of this.#options.senders) {
+      if (this.#open[rank] === 1 && frames.hasFrame()) return true;
     }
     return false;
   }
 
-  private readAll(nowUs: number): void {
-    for (const sender of this.options.senders) {
-      if (this.open[sender.rank] === 0) continue;
+  #readAll(nowUs: number): void {
+    for (const sender of this.#options.senders) {
+      if (this.#open[sender.rank] === 0) continue;
       if (sender.peer.isClosed) {
-        this.open[sender.rank] = 0;
-        this.options.gather.close(sender.rank);
+        this.#open[sender.rank] = 0;
+        this.#options.gather.close(sender.rank);
       } else if (sender.peer.isLost) {
-        throw sender.peer.loss(this.waitFor(sender.rank, this.wait.waitedMs * 1000));
+        throw sender.peer.loss(this.#waitFor(sender.rank, this.#wait.waitedMs * 1000));
       } else {
-        this.read(sender, nowUs);
+        this.#read(sender, nowUs);
       }
     }
   }
 
-  private nextArrivalUs(): number {
-    let untilUs = Infinity;
-    // What a rank that has closed left under way is never read.
-    for (const { rank, reader } of this.options.senders) {
-      if (this.open[rank] === 1) untilUs = Math.min(untilUs, reader.arrivesUs);
-    }
-    return untilUs;
-  }
-
-  private read(sender: Sender, nowUs: number): void {
-    const { epochs, name } = this.options;
+  #read(sender: Sender, nowUs: number): void {
+    const { epochs, name } = this.#options;
     for (;;) {
-      const result = sender.reader.read(this.frame);
+      const result = sender.frames.read(this.#frame);
       if (result === 'empty') return;
-      if (result === 'frame' && !epochs.admits(sender.rank, this.frame)) {
-        throw epochs.refusal(name, sender.peer.name, this.frame);
+      if (result === 'frame' && !epochs.admits(sender.rank, this.#frame)) {
+        throw epochs.refusal(name, sender.peer.name, this.#frame);
       }
-      if (result === 'frame' && this.options.gather.arrive(sender.rank, this.frame, nowUs))
+      if (result === 'frame' && this.#options.gather.arrive(sender.rank, this.#frame, nowUs))
         continue;
       throw frameInvalid(
-        `${this.options.name} found an invalid frame of ${sender.peer.name}`,
+        `${this.#options.name} found an invalid frame of ${sender.peer.name}`,
         foreignFrameRemedy,
       );
     }
@@ -141,45 +141,45 @@ export class FrameInbox implements Lookout {
    * they change, before a wait and after a reply: neither holds anybody up.
    */
   publish(): void {
-    const { words, gather } = this.options;
-    if (gather.stepSeen !== this.publishedStep) {
-      this.publishedStep = gather.stepSeen;
+    const { words, gather } = this.#options;
+    if (gather.stepSeen !== this.#publishedStep) {
+      this.#publishedStep = gather.stepSeen;
       storeLong(words, segmentWord.stepSeenLow, gather.stepSeen);
     }
-    if (gather.waitsForRank + 1 !== this.publishedWaitsFor) {
-      this.publishedWaitsFor = gather.waitsForRank + 1;
-      Atomics.store(words, segmentWord.waitsFor, this.publishedWaitsFor);
+    if (gather.waitsForRank + 1 !== this.#publishedWaitsFor) {
+      this.#publishedWaitsFor = gather.waitsForRank + 1;
+      Atomics.store(words, segmentWord.waitsFor, this.#publishedWaitsFor);
     }
   }
 
   /** When the rank that the gather waits for will have been silent for too long. */
-  private deadline(nowUs: number): number {
-    const { gather } = this.options;
+  #deadline(nowUs: number): number {
+    const { gather } = this.#options;
     const rank = gather.waitsForRank;
     if (rank < 0) {
-      this.waitsForRank = -1;
+      this.#waitsForRank = -1;
       return Number.POSITIVE_INFINITY;
     }
-    if (rank !== this.waitsForRank || gather.arrivalsOf(rank) !== this.waitsSinceArrivals) {
-      this.waitsForRank = rank;
-      this.waitsSinceUs = nowUs;
-      this.waitsSinceArrivals = gather.arrivalsOf(rank);
+    if (rank !== this.#waitsForRank || gather.arrivalsOf(rank) !== this.#waitsSinceArrivals) {
+      this.#waitsForRank = rank;
+      this.#waitsSinceUs = nowUs;
+      this.#waitsSinceArrivals = gather.arrivalsOf(rank);
     }
-    const untilUs = this.waitsSinceUs + this.timeoutUs;
-    if (nowUs >= untilUs) throw peerTimeout(this.waitFor(rank, nowUs - this.waitsSinceUs));
+    const untilUs = this.#waitsSinceUs + this.#timeoutUs;
+    if (nowUs >= untilUs) throw peerTimeout(this.#waitFor(rank, nowUs - this.#waitsSinceUs));
     return untilUs;
   }
 
-  private checkLives(): void {
-    for (const { rank, peer } of this.options.senders) {
-      if (this.open[rank] === 0 || peer.isAlive || peer.isClosed) continue;
-      const waitedUs = this.wait.waitedMs * 1000;
-      throw peerClosed({ ...this.waitFor(rank, waitedUs), note: 'its thread has ended' });
+  #checkLives(): void {
+    for (const { rank, peer } of this.#options.senders) {
+      if (this.#open[rank] === 0 || peer.isAlive || peer.isClosed) continue;
+      const waitedUs = this.#wait.waitedMs * 1000;
+      throw peerClosed({ ...this.#waitFor(rank, waitedUs), note: 'its thread has ended' });
     }
   }
 
-  private waitFor(rank: number, waitedUs: number) {
-    const { name, gather, senders } = this.options;
+  #waitFor(rank: number, waitedUs: number) {
+    const { name, gather, senders } = this.#options;
     const held = gather.leastHeld();
     return {
       waiter: held === undefined ? name : at(name, held),

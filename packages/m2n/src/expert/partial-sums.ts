@@ -27,20 +27,21 @@ export interface PartialSummerOptions {
 }
 
 /**
- * The expert side of `combine: 'expert'`: per token, the weighted sum of this rank's answers, at the row of the first of them, in
- * place. Sums run in ascending k, each step rounded to f32 and the sum to the answers' dtype.
+ * The expert side of `combine: 'expert'`: per token, the weighted sum of this rank's answers, at
+ * the row of the first of them, in place. Sums run in ascending k, each step rounded to f32 and the
+ * sum to the answers' dtype.
  */
 export class PartialSummer {
   /** [attention ranks × slotCount] */
-  private readonly slots: readonly (Pick<PartialSums, 'weights' | 'expertRanks'> & {
+  readonly #slots: readonly (Pick<PartialSums, 'weights' | 'expertRanks'> & {
     readonly answers: Answers;
   })[];
-  private readonly sum = nativeSum() ?? sumPartialRows;
-  private readonly sums: { -readonly [Field in keyof PartialSums]: PartialSums[Field] };
+  readonly #sum = nativeSum() ?? sumPartialRows;
+  readonly #sums: { -readonly [Field in keyof PartialSums]: PartialSums[Field] };
 
   constructor({ rank, shape, layout, buffers }: PartialSummerOptions) {
     const { topK, hiddenSize, dtype } = shape;
-    this.slots = buffers.flatMap((buffer) =>
+    this.#slots = buffers.flatMap((buffer) =>
       layout.slots.map(({ answers, weights, expertRanks }) => ({
         answers: dtype === 'f32' ? floats(buffer, answers) : halfWords(buffer, answers),
         weights: floats(buffer, weights),
@@ -48,17 +49,17 @@ export class PartialSummer {
       })),
     );
     const none = { weights: new Float32Array(0), expertRanks: new Int32Array(0), tokens: 0 };
-    this.sums = { ...none, rank, topK, hiddenSize };
+    this.#sums = { ...none, rank, topK, hiddenSize };
   }
 
   /** Sums the first `tokens` tokens of a slot of `ExpertPort.slots`. */
   sumSlot(slotIndex: number, tokens: number): void {
-    const slot = this.slots[slotIndex];
+    const slot = this.#slots[slotIndex];
     if (slot === undefined) return;
-    this.sums.weights = slot.weights;
-    this.sums.expertRanks = slot.expertRanks;
-    this.sums.tokens = tokens;
-    this.sum(this.sums, slot.answers);
+    this.#sums.weights = slot.weights;
+    this.#sums.expertRanks = slot.expertRanks;
+    this.#sums.tokens = tokens;
+    this.#sum(this.#sums, slot.answers);
   }
 }
 

@@ -20,34 +20,34 @@ export class FabricMemory implements SharedMemory {
   readonly waitsDrive = true;
   /** Providers make connections at the first message, some in hundreds of milliseconds. */
   readonly openingMsMin = 5000;
-  private readonly port: FabricPort;
-  private readonly provider: string;
+  readonly #port: FabricPort;
+  readonly #provider: string;
   /** Copy of a segment → its rank. */
-  private readonly ranks = new Map<ArrayBufferLike, number>();
+  readonly #ranks = new Map<ArrayBufferLike, number>();
 
   /** @throws TransportError 'ERR_PEER_CLOSED' without a provider that can do it. */
   constructor(context: PortContext, sendsApart = false) {
-    this.port = openPort(context, sendsApart);
-    this.provider = this.port.place().provider;
+    this.#port = openPort(context, sendsApart);
+    this.#provider = this.#port.place().provider;
   }
 
   create(byteLength: number): OwnedMemory {
-    const buffer = this.port.buffer();
+    const buffer = this.#port.buffer();
     if (buffer.byteLength !== byteLength) {
       throw new Error(
         `The segment has ${buffer.byteLength} bytes in native code, not ${byteLength}.`,
       );
     }
-    return { buffer, location: this.port.place(), unlist: () => undefined };
+    return { buffer, location: this.#port.place(), unlist: () => undefined };
   }
 
   async open(location: Location, byteLength: number, peer: PeerAddress): Promise<PeerMemory> {
-    const { port } = this;
+    const port = this.#port;
     const { rank, nonce } = peer;
-    if (location['provider'] !== this.provider) {
+    if (location['provider'] !== this.#provider) {
       const theirs = JSON.stringify(location['provider'] ?? 'missing').slice(0, 60);
       throw new Error(
-        `its libfabric provider is ${theirs}, here it is "${this.provider}"; name one with network.provider`,
+        `its libfabric provider is ${theirs}, here it is "${this.#provider}"; name one with network.provider`,
       );
     }
     port.open(rank, location, nonce[0], nonce[1]);
@@ -55,7 +55,7 @@ export class FabricMemory implements SharedMemory {
     if (buffer.byteLength !== byteLength) {
       throw new Error(`it has ${buffer.byteLength} bytes, not ${byteLength}`);
     }
-    this.ranks.set(buffer, rank);
+    this.#ranks.set(buffer, rank);
     while (!port.isOpen(rank)) {
       const loss = port.loss(rank);
       if (loss !== undefined) throw new TransportError(loss.code, { message: loss.why });
@@ -70,16 +70,16 @@ export class FabricMemory implements SharedMemory {
   }
 
   waitForRing(_words: Int32Array, { seen, spinUs, timeoutUs, spinYields }: DoorbellWait): void {
-    this.port.waitForRing(seen, spinUs, timeoutUs, spinYields);
+    this.#port.waitForRing(seen, spinUs, timeoutUs, spinYields);
   }
 
   wake(words: Int32Array): void {
-    const rank = this.ranks.get(words.buffer);
-    if (rank !== undefined) this.port.send(rank);
+    const rank = this.#ranks.get(words.buffer);
+    if (rank !== undefined) this.#port.send(rank);
   }
 
   close(): void {
-    this.port.close();
+    this.#port.close();
   }
 }
 

@@ -18,33 +18,40 @@ import { checkMessageBytes, tcpOptions, type TcpOptions } from './tcp-options.js
 import { segmentState, segmentWord } from '../protocol/wire-format.js';
 
 const connectPollMs = 1;
-/** A peer at rest is heard of four times as often. Longer than `peerTimeoutMs`, whose error says more. */
+/**
+ * A peer at rest is heard of four times as often. Longer than `peerTimeoutMs`, whose error says
+ * more.
+ */
 const silencePerTimeout = 1.25;
 
 /**
- * The memory of one port on a network: the engine's threads keep this port's mirrors of its peers' segments, and the peers'
- * mirrors of its own, alike.
+ * The memory of one port on a network: the engine's threads keep this port's mirrors of its peers'
+ * segments, and the peers' mirrors of its own, alike.
  */
 export class TcpMemory implements SharedMemory {
   readonly name = 'tcp';
   readonly waitsDrive = true;
-  private readonly options: TcpOptions;
-  private readonly layoutHash: number;
-  private engine: TcpEngine | undefined;
-  private readonly rankOf = new Map<ArrayBufferLike, number>();
-  private isClosed = false;
+  readonly #options: TcpOptions;
+  readonly #layoutHash: number;
+  #engine: TcpEngine | undefined;
+  readonly #rankOf = new Map<ArrayBufferLike, number>();
+  #isClosed = false;
+
+  readonly #context: PortContext;
 
   /** @throws ConfigError 'ERR_CONFIG_FIELD' */
-  constructor(private readonly context: PortContext) {
-    this.options = tcpOptions(context.options.network);
+  constructor(context: PortContext) {
+    this.#context = context;
+    this.#options = tcpOptions(context.options.network);
     checkMessageBytes(context.shape);
-    this.layoutHash = shapeHash(context.shape);
+    this.#layoutHash = shapeHash(context.shape);
   }
 
   create(): OwnedMemory {
-    const engine = this.start();
-    const { role } = this.context;
-    const location = role === 'expert' ? { host: this.options.host, port: engine.boundPort() } : {};
+    const engine = this.#start();
+    const { role } = this.#context;
+    const location =
+      role === 'expert' ? { host: this.#options.host, port: engine.boundPort() } : {};
     return {
       buffer: engine.ownBuffer(),
       location,
@@ -55,19 +62,19 @@ export class TcpMemory implements SharedMemory {
   }
 
   async open(location: Location, byteLength: number, peer: PeerAddress): Promise<PeerMemory> {
-    const engine = this.running();
+    const engine = this.#running();
     const { rank, nonce } = peer;
     const buffer = engine.addPeer({
       rank,
       nonceLow: nonce[0],
       nonceHigh: nonce[1],
       ...endpointOf(peer.role, location),
-      keys: this.keysFor(peer),
+      keys: this.#keysFor(peer),
     });
     if (buffer.byteLength !== byteLength) throw new Error('the layouts differ');
-    this.rankOf.set(buffer, rank);
+    this.#rankOf.set(buffer, rank);
     const words = new Int32Array(buffer, 0, segmentWord.peerMapped);
-    while (Atomics.load(words, segmentWord.state) === segmentState.opening && !this.isClosed) {
+    while (Atomics.load(words, segmentWord.state) === segmentState.opening && !this.#isClosed) {
       await delay(connectPollMs);
     }
     const lostBecause = () => engine.lossOf(rank);
@@ -83,22 +90,22 @@ export class TcpMemory implements SharedMemory {
   }
 
   waitForRing(_words: Int32Array, { seen, spinUs, timeoutUs, spinYields }: DoorbellWait): void {
-    this.engine?.wait(seen, spinUs, timeoutUs, spinYields);
+    this.#engine?.wait(seen, spinUs, timeoutUs, spinYields);
   }
 
   wake(words: Int32Array): void {
-    const rank = this.rankOf.get(words.buffer);
-    if (rank !== undefined) this.engine?.wake(rank);
+    const rank = this.#rankOf.get(words.buffer);
+    if (rank !== undefined) this.#engine?.wake(rank);
   }
 
   close(): void {
-    this.isClosed = true;
-    this.engine?.beginClosing();
+    this.#isClosed = true;
+    this.#engine?.beginClosing();
   }
 
-  private start(): TcpEngine {
-    const { role, rank, shape, nonce, options } = this.context;
-    const { host, port, busyPollUs, trafficClass, congestionControl, preSharedKey } = this.options;
+  #start(): TcpEngine {
+    const { role, rank, shape, nonce, options } = this.#context;
+    const { host, port, busyPollUs, trafficClass, congestionControl, preSharedKey } = this.#options;
     const native = tcpBinding();
     if (preSharedKey !== undefined) mustAuthenticate(native.authenticationIsMissing());
     const timeoutUs = options.peerTimeoutMs * 1000;
@@ -106,7 +113,7 @@ export class TcpMemory implements SharedMemory {
       isAttention: role === 'attention',
       rank,
       shape,
-      layoutHash: this.layoutHash,
+      layoutHash: this.#layoutHash,
       nonceLow: nonce[0],
       nonceHigh: nonce[1],
       isAuthenticated: preSharedKey !== undefined,
@@ -119,20 +126,20 @@ export class TcpMemory implements SharedMemory {
       trafficClass,
       congestionControl,
     });
-    this.engine = engine;
+    this.#engine = engine;
     endAtExit(engine);
     return engine;
   }
 
-  private running(): TcpEngine {
-    if (this.engine === undefined) throw new Error('create comes before open');
-    return this.engine;
+  #running(): TcpEngine {
+    if (this.#engine === undefined) throw new Error('create comes before open');
+    return this.#engine;
   }
 
-  private keysFor(peer: PeerAddress): Uint8Array | undefined {
-    const { preSharedKey } = this.options;
+  #keysFor(peer: PeerAddress): Uint8Array | undefined {
+    const { preSharedKey } = this.#options;
     if (preSharedKey === undefined) return undefined;
-    const { role, rank, nonce } = this.context;
+    const { role, rank, nonce } = this.#context;
     const own = { rank, nonce };
     const [attention, expert] = role === 'attention' ? [own, peer] : [peer, own];
     return pairKeys(preSharedKey, {
@@ -140,7 +147,7 @@ export class TcpMemory implements SharedMemory {
       expertRank: expert.rank,
       attentionNonce: attention.nonce,
       expertNonce: expert.nonce,
-      layoutHash: this.layoutHash,
+      layoutHash: this.#layoutHash,
     });
   }
 }

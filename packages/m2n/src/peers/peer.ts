@@ -7,18 +7,23 @@ import { segmentState, segmentWord } from '../protocol/wire-format.js';
 export class Peer {
   readonly words: Int32Array;
 
+  readonly #source: PeerMemory;
+  readonly #memory: SharedMemory;
+
   constructor(
     /** 'expert rank 1' */
     readonly name: string,
-    private readonly source: PeerMemory,
-    private readonly memory: SharedMemory,
+    source: PeerMemory,
+    memory: SharedMemory,
   ) {
+    this.#source = source;
+    this.#memory = memory;
     const wordCount = Math.floor(source.buffer.byteLength / Int32Array.BYTES_PER_ELEMENT);
     this.words = new Int32Array(source.buffer, 0, wordCount);
   }
 
   get buffer(): ArrayBufferLike {
-    return this.source.buffer;
+    return this.#source.buffer;
   }
 
   get isClosed(): boolean {
@@ -32,7 +37,7 @@ export class Peer {
 
   /** The error of a wait for a lost peer. */
   loss(wait: Omit<Wait, 'peer'>): TransportError {
-    const { code, why } = this.source.lostBecause?.() ?? {
+    const { code, why } = this.#source.lostBecause?.() ?? {
       code: 'ERR_PEER_CLOSED' as const,
       why: 'it cannot be reached any more',
     };
@@ -41,12 +46,12 @@ export class Peer {
 
   /** Costs a system call. */
   get isAlive(): boolean {
-    return this.source.isAlive();
+    return this.#source.isAlive();
   }
 
   /** Call after the words that the owner shall see were stored. */
   ring(): void {
     Atomics.add(this.words, segmentWord.doorbellCount, 1);
-    if (Atomics.load(this.words, segmentWord.doorbellParked) !== 0) this.memory.wake(this.words);
+    if (Atomics.load(this.words, segmentWord.doorbellParked) !== 0) this.#memory.wake(this.words);
   }
 }

@@ -3,7 +3,10 @@ import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
 import { frameKind, frameWord, frameWords, ringFrames, stepsMax } from './wire-format.js';
 
-/** The reader says how far it has read once in so many frames: every word that changes costs the other side a cache miss. */
+/**
+ * The reader says how far it has read once in so many frames: every word that changes costs the
+ * other side a cache miss.
+ */
 const framesPerTail = 16;
 
 /**
@@ -13,33 +16,30 @@ const framesPerTail = 16;
  * that strong; the words of a frame between the two need not be.
  */
 export class FrameWriter {
-  private written = 0;
+  readonly #words: Int32Array;
+  readonly #pair: PairWords;
+  #written = 0;
 
-  constructor(
-    protected readonly words: Int32Array,
-    private readonly pair: PairWords,
-  ) {}
+  constructor(words: Int32Array, pair: PairWords) {
+    this.#words = words;
+    this.#pair = pair;
+  }
 
   /** Frames that fit for certain; negative when the reader's word cannot be true. */
   room(): number {
-    const tail = Atomics.load(this.words, this.pair.ringTail);
-    const unread = (this.written - tail) >>> 0;
+    const tail = Atomics.load(this.#words, this.#pair.ringTail);
+    const unread = (this.#written - tail) >>> 0;
     return ringFrames - unread;
   }
 
-  /** Gives the frame its sequence number. Only when `room()` is positive. */
-  write(frame: Frame): void {
-    const { words } = this;
-    const sequence = (this.written + 1) | 0;
-    const start = this.pair.ringFrames + (this.written & (ringFrames - 1)) * frameWords;
-    frame.sequence = sequence;
-    this.encode(frame, start);
-    this.written = sequence;
-    Atomics.store(words, this.pair.ringHead, sequence);
-  }
-
-  protected encode(frame: Frame, start: number): void {
-    const { words } = this;
+  /**
+   * Writes the frame where its reader does not look yet, and sets its sequence number. Call it only
+   * while `room()` is positive. Returns the index of the frame's first word.
+   */
+  put(frame: Frame): number {
+    const words = this.#words;
+    const start = this.#pair.ringFrames + (this.#written & (ringFrames - 1)) * frameWords;
+    frame.sequence = (this.#written + 1) | 0;
     words[start + frameWord.kind] = frameKind[frame.type];
     words[start + frameWord.sequence] = frame.sequence;
     putLong(words, start + frameWord.stepLow, frame.step);
@@ -51,25 +51,34 @@ export class FrameWriter {
     words[start + frameWord.nextLayer] = frame.next.layer;
     words[start + frameWord.nextMicroBatch] = frame.next.microBatch;
     words[start + frameWord.placementEpoch] = frame.placementEpoch;
+    return start;
+  }
+
+  /** Lets the reader see the frame that was put last. */
+  publish(): void {
+    this.#written = (this.#written + 1) | 0;
+    Atomics.store(this.#words, this.#pair.ringHead, this.#written);
   }
 }
 
 export type ReadResult = 'frame' | 'empty' | 'invalid';
 
+/** The receiving end of the same ring. */
 export class FrameReader {
-  /** When a frame will be there that is on its way: known over emulated links alone. */
-  arrivesUs = Infinity;
-  private readCount = 0;
+  readonly #words: Int32Array;
+  readonly #pair: PairWords;
+  readonly #shape: PortShape;
+  #readCount = 0;
 
-  constructor(
-    protected readonly words: Int32Array,
-    private readonly pair: PairWords,
-    private readonly shape: PortShape,
-  ) {}
+  constructor(words: Int32Array, pair: PairWords, shape: PortShape) {
+    this.#words = words;
+    this.#pair = pair;
+    this.#shape = shape;
+  }
 
   /** Whether `read` would find something. */
   hasFrame(): boolean {
-    return Atomics.load(this.words, this.pair.ringHead) !== this.readCount;
+    return Atomics.load(this.#words, this.#pair.ringHead) !== this.#readCount;
   }
 
   /**
@@ -77,25 +86,25 @@ export class FrameReader {
    * writes.
    */
   read(frame: Frame): ReadResult {
-    const { words } = this;
-    const unread = (Atomics.load(words, this.pair.ringHead) - this.readCount) >>> 0;
+    const words = this.#words;
+    const unread = (Atomics.load(words, this.#pair.ringHead) - this.#readCount) >>> 0;
     if (unread === 0) return 'empty';
     if (unread > ringFrames) return 'invalid';
-    const start = this.pair.ringFrames + (this.readCount & (ringFrames - 1)) * frameWords;
+    const start = this.#pair.ringFrames + (this.#readCount & (ringFrames - 1)) * frameWords;
     const kind = words[start + frameWord.kind] ?? 0;
     if (kind !== frameKind.rows && kind !== frameKind.park) return 'invalid';
     frame.type = kind === frameKind.rows ? 'rows' : 'park';
-    this.decode(frame, start);
-    this.readCount = (this.readCount + 1) | 0;
-    if (frame.sequence !== this.readCount || !this.isValid(frame)) return 'invalid';
-    if (this.readCount % framesPerTail === 0) {
-      Atomics.store(words, this.pair.ringTail, this.readCount);
+    this.#decode(frame, start);
+    this.#readCount = (this.#readCount + 1) | 0;
+    if (frame.sequence !== this.#readCount || !this.#isValid(frame)) return 'invalid';
+    if (this.#readCount % framesPerTail === 0) {
+      Atomics.store(words, this.#pair.ringTail, this.#readCount);
     }
     return 'frame';
   }
 
-  protected decode(frame: Frame, start: number): void {
-    const { words } = this;
+  #decode(frame: Frame, start: number): void {
+    const words = this.#words;
     frame.sequence = words[start + frameWord.sequence] ?? 0;
     frame.step = getLong(words, start + frameWord.stepLow);
     frame.layer = words[start + frameWord.layer] ?? 0;
@@ -108,8 +117,8 @@ export class FrameReader {
     frame.placementEpoch = words[start + frameWord.placementEpoch] ?? 0;
   }
 
-  private isValid(frame: Frame): boolean {
-    const { layerCount, slotCount, tokensPerSlotMax, topK } = this.shape;
+  #isValid(frame: Frame): boolean {
+    const { layerCount, slotCount, tokensPerSlotMax, topK } = this.#shape;
     return (
       below(frame.step, stepsMax) &&
       below(frame.next.step, stepsMax + 1) &&
@@ -139,7 +148,7 @@ export function loadLong(words: Int32Array, index: number): number {
   return high * 2 ** 32 + (Atomics.load(words, index) >>> 0);
 }
 
-/** As part of a frame: nobody looks before the head says so. */
+/** Writes two words of a frame, which its reader does not look at before the head says so. */
 function putLong(words: Int32Array, index: number, value: number): void {
   words[index] = value | 0;
   words[index + 1] = Math.floor(value / 2 ** 32);

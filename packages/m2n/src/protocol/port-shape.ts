@@ -7,7 +7,6 @@ import {
   type PlacementEpoch,
   type TransportOptions,
 } from '@megascale/core';
-import { checkEmulatedLink } from '../testing/emulated-link.js';
 import * as limits from './wire-format.js';
 
 /** The numbers every port of one deployment must agree on; they fix the layout of all segments. */
@@ -43,7 +42,6 @@ export function portShape(options: TransportOptions): PortShape {
   checkRanks(options.placement, { ...options, expertCount });
   check('placementEpoch', options.placementEpoch ?? 0, 0, placementEpochMax);
   checkCombine(options);
-  if (options.emulatedLink !== undefined) checkEmulatedLink(options.emulatedLink);
   return {
     attentionWorkerCount: options.attentionWorkerCount,
     expertWorkerCount: options.expertWorkerCount,
@@ -60,7 +58,10 @@ export function portShape(options: TransportOptions): PortShape {
   };
 }
 
-/** @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks than the port was opened with. */
+/**
+ * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks than the
+ * port was opened with.
+ */
 export function checkPlacement({ epoch, placement }: PlacementEpoch, shape: PortShape): void {
   check('placementEpoch', epoch, 0, placementEpochMax);
   checkLayers(placement, shape.layerCount);

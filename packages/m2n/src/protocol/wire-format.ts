@@ -2,7 +2,7 @@
  * What lies where in shared memory. Every number here is part of the protocol: change one and
  * `protocolVersion` must grow. Offsets are in 32-bit words unless their name says bytes.
  */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** First word of a segment: 'M2NA' and 'M2NE'. */
 export const segmentMagic = { attention: 0x4d324e41, expert: 0x4d324e45 } as const;
@@ -35,7 +35,10 @@ export const segmentWord = {
   peerMapped: 64,
 } as const;
 
-/** 'lost' is never written by the owner: a network's I/O thread writes it into its copy once the owner cannot be reached. */
+/**
+ * 'lost' is never written by the owner: a network's I/O thread writes it into its copy once the
+ * owner cannot be reached.
+ */
 export const segmentState = { opening: 0, open: 1, closed: 2, lost: 3 } as const;
 
 /** Words of one frame; a frame fills one cache line. */
@@ -55,23 +58,17 @@ export const frameWord = {
   nextStepHigh: 9,
   nextLayer: 10,
   nextMicroBatch: 11,
-  /** When it was sent, in µs of the machine's monotonic clock; only over an emulated link, else 0. */
-  sentUsLow: 12,
-  sentUsHigh: 13,
   /** Of the placement that says which rank takes which row of the slot. */
-  placementEpoch: 14,
+  placementEpoch: 12,
 } as const;
 
 /** Words of one entry of `PairWords.replies`. */
 export const replyWord = {
-  /** Sequence number of the frame last answered. Stored last. */
+  /** Sequence number of the frame last answered. */
   sequence: 0,
-  /** Like a frame's `sentUs`. */
-  sentUsLow: 2,
-  sentUsHigh: 3,
 } as const;
 
-export const replyWords = 4;
+export const replyWords = 1;
 
 /** A frame's first word: 16 bits of magic, 8 of version, 8 of kind. */
 export const frameKind = {
@@ -93,7 +90,10 @@ export const slotAlignmentBytes = 64;
 /** Limits of what an address or an option may ask for. */
 export const workersMax = 1024;
 export const slotsMax = 64;
-/** Steps one deployment may run: far from where numbers stop being exact, because ranks go on from the greatest step seen. */
+/**
+ * Steps one deployment may run: far from where numbers stop being exact, because ranks go on from
+ * the greatest step seen.
+ */
 export const stepsMax = 2 ** 52;
 export const layersMax = 4096;
 export const tokensMax = 1 << 20;

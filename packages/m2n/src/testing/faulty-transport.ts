@@ -1,24 +1,22 @@
-import type {
-  AttentionPort,
-  AttentionSlot,
-  ExpertPort,
-  TransportFactory,
-  TransportOptions,
+import {
+  ConfigError,
+  type AttentionPort,
+  type ExpertPort,
+  type TransportFactory,
+  type TransportOptions,
 } from '@megascale/core';
+import type { PortDecorator } from '../peers/channels.js';
+import type { SharedMemoryTransport } from '../transports/transport.js';
+import { damagedFrames, type FrameFault } from './faulty-frame.js';
 import { FaultyAttentionPort, FaultyExpertPort } from './faulty-ports.js';
-import { damageFrame, type FrameDamage } from './faulty-frame.js';
-import { frameTap, type FrameTap, type TappedOptions } from './frame-tap.js';
 
 /** What goes wrong, and when. Counts start at 0 and run over the life of a port. */
 export type Fault =
-  /** An attention rank's frame number `frame` to one expert rank comes damaged. */
-  | {
-      readonly type: FrameDamage;
-      readonly attention: number;
-      readonly expert: number;
-      readonly frame: number;
-    }
-  /** A rank stops before its message number `message` (dispatch or reply): for so long, or until `stopReason` gives one. */
+  | FrameFault
+  /**
+   * A rank stops before its message number `message` (dispatch or reply): for so long, or until
+   * `stopReason` gives one.
+   */
   | {
       readonly type: 'stall';
       readonly role: 'attention' | 'expert';
@@ -26,7 +24,10 @@ export type Fault =
       readonly message: number;
       readonly ms?: number;
     }
-  /** A rank's port vanishes before that message, without a word to its peers. Its own calls throw 'ERR_PEER_CLOSED'. */
+  /**
+   * A rank's port vanishes before that message, without a word to its peers. Its own calls throw
+   * 'ERR_PEER_CLOSED'.
+   */
   | {
       readonly type: 'loss';
       readonly role: 'attention' | 'expert';
@@ -42,7 +43,12 @@ export interface FaultPlan {
   readonly sleep?: (ms: number) => void;
 }
 
-/** `factory` with faults that come when the plan says, for tests of what lives above a transport of this package. */
+/**
+ * `factory`, going wrong where the plan says so: for tests of what lives above a transport.
+ *
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when the plan damages frames and `factory` is not a
+ * transport of this package.
+ */
 export function withFaults(factory: TransportFactory, plan: FaultPlan): TransportFactory {
   const { seed = 0, faults, sleep = sleepMs } = plan;
   const partsOf = (role: 'attention' | 'expert', rank: number, options: TransportOptions) => ({
@@ -53,33 +59,30 @@ export function withFaults(factory: TransportFactory, plan: FaultPlan): Transpor
       'role' in fault && fault.role === role && fault.rank === rank ? [fault] : [],
     ),
   });
+  const damage = faults.flatMap((fault) => ('attention' in fault ? [fault] : []));
+  const damaged = damage.length === 0 ? factory : decorated(factory, damagedFrames(damage, seed));
   return {
     ...factory,
     probe: () => factory.probe(),
 
     async openAttention(rank, options): Promise<AttentionPort> {
-      let slots: readonly AttentionSlot[] = [];
-      const own = faults.flatMap((fault) =>
-        'attention' in fault && fault.attention === rank ? [fault] : [],
-      );
-      const tap: FrameTap = (words, start, frame, expert) => {
-        for (const fault of own) {
-          if (fault.expert !== expert || frame.sequence !== fault.frame + 1) continue;
-          damageFrame({ words, start, frame, slots, type: fault.type, seed });
-        }
-      };
-      // A tap sees frames without the stamps of an emulated link: only who damages any has one.
-      const tapped: TappedOptions = own.length === 0 ? options : { ...options, [frameTap]: tap };
-      const port = await factory.openAttention(rank, tapped);
-      slots = port.slots;
+      const port = await damaged.openAttention(rank, options);
       return new FaultyAttentionPort(port, partsOf('attention', rank, options));
     },
 
     async openExpert(rank, options): Promise<ExpertPort> {
-      const port = await factory.openExpert(rank, options);
+      const port = await damaged.openExpert(rank, options);
       return new FaultyExpertPort(port, partsOf('expert', rank, options));
     },
   };
+}
+
+function decorated(factory: TransportFactory, decorator: PortDecorator): TransportFactory {
+  if ('decorated' in factory) return (factory as SharedMemoryTransport).decorated(decorator);
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message: `Frames of the transport '${factory.name}' cannot be damaged. Use one of @megascale/m2n.`,
+    details: { field: 'faults', transport: factory.name },
+  });
 }
 
 function sleepMs(ms: number): void {

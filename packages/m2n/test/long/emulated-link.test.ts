@@ -14,11 +14,11 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  answerBytes,
   directionOf,
   frameBytes,
   LinkModel,
-} from '../../src/testing/emulated-link.js';
+  replyBytes,
+} from '../../src/testing/emulated-link/link-model.js';
 import { loopbackMemory } from '../../src/memory/loopback-memory.js';
 import { portShape } from '../../src/protocol/port-shape.js';
 import type { DoorbellWait } from '../../src/memory/shared-memory.js';
@@ -120,7 +120,7 @@ describe('an emulated link', () => {
       fc.asyncProperty(links, steps, async (link, plan) => {
         const ports = await openPair(link, { layerCount: 1 });
         const there = modelsOf(link, 'frames');
-        const back = modelsOf(link, 'answers');
+        const back = modelsOf(link, 'replies');
         for (const { tokens, pauseUs } of plan) {
           ports.clock.timeUs += pauseUs;
           ports.attention.beginStep([microBatchIndex(0)]);
@@ -128,7 +128,7 @@ describe('an emulated link', () => {
             send: () => ports.attention.dispatch(layerIndex(0), microBatchIndex(0), tokens),
             receive: () => ports.expert.receive(),
           });
-          travels(ports.clock, back, answerBytes(shape, tokens), {
+          travels(ports.clock, back, replyBytes(shape, tokens), {
             send: () => {
               if (ticket.received !== undefined) ports.expert.reply(ticket.received);
             },
@@ -184,8 +184,11 @@ describe('an emulated link', () => {
   });
 });
 
-/** The same link twice: fed with the earliest and with the latest time a message may have been sent at. */
-function modelsOf(link: EmulatedLink, carries: 'frames' | 'answers') {
+/**
+ * The same link twice: fed with the earliest and with the latest time a message may have been sent
+ * at.
+ */
+function modelsOf(link: EmulatedLink, carries: 'frames' | 'replies') {
   const model = () => new LinkModel(link, directionOf(shape, pair, carries));
   return { earliest: model(), latest: model() };
 }

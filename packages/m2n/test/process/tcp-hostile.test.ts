@@ -77,34 +77,34 @@ async function redirected(address: string, through: PairOptions['through']): Pro
 /** Passes bytes on both ways; `change` sees what the attention rank sends after its hello. */
 class Proxy {
   change: (bytes: Buffer) => Buffer | undefined = (bytes) => bytes;
-  private readonly sockets: Socket[] = [];
-  private server: Server | undefined;
-  private passed = 0;
+  readonly #sockets: Socket[] = [];
+  #server: Server | undefined;
+  #passed = 0;
 
   async listen(target: number, helloBytes: number): Promise<number> {
-    this.server = createServer((near) => {
+    this.#server = createServer((near) => {
       const far = connect(target, '127.0.0.1');
-      this.sockets.push(near, far);
+      this.#sockets.push(near, far);
       for (const socket of [near, far]) socket.on('error', () => undefined).setNoDelay(true);
       far.pipe(near);
       near.on('data', (bytes: Buffer) => {
-        const isHello = this.passed < helloBytes;
-        this.passed += bytes.length;
+        const isHello = this.#passed < helloBytes;
+        this.#passed += bytes.length;
         const changed = isHello ? bytes : this.change(bytes);
         if (changed === undefined) far.end();
         else far.write(changed);
       });
       near.on('end', () => far.end());
     });
-    const { server } = this;
+    const server = this.#server;
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
   close(): void {
-    for (const socket of this.sockets) socket.destroy();
-    this.server?.close();
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server?.close();
   }
 }
 

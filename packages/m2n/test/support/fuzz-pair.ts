@@ -8,6 +8,12 @@ import {
 } from '@megascale/core';
 import { SharedAttentionPort } from '../../src/attention/attention-port.js';
 import { SharedExpertPort } from '../../src/expert/expert-port.js';
+import {
+  attentionChannels,
+  expertChannels,
+  type AttentionEnd,
+  type ExpertEnd,
+} from '../../src/peers/channels.js';
 import { Peer } from '../../src/peers/peer.js';
 import { portShape } from '../../src/protocol/port-shape.js';
 import {
@@ -18,7 +24,9 @@ import {
 import type { DoorbellWait, SharedMemory } from '../../src/memory/shared-memory.js';
 import type { PortOptions } from './one-thread.js';
 
-/** A clock that waits move on: what would take for ever ends at once, by a limit or by `stopReason`. */
+/**
+ * A clock that waits move on: what would take for ever ends at once, by a limit or by `stopReason`.
+ */
 class WaitingClock implements Clock {
   timeUs = 0;
   nowUs(): number {
@@ -46,7 +54,10 @@ export const fuzzShape: PortOptions = {
   gather: { type: 'lockstep' },
 };
 
-/** One attention rank and two expert ranks in one thread, and the memory between them for a test to write. */
+/**
+ * One attention rank and two expert ranks in one thread, and the memory between them for a test to
+ * write.
+ */
 export interface FuzzPair {
   readonly attention: AttentionPort;
   readonly experts: readonly ExpertPort[];
@@ -59,28 +70,34 @@ export interface FuzzPair {
 
 /** Segments that one pair after the other uses, so that many can be had. */
 export class FuzzPairs {
-  private readonly shape = portShape(fuzzShape as Parameters<typeof portShape>[0]);
-  private readonly layout = attentionSegmentLayout(this.shape);
-  private readonly buffer: ArrayBufferLike;
-  private readonly expertBuffers: readonly ArrayBufferLike[];
+  readonly #shape = portShape(fuzzShape as Parameters<typeof portShape>[0]);
+  readonly #layout = attentionSegmentLayout(this.#shape);
+  readonly #buffer: ArrayBufferLike;
+  readonly #expertBuffers: readonly ArrayBufferLike[];
 
-  constructor(private readonly memory: SharedMemory) {
+  readonly #memory: SharedMemory;
+
+  constructor(memory: SharedMemory) {
+    this.#memory = memory;
     const create = (byteLength: number): ArrayBufferLike => {
       const owned = memory.create(byteLength);
       owned.unlist();
       return owned.buffer;
     };
-    this.buffer = create(this.layout.byteLength);
-    this.expertBuffers = [0, 1].map(() => create(expertSegmentBytes(this.shape)));
+    this.#buffer = create(this.#layout.byteLength);
+    this.#expertBuffers = [0, 1].map(() => create(expertSegmentBytes(this.#shape)));
   }
 
   /** Ports as they are after opening; those handed out before are of no use any more. */
   next(changes: Partial<PortOptions> = {}): FuzzPair {
-    const { shape, layout, buffer, expertBuffers } = this;
+    const shape = this.#shape;
+    const layout = this.#layout;
+    const buffer = this.#buffer;
+    const expertBuffers = this.#expertBuffers;
     for (const each of [buffer, ...expertBuffers]) new Uint8Array(each).fill(0);
     const clock = new WaitingClock();
     const memory: SharedMemory = {
-      ...this.memory,
+      ...this.#memory,
       waitForRing: (_: Int32Array, { timeoutUs }: DoorbellWait) => {
         clock.timeUs += timeoutUs + 1;
       },
@@ -102,22 +119,29 @@ export class FuzzPairs {
       layout,
       words: new Int32Array(buffer),
       expertWords: expertBuffers.map((each) => new Int32Array(each)),
-      attention: new SharedAttentionPort({
+      attention: attentionPort({
         ...common,
         rank: attentionRank(0),
         buffer,
         words: new Int32Array(buffer),
         experts: expertBuffers.map((each, rank) => peerOf(`expert rank ${rank}`, each)),
       }),
-      experts: expertBuffers.map(
-        (each, rank) =>
-          new SharedExpertPort({
-            ...common,
-            rank: expertRank(rank),
-            words: new Int32Array(each),
-            attention: [peerOf('attention rank 0', buffer)],
-          }),
+      experts: expertBuffers.map((each, rank) =>
+        expertPort({
+          ...common,
+          rank: expertRank(rank),
+          words: new Int32Array(each),
+          attention: [peerOf('attention rank 0', buffer)],
+        }),
       ),
     };
   }
+}
+
+function attentionPort(end: AttentionEnd): AttentionPort {
+  return new SharedAttentionPort(end, attentionChannels(end));
+}
+
+function expertPort(end: ExpertEnd): ExpertPort {
+  return new SharedExpertPort(end, expertChannels(end));
 }

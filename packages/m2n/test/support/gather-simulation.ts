@@ -73,20 +73,20 @@ export class GatherSimulation {
       for (const expert of this.experts) turns.push(...expert.turns(nowUs));
       if (turns.length === 0) {
         if (ranks.every(({ ended }) => ended)) break;
-        return this.result(this.describe(ranks.filter(({ ended }) => !ended).map((r) => r.rank)));
+        return this.#result(this.#describe(ranks.filter(({ ended }) => !ended).map((r) => r.rank)));
       }
       nowUs += this.random.integer(0, 30);
       this.random.shuffle(turns)[0]?.();
     }
-    return this.result(undefined);
+    return this.#result(undefined);
   }
 
-  private result(stuck: string | undefined): SimulationResult {
+  #result(stuck: string | undefined): SimulationResult {
     const { trouble, framesWithRows, serves } = this;
     return { stuck, trouble, framesWithRows, serves };
   }
 
-  private describe(ranks: readonly number[]): string {
+  #describe(ranks: readonly number[]): string {
     const waits = this.experts.map(
       ({ gather }, rank) => `expert rank ${rank} waits for ${gather.waitsForRank}`,
     );
@@ -99,18 +99,21 @@ class SimulatedExpert {
   /** [attention ranks] frames on their way. */
   readonly arriving: Frame[][];
   readonly answered = new Set<string>();
-  private computing: HeldFrame[] = [];
+  #computing: HeldFrame[] = [];
+
+  readonly #simulation: GatherSimulation;
 
   constructor(
     readonly rank: number,
-    private readonly simulation: GatherSimulation,
+    simulation: GatherSimulation,
   ) {
+    this.#simulation = simulation;
     this.gather = new Gather(simulation.options);
     this.arriving = Array.from({ length: simulation.options.attentionWorkerCount }, () => []);
   }
 
   turns(nowUs: number): (() => void)[] {
-    if (this.computing.length > 0) return [this.reply.bind(this)];
+    if (this.#computing.length > 0) return [this.#reply.bind(this)];
     const turns: (() => void)[] = [];
     for (const [rank, frames] of this.arriving.entries()) {
       const [frame] = frames;
@@ -118,35 +121,36 @@ class SimulatedExpert {
       turns.push(() => {
         frames.shift();
         if (!this.gather.arrive(rank, frame, nowUs)) {
-          this.simulation.trouble.push(`expert ${this.rank} refused a frame of ${rank}`);
+          this.#simulation.trouble.push(`expert ${this.rank} refused a frame of ${rank}`);
         }
       });
     }
     const decision = this.gather.decide(nowUs);
-    if (decision === 'serve') this.take();
+    if (decision === 'serve') this.#take();
     // Time goes by only in turns: a turn that does nothing else.
     if (decision === 'wait' && this.gather.waitsUntilUs < Infinity) turns.push(() => undefined);
-    return this.computing.length > 0 ? [this.reply.bind(this)] : turns;
+    return this.#computing.length > 0 ? [this.#reply.bind(this)] : turns;
   }
 
-  private take(): void {
-    const { gather, simulation } = this;
-    this.computing = gather.served.slice(0, gather.servedCount).map((frame) => ({ ...frame }));
+  #take(): void {
+    const simulation = this.#simulation;
+    const { gather } = this;
+    this.#computing = gather.served.slice(0, gather.servedCount).map((frame) => ({ ...frame }));
     simulation.serves++;
-    const [first] = this.computing;
-    for (const frame of this.computing) {
+    const [first] = this.#computing;
+    for (const frame of this.#computing) {
       if (first === undefined || belongTogether(simulation.options.policy, frame, first)) continue;
       simulation.trouble.push('frames of different places were served together');
     }
   }
 
-  private reply(): void {
-    for (const frame of this.computing) {
+  #reply(): void {
+    for (const frame of this.#computing) {
       const name = frameName(frame.attentionRank, frame);
-      if (this.answered.has(name)) this.simulation.trouble.push(`${name} was served twice`);
+      if (this.answered.has(name)) this.#simulation.trouble.push(`${name} was served twice`);
       this.answered.add(name);
     }
-    this.computing = [];
+    this.#computing = [];
   }
 }
 

@@ -19,38 +19,39 @@ interface ProgressListener {
 
 /** A process that plays one worker after the other. */
 export class Participant {
-  private readonly child: ChildProcess = fork(startFile, { execArgv: ['--expose-gc'] });
+  readonly #child: ChildProcess = fork(startFile, { execArgv: ['--expose-gc'] });
   /** A signal or exit code; undefined while it runs. */
   endedBy: string | undefined;
-  private onMessage: (message: MessageFromParticipant | undefined) => void = () => undefined;
+  #onMessage: (message: MessageFromParticipant | undefined) => void = () => undefined;
 
   constructor() {
-    this.child.on('message', (message) => {
-      this.onMessage(message as MessageFromParticipant);
+    this.#child.on('message', (message) => {
+      this.#onMessage(message as MessageFromParticipant);
     });
-    this.child.on('exit', (code, signal) => {
+    this.#child.on('exit', (code, signal) => {
       this.endedBy = signal ?? `exit code ${code}`;
-      this.onMessage(undefined);
+      this.#onMessage(undefined);
     });
   }
 
   get processId(): number {
-    return this.child.pid ?? 0;
+    return this.#child.pid ?? 0;
   }
 
   send(message: MessageToParticipant): void {
-    // One that was killed counts as connected until that is noticed: whether it still reads says its exit, not this.
-    if (this.child.connected) this.child.send(message, () => undefined);
+    // One that was killed counts as connected until that is noticed: whether it still reads says
+    // its exit, not this.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
   kill(): void {
-    this.child.kill('SIGKILL');
+    this.#child.kill('SIGKILL');
   }
 
   /** What it reports of its plan; undefined when it ended. */
   report(on: ProgressListener): Promise<ParticipantReport | undefined> {
     return new Promise((resolve) => {
-      this.onMessage = (message) => {
+      this.#onMessage = (message) => {
         if (message?.type === 'address') on.address(message.address);
         else if (message?.type === 'opened') on.opened();
         else if (message?.type === 'signal') on.signal(message.event);

@@ -89,7 +89,8 @@ describe('the protocol in TypeScript and in C++', () => {
       fc.property(cases, ({ shape, frames }) => {
         const { writer, reader, frameAt } = ring(shape);
         for (const [index, frame] of frames.entries()) {
-          writer.write(frame);
+          writer.put(frame);
+          writer.publish();
           expect(native.decodeFrame(frameAt(index), shape)).toEqual(frame);
           reader.read(createFrame());
         }
@@ -126,7 +127,8 @@ describe('the protocol in TypeScript and in C++', () => {
     fc.assert(
       fc.property(changed, ({ shape, frame, change: { word, value } }) => {
         const { writer, reader, frameAt } = ring(shape);
-        writer.write(frame);
+        writer.put(frame);
+        writer.publish();
         frameAt(0)[word] = value;
         const read = createFrame();
         const result = reader.read(read);

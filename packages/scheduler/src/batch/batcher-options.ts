@@ -1,16 +1,17 @@
 import { ConfigError, type PolicyError, type SchedulerPolicy } from '@megascale/core';
-import type { StepPace } from './step-pace.js';
+import type { StepPace } from '../micro-batches/split-micro-batches.js';
 
+/** What a batcher is made with. */
 export interface BatcherOptions {
   readonly policy: SchedulerPolicy;
-  /** Plans the steps that `policy` fails to plan. Absent: its errors are thrown. */
+  /** Plans the steps that `policy` fails to plan. Absent: the errors of `policy` are thrown. */
   readonly fallbackPolicy?: SchedulerPolicy;
-  /** Told of every step that the fallback planned. */
+  /** Called for every step that the fallback plans. */
   readonly onPolicyError?: (error: PolicyError) => void;
   readonly kvPageCount: number;
   /** Tokens per KV page. */
   readonly kvPageSize: number;
-  /** Sequences that begin with the same tokens share the pages of them. Default true. */
+  /** Whether sequences that begin with the same tokens share the pages of them. Default true. */
   readonly prefixSharing?: boolean;
   /** Micro-batches of one step at most (m). */
   readonly microBatchCount: number;
@@ -27,12 +28,38 @@ export interface BatcherOptions {
   readonly positionsMax: number;
 }
 
-/** The options with nothing left open. */
+/** The state of a batcher in numbers; totals are since it was made. */
+export interface BatcherCounts {
+  readonly waiting: number;
+  readonly running: number;
+  readonly kvPagesTotal: number;
+  /** Pages that no sequence holds, published ones included. */
+  readonly kvPagesFree: number;
+  /** Pages whose contents a starting sequence may take over, held or not. */
+  readonly kvPagesCached: number;
+  readonly preemptionsTotal: number;
+  /** Completed steps. */
+  readonly stepsTotal: number;
+  /** Of sequences that emitted a token: each prompt once, however often it was computed. */
+  readonly promptTokensTotal: number;
+  /** Of those, tokens in pages that other sequences had computed. */
+  readonly cachedPromptTokensTotal: number;
+  /** Tokens that steps computed: of prompts, of output, and again after a preemption. */
+  readonly computedTokensTotal: number;
+  readonly outputTokensTotal: number;
+  /** Still to compute if every sequence runs to its maxTokens: the load that admission compares. */
+  readonly outstandingTokens: number;
+}
+
+/** The options with every default filled in. */
 export interface BatcherLimits
   extends
     Required<Omit<BatcherOptions, 'fallbackPolicy' | 'onPolicyError'>>,
     Pick<BatcherOptions, 'fallbackPolicy' | 'onPolicyError'> {
-  /** Tokens one sequence may reach on this worker: positionsMax, or the whole KV pool where that is smaller. */
+  /**
+   * Tokens one sequence may reach on this worker: positionsMax, or the whole KV pool where that is
+   * smaller.
+   */
   readonly sequenceTokensMax: number;
   /** The one field that changes. */
   pace: StepPace;
@@ -62,4 +89,17 @@ function expectCount(field: string, value: unknown): void {
     message: `Batcher option ${field} is ${String(value)}; give a whole number of at least 1.`,
     details: { field, found: value, expected: 'integer ≥ 1' },
   });
+}
+
+/**
+ * Throws RangeError when there are no slots for so many micro-batches, or a step would not fit in
+ * so few.
+ */
+export function checkPace({ microBatchCount: count }: StepPace, limits: BatcherLimits): void {
+  const { microBatchCount, tokensPerMicroBatchMax, maxNumBatchedTokens } = limits;
+  if (count <= microBatchCount && count * tokensPerMicroBatchMax >= maxNumBatchedTokens) return;
+  throw new RangeError(
+    `Steps of ${maxNumBatchedTokens} tokens cannot have ${count} micro-batches: there are ` +
+      `${microBatchCount} slots for ${tokensPerMicroBatchMax} tokens each.`,
+  );
 }

@@ -1,8 +1,8 @@
 import { RequestError, type SequenceId } from '@megascale/core';
-import type { SequenceRequest } from '../sequence/sequence.js';
+import type { SequenceRequest } from '../sequence/sequence-request.js';
 
 /**
- * Refuses what could never be served: it would wait for ever.
+ * Refuses a request that could never be served: it would wait for ever.
  *
  * @throws RequestError 'ERR_REQUEST_INVALID' or 'ERR_CONTEXT_LENGTH'.
  */
@@ -24,7 +24,9 @@ export function checkRequest(
   }
   if (promptTokens + maxTokens <= sequenceTokensMax) return;
   throw new RequestError('ERR_CONTEXT_LENGTH', {
-    message: `${promptTokens} prompt tokens and maxTokens ${maxTokens} exceed the ${sequenceTokensMax} tokens a sequence may have here. Shorten the prompt or lower maxTokens.`,
+    message:
+      `${promptTokens} prompt tokens and maxTokens ${maxTokens} exceed the ${sequenceTokensMax} ` +
+      'tokens a sequence may have here. Shorten the prompt or lower maxTokens.',
     details: { promptTokens, maxTokens, sequenceTokensMax },
   });
 }

@@ -1,6 +1,13 @@
 import type { StepCost } from '@megascale/core';
 
-/** What a step computed, and what it took. */
+/**
+ * The keys that `tokens` tokens from position `firstPosition` on see together: Σ (position + 1).
+ */
+export function keysSeenBy(firstPosition: number, tokens: number): number {
+  return tokens * firstPosition + (tokens * (tokens + 1)) / 2;
+}
+
+/** What a step computed, and how long it took. */
 export interface MeasuredStep {
   readonly tokens: number;
   /** Σ over its tokens of the keys each sees. */
@@ -9,12 +16,13 @@ export interface MeasuredStep {
 }
 
 const samplesMin = 16;
-/** Weight of a step after one more: the last few hundred steps count. */
+/** The weight of a step shrinks by this with each step after it: a few hundred steps count. */
 const forgetting = 0.99;
 
 /**
- * Learns what a step costs from steps that were measured: least squares with forgetting over (1, tokens, keys seen). No coefficient is
- * negative. A step that took many times what was expected (another program's doing) counts as three times that.
+ * Learns what a step costs from steps that were measured: least squares with forgetting over (1,
+ * tokens, keys seen). No coefficient is negative. A step that took many times what was expected,
+ * because of another program, counts as three times that.
  */
 export class StepCostLearner {
   /** Sums of products of (1, tokens, keys), and of each with the time. */
@@ -67,9 +75,13 @@ export class StepCostLearner {
   }
 }
 
-/** Of (1, tokens, keys): those that take part in a fit. The best without negative coefficients is the one that is wanted. */
+/**
+ * Of (1, tokens, keys), those that take part in a fit. The learner keeps the best fit without
+ * negative coefficients.
+ */
 const subsets: readonly (readonly number[])[] = [[0, 1, 2], [0, 1], [1, 2], [0, 2], [1], [0], [2]];
 
+/** Microseconds that a step of so many tokens, which see so many keys, is expected to take. */
 export function predictStepUs(
   { fixedUs, tokenUs, contextTokenUs }: StepCost,
   { tokens, keysSeen }: Pick<MeasuredStep, 'tokens' | 'keysSeen'>,
@@ -77,7 +89,10 @@ export function predictStepUs(
   return fixedUs + tokenUs * tokens + contextTokenUs * keysSeen;
 }
 
-/** Gaussian elimination on the chosen rows and columns; undefined where they say too little. */
+/**
+ * Gaussian elimination on the chosen rows and columns; undefined where they do not determine the
+ * coefficients.
+ */
 function solve(
   products: Float64Array,
   withTime: Float64Array,

@@ -1,30 +1,28 @@
 import type { KvPageId } from '@megascale/core';
 import type { RunningSequence } from '../sequence/running-sequence.js';
-import type { Seats } from '../sequence/seats.js';
-import type { TokenHistory } from '../sequence/sequence.js';
+import type { FoundPrefix } from '../sequence/sequence-views.js';
+import type { TokenHistory } from '../sequence/token-history.js';
 import { PagePool } from './page-pool.js';
 import { PrefixTree, type PrefixNode } from './prefix-tree.js';
 
-/** What a sequence finds computed when it starts. */
-export interface CachedPrefix {
+/** What a sequence would find computed if it started now. */
+export interface CachedPrefix extends FoundPrefix {
   readonly nodes: readonly PrefixNode[];
-  readonly tokens: number;
-  /** Of its pages, those that running sequences hold: taking them too makes none less free. */
-  readonly heldPages: number;
 }
 
 const nothingCached: CachedPrefix = { nodes: [], tokens: 0, heldPages: 0 };
 
 /**
- * The pages of one attention worker's sequences: who holds which, and which full pages may be shared by sequences that begin with the same
- * tokens. Pages that only the cache knows count as free.
+ * The KV pages of one attention worker's sequences: which sequence holds which page, and which full
+ * pages are published, so that sequences that begin with the same tokens share them. Published
+ * pages that no sequence holds count as free.
  */
 export class KvCache {
+  /** Whether sequences may share pages at all. */
+  readonly sharing: boolean;
   readonly #pool: PagePool;
   readonly #tree: PrefixTree;
   readonly #kvPageSize: number;
-  /** Whether sequences may share pages at all. */
-  readonly sharing: boolean;
 
   constructor(options: {
     readonly kvPageCount: number;
@@ -47,14 +45,14 @@ export class KvCache {
     return this.#pool.freeCount;
   }
 
-  /** Pages whose contents a starting sequence may find, held or not. */
+  /** Published pages, held or not. */
   get cachedCount(): number {
     return this.#tree.size;
   }
 
   /**
-   * The longest prefix of its tokens that is computed: whole pages, and never the last token, whose logits are wanted. Nothing for a sequence
-   * that still wants logits of its prompt.
+   * The longest prefix of its tokens that is computed: whole pages, and never the last token, whose
+   * logits are wanted. Nothing for a sequence that still wants logits of its prompt.
    */
   find(history: TokenHistory): CachedPrefix {
     const { tokens, request, promptLogitsDelivered, promptTokenCount } = history;
@@ -62,79 +60,84 @@ export class KvCache {
     if (!this.sharing || wantsPrompt) return nothingCached;
     const nodes = this.#tree.match(tokens, tokens.length - 1);
     if (nodes.length === 0) return nothingCached;
-    // Whoever holds a page holds those above it.
-    const held = firstIndex(nodes.length, (index) => this.#holders(nodes[index]?.page) === 0);
-    return { nodes, tokens: nodes.length * this.#kvPageSize, heldPages: held };
+    // A sequence that holds a page holds those above it.
+    const heldPages = firstIndex(nodes.length, (index) => this.#holders(nodes[index]?.page) === 0);
+    return { nodes, tokens: nodes.length * this.#kvPageSize, heldPages };
   }
 
-  /** Names what a sequence computes in its next page after this prefix; undefined where that page will never be full, or is not shared. */
+  /**
+   * Names what a sequence computes in the page after its first `pageCount` pages, of which `after`
+   * is the last. Undefined where that page will never be full, or is not shared.
+   */
   nextPageKey(
     history: TokenHistory,
-    after: KvPageId | undefined,
+    after: PrefixNode | undefined,
     pageCount: number,
   ): string | undefined {
     const firstPosition = pageCount * this.#kvPageSize;
-    if (!this.sharing || firstPosition + this.#kvPageSize > history.tokens.length - 1)
-      return undefined;
-    return `${after ?? 'root'}:${this.#tree.hash(history.tokens, firstPosition)}`;
+    const neverFull = firstPosition + this.#kvPageSize > history.tokens.length - 1;
+    if (!this.sharing || neverFull) return undefined;
+    return `${after?.page ?? 'root'}:${this.#tree.hash(history.tokens, firstPosition)}`;
   }
 
-  /** Gives a starting sequence its prefix: as much of it as its plan counts on, since every page of it is one that is free no more. */
+  /**
+   * Gives a starting sequence its prefix, but no more than the `tokensMax` tokens that its plan
+   * counts on: every page of it is one that is free no more.
+   */
   start(sequence: RunningSequence, tokensMax: number): void {
+    const { table, slot } = sequence;
     const nodes = this.find(sequence.history).nodes.slice(0, tokensMax / this.#kvPageSize);
     for (const { page } of nodes) {
       if (page === undefined) continue;
       this.#pool.hold(page);
-      sequence.seats.pages.push(sequence.seat, page);
+      table.kvPages.push(slot, page);
     }
     sequence.computedTokens = nodes.length * this.#kvPageSize;
-    const last = this.sharing ? (nodes.at(-1) ?? this.#tree.root) : undefined;
-    sequence.offer(last, nodes.length, this.#kvPageSize);
+    if (!this.sharing) return;
+    sequence.published = { node: nodes.at(-1) ?? this.#tree.root, pages: nodes.length };
   }
 
-  /** Takes pages until there are enough for so many tokens. */
-  grow(sequence: RunningSequence, tokens: number): void {
-    const { seat, seats } = sequence;
-    while (seats.pages.length(seat) * this.#kvPageSize < tokens) {
-      seats.pages.push(seat, this.#pool.take());
+  /** Allocates pages until the sequence has enough for so many tokens. */
+  grow({ table, slot }: RunningSequence, tokens: number): void {
+    while (table.kvPages.length(slot) * this.#kvPageSize < tokens) {
+      table.kvPages.push(slot, this.#pool.allocate());
     }
   }
 
   /**
-   * Offers the pages that have become full to others. Where somebody computed the same before, that page takes the place of the
-   * sequence's own, which has the same contents: true if any did.
+   * Publishes the pages that have become full. Where another sequence computed the same before, its
+   * page takes the place of this sequence's own, which has the same contents.
    */
-  share(sequence: RunningSequence): boolean {
-    const { seat, seats } = sequence;
-    let replaced = false;
-    while (sequence.isSharingDue) {
-      const { sharedUpTo: node, sharedPages } = sequence;
-      const { tokens } = sequence.history;
-      const firstPosition = sharedPages * this.#kvPageSize;
-      const own = seats.pages.at(seat, sharedPages);
-      if (own === undefined || node === undefined) break;
-      const there = this.#tree.childOrAdded(node, tokens, firstPosition, own);
+  publish(sequence: RunningSequence): void {
+    const { table, slot, computedTokens } = sequence;
+    for (let { published } = sequence; published !== undefined; { published } = sequence) {
+      const { node, pages } = published;
+      if ((pages + 1) * this.#kvPageSize > computedTokens) return;
+      const own = table.kvPages.at(slot, pages);
+      if (own === undefined) return;
+      const firstPosition = pages * this.#kvPageSize;
+      const there = this.#tree.childOrAdded(node, sequence.history.tokens, firstPosition, own);
+      sequence.published = there && { node: there, pages: pages + 1 };
       if (there?.page === own) this.#pool.keep(own);
       else if (there?.page !== undefined) {
         this.#pool.hold(there.page);
-        this.#pool.giveBack([own]);
-        seats.pages.replace(seat, sharedPages, there.page);
-        replaced = true;
+        this.#pool.free([own]);
+        table.kvPages.replace(slot, pages, there.page);
       }
-      sequence.offer(there, sharedPages + (there === undefined ? 0 : 1), this.#kvPageSize);
     }
-    return replaced;
   }
 
-  giveBack(pages: readonly KvPageId[]): void {
-    this.#pool.giveBack(pages);
+  /** One holder less of each of these pages. */
+  free(pages: readonly KvPageId[]): void {
+    this.#pool.free(pages);
   }
 
-  /** Pages that would be free without the sequence of this seat: those nobody else holds. */
-  freedBy({ pages }: Seats, seat: number): number {
-    const count = pages.length(seat);
+  /** Pages that would be free without the sequence: those that no other one holds. */
+  freedBy({ table, slot }: RunningSequence): number {
+    const count = table.kvPages.length(slot);
     if (this.#pool.sharedCount === 0) return count;
-    return count - firstIndex(count, (index) => this.#holders(pages.at(seat, index)) <= 1);
+    const isOwn = (index: number): boolean => this.#holders(table.kvPages.at(slot, index)) <= 1;
+    return count - firstIndex(count, isOwn);
   }
 
   #holders(page: KvPageId | undefined): number {

@@ -12,27 +12,33 @@ export function pagesMissing(tokens: number, kvPages: number, kvPageSize: number
 }
 
 /**
- * Says who holds which pages of one attention worker's KV pool. The pages themselves belong to the backend. A page may have several
- * holders. Without any it is free; if its contents are worth keeping it waits, and is taken only when no other is free, the one that has waited
- * longest first. Otherwise the page given back last is taken first; a fresh pool hands out 0, 1, 2 …. So the same calls give the same pages.
+ * Counts the holders of each page of one attention worker's KV pool. The pages themselves belong to
+ * the backend. A page may have several holders. A page without any is free. A free page whose
+ * contents are worth keeping is allocated only when no other page is free, the one that has been
+ * free longest first. Otherwise the page freed last is allocated first; a fresh pool allocates
+ * 0, 1, 2 …. So the same calls give the same pages.
  *
- * Misuse (taking from an empty pool, giving back twice, a page of another pool) is a bug of the caller: RangeError.
+ * @throws RangeError where the caller allocates from an empty pool, frees a page twice, or names a
+ *   page of another pool.
  */
 export class PagePool {
   readonly totalCount: number;
-  /** The free pages that keep nothing; the next one to take is at `#emptyCount - 1`. */
+  /** The free pages that keep nothing; the next one to allocate is at `#emptyCount - 1`. */
   readonly #empty: Int32Array;
   #emptyCount: number;
   readonly #holders: Int32Array;
   readonly #kept: Uint8Array;
-  /** Kept pages without a holder, as a ring of links: the entry past the last page is its start and its end. */
+  /**
+   * Kept pages without a holder, as a ring of links. The entry past the last page is the start and
+   * the end of the ring.
+   */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
-  #waitingCount = 0;
+  #keptFreeCount = 0;
   #sharedCount = 0;
   readonly #onLost: (page: KvPageId) => void;
 
-  /** `onLost`: a kept page is taken for something else. */
+  /** Calls `onLost` when it allocates a kept page, whose contents are then lost. */
   constructor(pageCount: number, onLost: (page: KvPageId) => void = () => undefined) {
     if (!Number.isInteger(pageCount) || pageCount < 1) {
       throw new RangeError(`A page pool needs at least one page, not ${pageCount}.`);
@@ -49,12 +55,12 @@ export class PagePool {
 
   /** Pages without a holder, kept ones included. */
   get freeCount(): number {
-    return this.#emptyCount + this.#waitingCount;
+    return this.#emptyCount + this.#keptFreeCount;
   }
 
   /** Kept pages without a holder. */
   get keptFreeCount(): number {
-    return this.#waitingCount;
+    return this.#keptFreeCount;
   }
 
   /** Pages with more than one holder. */
@@ -66,8 +72,9 @@ export class PagePool {
     return this.#holders[page] ?? 0;
   }
 
-  take(): KvPageId {
-    const page = this.#emptyCount > 0 ? this.#takeEmpty() : this.#takeKept();
+  /** A free page, with one holder. */
+  allocate(): KvPageId {
+    const page = this.#emptyCount > 0 ? this.#allocateEmpty() : this.#allocateKept();
     this.#holders[page] = 1;
     return kvPageId(page);
   }
@@ -76,8 +83,9 @@ export class PagePool {
   hold(page: KvPageId): void {
     this.#mustBeOfPool(page);
     if (this.#holders[page] === 0) {
-      if (this.#kept[page] === 0)
+      if (this.#kept[page] === 0) {
         throw new RangeError(`KV page ${page} is free and keeps nothing.`);
+      }
       this.#unlink(page);
     }
     const holders = this.holders(page) + 1;
@@ -85,16 +93,20 @@ export class PagePool {
     if (holders === 2) this.#sharedCount += 1;
   }
 
-  /** What this page contains is worth keeping after its last holder. */
+  /** The contents of this page are worth keeping after its last holder. */
   keep(page: KvPageId): void {
     this.#mustBeOfPool(page);
-    if (this.#holders[page] === 0)
-      throw new RangeError(`KV page ${page} is free; nobody wrote it.`);
+    if (this.#holders[page] === 0) {
+      throw new RangeError(`KV page ${page} is free; no sequence wrote it.`);
+    }
     this.#kept[page] = 1;
   }
 
-  /** One holder less of each. All or none: a wrong page leaves the pool as it was. The last of a sequence's pages is the first to be lost. */
-  giveBack(pages: readonly KvPageId[]): void {
+  /**
+   * One holder less of each of these pages. A wrong page leaves the pool as it was. The last of a
+   * sequence's pages is the first whose contents are lost.
+   */
+  free(pages: readonly KvPageId[]): void {
     this.#check(pages);
     for (let index = pages.length - 1; index >= 0; index -= 1) {
       const page = pages[index] ?? kvPageId(0);
@@ -107,12 +119,12 @@ export class PagePool {
     }
   }
 
-  #takeEmpty(): number {
+  #allocateEmpty(): number {
     this.#emptyCount -= 1;
     return this.#empty[this.#emptyCount] ?? 0;
   }
 
-  #takeKept(): number {
+  #allocateKept(): number {
     const page = this.#next[this.totalCount] ?? this.totalCount;
     if (page === this.totalCount) {
       throw new RangeError(`All ${this.totalCount} KV pages are taken; ask freeCount first.`);
@@ -130,14 +142,14 @@ export class PagePool {
     this.#previous[page] = last;
     this.#next[page] = end;
     this.#previous[end] = page;
-    this.#waitingCount += 1;
+    this.#keptFreeCount += 1;
   }
 
   #unlink(page: number): void {
     const [next, previous] = [this.#next[page] ?? 0, this.#previous[page] ?? 0];
     this.#next[previous] = next;
     this.#previous[next] = previous;
-    this.#waitingCount -= 1;
+    this.#keptFreeCount -= 1;
   }
 
   #check(pages: readonly KvPageId[]): void {
@@ -146,7 +158,7 @@ export class PagePool {
     for (const page of pages) times.set(page, (times.get(page) ?? 0) + 1);
     for (const [page, count] of times) {
       if (count <= this.holders(page)) continue;
-      throw new RangeError(`KV pages ${pages.join()} are given back, but not all were taken.`);
+      throw new RangeError(`KV pages ${pages.join()} are freed, but not all were taken.`);
     }
   }
 

@@ -1,11 +1,19 @@
 import { kvPageId, type KvPageId } from '@megascale/core';
 
-/** Up to so many pages a loop copies faster than `TypedArray.set`, which needs a view of the part. */
+/**
+ * Up to so many pages a loop copies faster than `TypedArray.set`, which needs a view of the part.
+ */
 const loopMax = 64;
-/** Keeps the starts of tables, which all begin a power of two apart, from falling on the same places of a cache. */
+/**
+ * Keeps the starts of tables, which all begin a power of two apart, from falling on the same places
+ * of a cache.
+ */
 const padding = 16;
 
-/** The KV pages of sequences by seat, each in position order: one array, since every step copies the tables of all. */
+/**
+ * The KV pages of sequences by batch slot, each in position order: one array, since every step
+ * copies the tables of all.
+ */
 export class PageTables {
   #pages = new Int32Array(0);
   #lengths = new Int32Array(0);
@@ -16,39 +24,39 @@ export class PageTables {
     return this.#room + padding;
   }
 
-  /** From now on there are so many seats; at least as many as before. */
-  resize(seats: number): void {
-    const lengths = new Int32Array(seats);
+  /** Makes room for so many slots, at least as many as before. */
+  resize(slots: number): void {
+    const lengths = new Int32Array(slots);
     lengths.set(this.#lengths);
     this.#lengths = lengths;
     this.#widen(this.#room);
   }
 
-  length(seat: number): number {
-    return this.#lengths[seat] ?? 0;
+  length(slot: number): number {
+    return this.#lengths[slot] ?? 0;
   }
 
   /** Undefined past the end. */
-  at(seat: number, index: number): KvPageId | undefined {
-    return index < this.length(seat)
-      ? kvPageId(this.#pages[seat * this.#stride + index] ?? 0)
+  at(slot: number, index: number): KvPageId | undefined {
+    return index < this.length(slot)
+      ? kvPageId(this.#pages[slot * this.#stride + index] ?? 0)
       : undefined;
   }
 
-  push(seat: number, page: KvPageId): void {
-    const length = this.length(seat);
+  push(slot: number, page: KvPageId): void {
+    const length = this.length(slot);
     if (length === this.#room) this.#widen(2 * this.#room);
-    this.#pages[seat * this.#stride + length] = page;
-    this.#lengths[seat] = length + 1;
+    this.#pages[slot * this.#stride + length] = page;
+    this.#lengths[slot] = length + 1;
   }
 
   /** `index` < length. */
-  replace(seat: number, index: number, page: KvPageId): void {
-    this.#pages[seat * this.#stride + index] = page;
+  replace(slot: number, index: number, page: KvPageId): void {
+    this.#pages[slot * this.#stride + index] = page;
   }
 
-  clear(seat: number): void {
-    this.#lengths[seat] = 0;
+  clear(slot: number): void {
+    this.#lengths[slot] = 0;
   }
 
   /**
@@ -56,12 +64,12 @@ export class PageTables {
    *
    * @throws RangeError when there are fewer.
    */
-  copyTo(seat: number, target: Int32Array, place: number, count: number): void {
-    if (count > this.length(seat)) {
-      throw new RangeError(`The sequence has ${this.length(seat)} KV pages, not ${count}.`);
+  copyTo(slot: number, target: Int32Array, place: number, count: number): void {
+    if (count > this.length(slot)) {
+      throw new RangeError(`The sequence has ${this.length(slot)} KV pages, not ${count}.`);
     }
     const pages = this.#pages;
-    const start = seat * this.#stride;
+    const start = slot * this.#stride;
     if (count > loopMax) target.set(pages.subarray(start, start + count), place);
     else
       for (let index = 0; index < count; index += 1) {
@@ -69,18 +77,18 @@ export class PageTables {
       }
   }
 
-  ids(seat: number): KvPageId[] {
-    const start = seat * this.#stride;
-    return Array.from(this.#pages.subarray(start, start + this.length(seat)), kvPageId);
+  ids(slot: number): KvPageId[] {
+    const start = slot * this.#stride;
+    return Array.from(this.#pages.subarray(start, start + this.length(slot)), kvPageId);
   }
 
   #widen(room: number): void {
     const [before, strideBefore] = [this.#pages, this.#stride];
     this.#room = room;
     this.#pages = new Int32Array(this.#lengths.length * this.#stride);
-    for (const [seat, length] of this.#lengths.entries()) {
-      const start = seat * strideBefore;
-      if (length > 0) this.#pages.set(before.subarray(start, start + length), seat * this.#stride);
+    for (const [slot, length] of this.#lengths.entries()) {
+      const start = slot * strideBefore;
+      if (length > 0) this.#pages.set(before.subarray(start, start + length), slot * this.#stride);
     }
   }
 }

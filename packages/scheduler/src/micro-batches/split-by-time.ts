@@ -1,6 +1,6 @@
 import type { StepCost } from '@megascale/core';
-import { keysSeenBy } from '../cost/keys-seen.js';
-import type { SequenceTokens } from './micro-batches.js';
+import { keysSeenBy } from '../cost/step-cost-learner.js';
+import type { SequenceTokens } from './planned-micro-batch.js';
 
 interface Part {
   readonly work: SequenceTokens[];
@@ -10,11 +10,15 @@ interface Part {
 }
 
 /**
- * Divides a step over `count` micro-batches that are expected to take equally long: single tokens, the longest context first, each to the
- * micro-batch that is done soonest; then prefill chunks, in order, fill up what is left below a common level. No micro-batch is expected to take
- * longer than the mean and the longest single token together, where nothing binds tokens.
+ * Divides a step over `count` micro-batches that are expected to take equally long. Single tokens,
+ * the longest context first, go to the micro-batch that is done soonest; then prefill chunks, in
+ * order, fill up what is left below a common level. No micro-batch is expected to take longer than
+ * the mean and the longest single token together, where nothing binds tokens.
  *
- * The caller has checked that the work fits. Where `lowestMicroBatch` binds, micro-batches below may stay empty; otherwise none does.
+ * The caller has checked that the work fits. Where `lowestMicroBatch` binds, micro-batches below
+ * may stay empty; otherwise none does.
+ *
+ * @returns [count] the parts of each micro-batch.
  */
 export function splitByTime(
   work: readonly SequenceTokens[],
@@ -35,7 +39,7 @@ export function splitByTime(
   return parts.map((part) => part.work);
 }
 
-/** Whoever has the fewest places first; among equals the longest. */
+/** Orders tokens by how few micro-batches they may be in, then the longest context first. */
 function byPlaceThenTime(a: SequenceTokens, b: SequenceTokens): number {
   const places = (b.lowestMicroBatch ?? 0) - (a.lowestMicroBatch ?? 0);
   return places || b.firstPosition - a.firstPosition;
@@ -52,8 +56,9 @@ function soonestDone(parts: readonly Part[], lowest: number, tokensMax: number):
 }
 
 /**
- * Chunks one after the other, micro-batches from the first on: a chunk's earlier tokens are in the lower micro-batch. Each takes, to the nearest
- * token, what those behind it do not need for the common level, so that no more than half a token is ever carried on.
+ * Places chunks one after the other, in micro-batches from the first on: a chunk's earlier tokens
+ * are in the lower micro-batch. Each micro-batch takes, to the nearest token, what those behind it
+ * do not need for the common level, so that no more than half a token is ever carried on.
  */
 function placeChunks(
   chunks: readonly SequenceTokens[],
@@ -82,12 +87,12 @@ function placeChunks(
   if (leftTokens > 0) throw new RangeError('The work does not fit in its micro-batches.');
 }
 
-/** What is still to come until each of these stands at `level`. */
+/** The time that is missing until each of these parts takes `level`. */
 function neededUs(parts: readonly Part[], level: number): number {
   return parts.reduce((sum, { us }) => sum + Math.max(0, level - us), 0);
 }
 
-/** How many of the first tokens of these take `us`, to the nearest token. */
+/** How many of the first tokens of these chunks take `us`, to the nearest token. */
 function tokensOfUs(chunks: readonly SequenceTokens[], us: number, cost: StepCost): number {
   let restUs = us;
   let count = 0;
@@ -136,7 +141,7 @@ function usOf({ firstPosition, tokens }: SequenceTokens, cost: StepCost): number
   return cost.tokenUs * tokens + cost.contextTokenUs * keysSeenBy(firstPosition, tokens);
 }
 
-/** The most of its first tokens that take no longer than `us`, to the nearest token. */
+/** How many of a chunk's first tokens take `us`, to the nearest token. */
 function tokensUpTo({ firstPosition, tokens }: SequenceTokens, us: number, cost: StepCost): number {
   const usUpTo = (count: number): number =>
     cost.tokenUs * count + cost.contextTokenUs * keysSeenBy(firstPosition, count);
@@ -151,7 +156,7 @@ function tokensUpTo({ firstPosition, tokens }: SequenceTokens, us: number, cost:
   return nextIsNearer ? low + 1 : low;
 }
 
-/** How high `volume` stands when it is poured over these: Σ max(0, level − load) = volume. */
+/** The level up to which `volume` fills these parts: Σ max(0, level − load) = volume. */
 function waterLevel(parts: readonly Part[], volume: number): number {
   const sorted = parts.map(({ us }) => us).sort((a, b) => a - b);
   let below = 0;

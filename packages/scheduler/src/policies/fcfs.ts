@@ -1,37 +1,48 @@
-import type { SchedulerPolicy, SchedulerView, ServiceView, StepPlan } from '@megascale/core';
+import type {
+  RunningView,
+  SchedulerPolicy,
+  SchedulerView,
+  ServiceView,
+  StepPlan,
+} from '@megascale/core';
 import { pagesMissing } from '../kv/page-pool.js';
 import { serviceOrder, virtualArrivalMs } from './service-order.js';
 
 type PlannedTokens = StepPlan['run'][number];
 
 /**
- * Whoever came first is served first; a level of priority counts as ten seconds, and tenants take turns (see `serviceOrder`). Running sequences go on (a decoding one by its one token, the others by a
- * prefill chunk); then waiting ones start in order, and nobody overtakes the head of the queue. When a running sequence cannot
- * place one more token, those that come last in the order give up their pages. The first always goes on, so every sequence
- * becomes the first one day: nobody starves.
+ * Serves sequences in the order of arrival; a level of priority counts as ten seconds, and tenants
+ * take turns (see `serviceOrder`). Running sequences go on (a decoding one by its one token, the
+ * others by a prefill chunk); then waiting ones start in order, and none overtakes the head of the
+ * queue. When a running sequence cannot place one more token, the sequences that come last in the
+ * order give up their pages. The first always goes on, so every sequence becomes the first one day:
+ * none starves.
  */
 export const fcfs: SchedulerPolicy = {
   specVersion: 1,
   name: 'fcfs',
   plan(given) {
-    const view = inServiceOrder(given);
+    const view = { ...given, running: byVirtualArrival(given.running) };
     const continued = oneTokenEach(view) ?? continueRunning(view, shareTokens(view));
-    // Pages were short: whoever started now would be preempted next.
-    if (continued.preempt.length > 0) return continued;
-    const started = startWaiting(view, continued.run);
+    // Where pages are short, a sequence that started now would be preempted next.
+    const full = view.running.length >= view.maxNumSeqs;
+    if (full || continued.preempt.length > 0) return continued;
+    const waiting = serviceOrder(view.waiting, view.running);
+    const started = startWaiting({ ...view, waiting }, continued.run);
     return started.length === 0 ? continued : { run: [...continued.run, ...started], preempt: [] };
   },
 };
 
-function inServiceOrder(view: SchedulerView): SchedulerView {
-  const byPriority = view.running.some(({ priority }) => priority !== 0);
-  const running = byPriority
-    ? [...view.running].sort((a, b) => virtualArrivalMs(a) - virtualArrivalMs(b))
-    : view.running;
-  return { ...view, running, waiting: serviceOrder(view.waiting, running) };
+function byVirtualArrival(running: readonly RunningView[]): readonly RunningView[] {
+  return running.some(({ priority }) => priority !== 0)
+    ? [...running].sort((a, b) => virtualArrivalMs(a) - virtualArrivalMs(b))
+    : running;
 }
 
-/** What most steps come to, found in one pass: all that run decode, and nobody lacks a page. Undefined otherwise. */
+/**
+ * The plan of most steps, found in one pass: all running sequences decode, and none lacks a page.
+ * Undefined where that is not so.
+ */
 function oneTokenEach(view: SchedulerView): StepPlan | undefined {
   if (view.running.length > view.maxNumBatchedTokens) return undefined;
   const run: PlannedTokens[] = [];
@@ -45,8 +56,9 @@ function oneTokenEach(view: SchedulerView): StepPlan | undefined {
 }
 
 /**
- * Tokens for each running sequence within the step's limit. The first gets one before all others, because it must go on for
- * nobody to starve; then every decoding sequence its one, and prefill chunks share what is left.
+ * [running] tokens for each running sequence, within the step's limit. The first gets one before
+ * all others, because it must go on so that none starves; then every decoding sequence gets its
+ * one, and prefill chunks share what is left.
  */
 function shareTokens(view: SchedulerView): number[] {
   const { running, prefillChunkTokensMax } = view;
@@ -72,7 +84,10 @@ function shareTokens(view: SchedulerView): number[] {
   return shares;
 }
 
-/** Gives out the free pages in the order of starting; victims come from the end, before their own turn. */
+/**
+ * Gives out the free pages in the order of starting. Sequences from the end are preempted, before
+ * their own turn, where pages are short.
+ */
 function continueRunning(view: SchedulerView, shares: readonly number[]): StepPlan {
   const { running, kvPageSize } = view;
   const run: PlannedTokens[] = [];

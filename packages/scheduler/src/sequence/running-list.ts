@@ -1,29 +1,11 @@
 import type { SequenceId } from '@megascale/core';
-import type { KvCache } from '../kv/kv-cache.js';
 import type { RunningSequence } from './running-sequence.js';
-import { RunningSequenceView } from '../batch/running-view.js';
-import type { Seats } from './seats.js';
 
-/** Some of those that run, in the order of starting, and what policies see of each. */
-export interface RunningPart {
-  readonly sequences: readonly RunningSequence[];
-  readonly views: readonly RunningSequenceView[];
-}
-
-/** Who runs, in the order of starting. */
+/** The sequences that run, in the order in which they started. */
 export class RunningList {
   readonly #byId = new Map<SequenceId, RunningSequence>();
-  /** Of each seat. */
-  readonly #views: RunningSequenceView[] = [];
-  readonly #seats: Seats;
-  readonly #pages: KvCache;
-  /** Lists of their own after each change, since whoever asked may still read the ones before. */
-  #all: RunningPart = { sequences: [], views: [] };
-
-  constructor(seats: Seats, pages: KvCache) {
-    this.#seats = seats;
-    this.#pages = pages;
-  }
+  /** Undefined after a change, until a caller asks for it. */
+  #inOrder: readonly RunningSequence[] | undefined;
 
   get size(): number {
     return this.#byId.size;
@@ -35,37 +17,25 @@ export class RunningList {
 
   add(sequence: RunningSequence): void {
     this.#byId.set(sequence.id, sequence);
-    const view = this.viewOf(sequence);
-    view.show(sequence);
-    const { sequences, views } = this.#all;
-    this.#all = { sequences: [...sequences, sequence], views: [...views, view] };
+    this.#inOrder = undefined;
   }
 
-  remove(sequence: RunningSequence): void {
-    if (!this.#byId.delete(sequence.id)) return;
-    const { sequences, views } = this.#all;
-    const place = sequences.indexOf(sequence);
-    this.#all = { sequences: sequences.toSpliced(place, 1), views: views.toSpliced(place, 1) };
+  remove({ id }: RunningSequence): void {
+    this.#byId.delete(id);
+    this.#inOrder = undefined;
   }
 
-  /** What policies see of it. */
-  viewOf({ seat }: RunningSequence): RunningSequenceView {
-    while (this.#views.length <= seat) {
-      this.#views.push(new RunningSequenceView(this.#views.length, this.#seats, this.#pages));
-    }
-    const view = this.#views[seat];
-    if (view === undefined) throw new RangeError(`There is no seat ${seat}.`);
-    return view;
-  }
-
-  all(): RunningPart {
-    return this.#all;
+  /** A list that later changes leave as it is. */
+  all(): readonly RunningSequence[] {
+    this.#inOrder ??= [...this.#byId.values()];
+    return this.#inOrder;
   }
 
   /** Those that surely have a token to compute in the step after the one in flight. */
-  goingOn(): RunningPart {
-    const sequences = this.#all.sequences.filter((sequence) => !sequence.endsWithAwaitedToken);
-    if (sequences.length === this.#all.sequences.length) return this.#all;
-    return { sequences, views: sequences.map((sequence) => this.viewOf(sequence)) };
+  goingOn(): readonly RunningSequence[] {
+    const all = this.all();
+    return all.some(({ endsWithPendingToken }) => endsWithPendingToken)
+      ? all.filter(({ endsWithPendingToken }) => !endsWithPendingToken)
+      : all;
   }
 }

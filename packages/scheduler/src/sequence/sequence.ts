@@ -1,66 +1,19 @@
-import type { SamplingOptions, SequenceId } from '@megascale/core';
+import type { WaitingView } from '@megascale/core';
 import { RunningSequence } from './running-sequence.js';
-import { Seats } from './seats.js';
-import { GrowingHistory } from './token-history.js';
+import { RunningTable } from './running-table.js';
+import type { FinishReason, SequenceRequest } from './sequence-request.js';
+import { waitingView } from './sequence-views.js';
+import { GrowingHistory, type TokenHistory } from './token-history.js';
 
-/**
- * Why a sequence ended. 'stop': end-of-sequence token, or a stop text that the caller found. 'length': maxTokens. 'abort':
- * the client left. 'error': the engine could not go on.
- */
-export type FinishReason = 'stop' | 'length' | 'abort' | 'error';
-
-/** What the engine asks of the scheduler for one sequence. */
-export interface SequenceRequest {
-  readonly id: SequenceId;
-  /** At least one. */
-  readonly promptTokens: ArrayLike<number>;
-  /** Output tokens the client already has, of a sequence whose worker was lost: computed again, never emitted again. */
-  readonly outputTokens?: ArrayLike<number>;
-  /** Output tokens at most, `outputTokens` included; at least 1. */
-  readonly maxTokens: number;
-  readonly eosTokenIds: readonly number[];
-  /** Go on past end-of-sequence tokens. */
-  readonly ignoreEos: boolean;
-  /** On the clock that also gives `planStep` its time. */
-  readonly arrivedAtMs: number;
-  /** Carried for the sampler; nothing here reads it. */
-  readonly sampling: SamplingOptions;
-  /** Ask for the logits of every prompt token as well, for log-probabilities of the prompt. Default false. */
-  readonly promptLogits?: boolean;
-  /** Higher is served sooner. Whole; default 0. */
-  readonly priority?: number;
-  /** Whose request it is, where several share the worker fairly. */
-  readonly tenant?: string;
-  /** Time to the first token that is wanted, in milliseconds from arrival. */
-  readonly ttftTargetMs?: number;
-  /** Time from one token to the next that is wanted, in milliseconds. */
-  readonly tpotTargetMs?: number;
-}
-
-/** What stays with a sequence through all its states. */
-export interface TokenHistory {
-  readonly request: SequenceRequest;
-  readonly promptTokenCount: number;
-  /** Every token known so far: the prompt, then the output. Only grows. */
-  readonly tokens: readonly number[];
-  /** Prompt tokens whose logits were delivered: a preempted sequence does not deliver them twice. */
-  readonly promptLogitsDelivered: number;
-  /** Prompt tokens that were found computed when it first started. */
-  readonly cachedPromptTokens: number;
-  /** When its first and its newest output token were known, by the clock of `planStep`; undefined before. */
-  readonly firstTokenAtMs: number | undefined;
-  readonly lastTokenAtMs: number | undefined;
-  readonly preemptions: number;
-  /** Place in the order of admission; ties of arrival time are told apart by it. */
-  readonly admissionNumber: number;
-}
-
-/** Holds no pages; all its tokens are to be computed. */
+/** A sequence that holds no pages; all its tokens are to be computed. */
 export interface WaitingSequence {
   readonly state: 'waiting';
   readonly history: GrowingHistory;
+  /** What policies see of it while nothing of it is found computed. */
+  readonly view: WaitingView;
 }
 
+/** A sequence that has ended, and why. */
 export interface FinishedSequence {
   readonly state: 'finished';
   readonly history: TokenHistory;
@@ -71,7 +24,10 @@ export interface FinishedSequence {
 export type LiveSequence = WaitingSequence | RunningSequence;
 export type Sequence = LiveSequence | FinishedSequence;
 
-/** The legal transitions. Preemption is the one way back: pages are given up and every token is computed again. */
+/**
+ * The legal transitions. Preemption is the one way back: the sequence gives up its pages, and every
+ * token is computed again.
+ */
 export const sequenceTransitions = {
   waiting: ['running', 'finished'],
   running: ['waiting', 'finished'],
@@ -79,38 +35,40 @@ export const sequenceTransitions = {
 } as const satisfies Record<Sequence['state'], readonly Sequence['state'][]>;
 
 export function admitSequence(request: SequenceRequest, admissionNumber: number): WaitingSequence {
-  return { state: 'waiting', history: new GrowingHistory(request, admissionNumber) };
+  return waitingSequence(new GrowingHistory(request, admissionNumber));
 }
 
-/** It takes one of the seats; by default its own. */
-export function startSequence(sequence: WaitingSequence, seats = new Seats()): RunningSequence {
+/** The sequence takes a batch slot of the table; by default of one of its own. */
+export function startSequence(
+  sequence: WaitingSequence,
+  table = new RunningTable(),
+): RunningSequence {
   expectTransition(sequence, 'running');
-  return new RunningSequence(sequence.history, seats);
+  return new RunningSequence(sequence.history, table);
 }
 
-/** The caller gives the pages back first. */
+/** The caller frees the pages first. */
 export function preemptSequence(sequence: RunningSequence): WaitingSequence {
   expectTransition(sequence, 'waiting');
   sequence.history.preemptions += 1;
   sequence.leave();
-  return { state: 'waiting', history: sequence.history };
+  return waitingSequence(sequence.history);
 }
 
-/** The caller gives the pages back first. */
+/** The caller frees the pages first. */
 export function finishSequence(sequence: LiveSequence, reason: FinishReason): FinishedSequence {
   expectTransition(sequence, 'finished');
   if (sequence.state === 'running') sequence.leave();
   return { state: 'finished', history: sequence.history, reason };
 }
 
-/** Tokens to compute before the next one can be sampled; a token that is being sampled now counts already. */
+/** Tokens to compute before the next one can be sampled; a pending token counts already. */
 export function tokensLeft(sequence: LiveSequence): number {
-  if (sequence.state === 'waiting') return sequence.history.tokens.length;
-  return sequence.knownTokens - sequence.computedTokens;
+  return sequence.state === 'waiting' ? sequence.history.tokens.length : sequence.tokensLeft;
 }
 
-export function outputTokenCount(history: TokenHistory): number {
-  return history.tokens.length - history.promptTokenCount;
+function waitingSequence(history: GrowingHistory): WaitingSequence {
+  return { state: 'waiting', history, view: waitingView(history) };
 }
 
 function expectTransition(sequence: Sequence, next: Sequence['state']): void {

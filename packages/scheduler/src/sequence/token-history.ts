@@ -1,72 +1,60 @@
-import { ifNumber, type Seats } from './seats.js';
-import type { SequenceRequest, TokenHistory } from './sequence.js';
-import { WaitingSequenceView } from '../batch/waiting-view.js';
+import type { SequenceRequest } from './sequence-request.js';
 
-/** A sequence's history as the batcher writes it. While the sequence runs, its seat has the newest tokens; they come here when they are asked for. */
+/** What stays with a sequence through all its states. */
+export interface TokenHistory {
+  readonly request: SequenceRequest;
+  readonly promptTokenCount: number;
+  /** Every token known so far: the prompt, then the output. It only grows. */
+  readonly tokens: readonly number[];
+  /**
+   * Prompt tokens whose logits were delivered: a preempted sequence does not deliver them twice.
+   */
+  readonly promptLogitsDelivered: number;
+  /** Prompt tokens that the sequence found computed when it first started. */
+  readonly cachedPromptTokens: number;
+  /**
+   * When its first and its newest output token were known, on the clock of `planStep`; undefined
+   * before.
+   */
+  readonly firstTokenAtMs: number | undefined;
+  readonly lastTokenAtMs: number | undefined;
+  readonly preemptions: number;
+  /** Its place in the order of admission, which orders sequences that arrived at the same time. */
+  readonly admissionNumber: number;
+}
+
+/** A sequence's history as the batcher writes it. */
 export class GrowingHistory implements TokenHistory {
   readonly request: SequenceRequest;
   readonly promptTokenCount: number;
   readonly admissionNumber: number;
-  /** What policies see of it while it waits. */
-  readonly view: WaitingSequenceView;
+  readonly tokens: number[];
   promptLogitsDelivered = 0;
   cachedPromptTokens = 0;
+  firstTokenAtMs: number | undefined;
+  lastTokenAtMs: number | undefined;
   preemptions = 0;
-  readonly #tokens: number[];
-  #firstTokenAtMs: number | undefined;
-  #lastTokenAtMs: number | undefined;
-  #seats: Seats | undefined;
-  #seat = 0;
 
   constructor(request: SequenceRequest, admissionNumber: number) {
     this.request = request;
     this.promptTokenCount = request.promptTokens.length;
     this.admissionNumber = admissionNumber;
-    this.view = new WaitingSequenceView(request);
-    this.#tokens = Array.from(request.promptTokens).concat(Array.from(request.outputTokens ?? []));
+    this.tokens = Array.from(request.promptTokens).concat(Array.from(request.outputTokens ?? []));
   }
 
-  get tokens(): readonly number[] {
-    this.settle();
-    return this.#tokens;
+  /** Tokens to compute if the sequence runs to its maxTokens: the last one is never computed. */
+  get tokensWanted(): number {
+    return this.promptTokenCount + this.request.maxTokens - 1;
   }
 
-  get firstTokenAtMs(): number | undefined {
-    return this.#seats === undefined
-      ? this.#firstTokenAtMs
-      : ifNumber(this.#seats.firstTokenAtMs[this.#seat]);
+  append(tokenId: number, nowMs: number): void {
+    this.tokens.push(tokenId);
+    this.firstTokenAtMs ??= nowMs;
+    this.lastTokenAtMs = nowMs;
   }
+}
 
-  get lastTokenAtMs(): number | undefined {
-    return this.#seats === undefined
-      ? this.#lastTokenAtMs
-      : ifNumber(this.#seats.lastTokenAtMs[this.#seat]);
-  }
-
-  /** It runs from now on: the seat it has. */
-  sit(seats: Seats): number {
-    const { request, promptTokenCount, firstTokenAtMs, lastTokenAtMs } = this;
-    this.#seat = seats.take({
-      ...{ promptTokenCount, tokens: this.#tokens, firstTokenAtMs, lastTokenAtMs },
-      knownOutputTokens: request.outputTokens?.length ?? 0,
-      maxTokens: request.maxTokens,
-      wantsPromptLogits: request.promptLogits === true,
-    });
-    this.#seats = seats;
-    return this.#seat;
-  }
-
-  /** Takes the newest tokens from its seat. */
-  settle(): void {
-    this.#seats?.emptyTail(this.#seat, this.#tokens);
-  }
-
-  /** It runs no more. */
-  leave(): void {
-    this.settle();
-    this.#firstTokenAtMs = this.firstTokenAtMs;
-    this.#lastTokenAtMs = this.lastTokenAtMs;
-    this.#seats?.giveBack(this.#seat);
-    this.#seats = undefined;
-  }
+/** Output tokens known so far. */
+export function outputTokenCount({ tokens, promptTokenCount }: TokenHistory): number {
+  return tokens.length - promptTokenCount;
 }

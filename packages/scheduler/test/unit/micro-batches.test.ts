@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   admitSequence,
+  IntArrays,
   positionOfLogits,
   splitMicroBatches,
   startSequence,
@@ -31,7 +32,7 @@ function sequence({
     ...{ ignoreEos: false, arrivedAtMs: 0, sampling: {}, promptLogits },
   };
   const running = startSequence(admitSequence(request, id));
-  for (const page of pages) running.seats.pages.push(running.seat, kvPageId(page));
+  for (const page of pages) running.table.kvPages.push(running.slot, kvPageId(page));
   return running;
 }
 
@@ -177,5 +178,36 @@ describe('a micro-batch for the backend', () => {
   ])('cannot be made of $name that are not there', ({ given, message }) => {
     const parts = [{ sequence: sequence(given), firstPosition: 0, tokens: 3 }];
     expect(() => toMicroBatch(microBatchIndex(0), parts, 2)).toThrow(message);
+  });
+
+  it('samples nothing from tokens that are not the newest, as after a step that was abandoned', () => {
+    const decoding = sequence({ id: 1, tokens: [0, 1, 2, 3, 4, 5, 6, 7], pages: [1, 2] });
+    decoding.computedTokens = 7;
+    const next = (firstPosition: number) =>
+      toMicroBatch(microBatchIndex(0), [{ sequence: decoding, firstPosition, tokens: 1 }], 4);
+    expect(next(decoding.computedTokens).logits).toHaveLength(1);
+    decoding.computedTokens = 5;
+    const { logits, batch } = next(decoding.computedTokens);
+    expect(logits).toEqual([]);
+    expect(batch.positions).toEqual(Int32Array.of(5));
+  });
+});
+
+describe('arrays for steps', () => {
+  it('are zeros that nobody else has, of any length', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 20 }), (lengths) => {
+        const arrays = new IntArrays();
+        const taken = lengths.map((length) => arrays.take(length));
+        expect(taken.map(({ length }) => length)).toEqual(lengths);
+        for (const [index, array] of taken.entries()) {
+          expect(array.every((value) => value === 0)).toBe(true);
+          array.fill(index + 1);
+        }
+        for (const [index, array] of taken.entries()) {
+          expect(array.every((value) => value === index + 1)).toBe(true);
+        }
+      }),
+    );
   });
 });

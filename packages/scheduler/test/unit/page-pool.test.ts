@@ -3,21 +3,21 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PagePool, pagesForTokens, pagesMissing } from '../../src/index.js';
 
-const takeMany = (pool: PagePool, count: number) =>
-  Array.from({ length: count }, () => pool.take());
+const allocateMany = (pool: PagePool, count: number) =>
+  Array.from({ length: count }, () => pool.allocate());
 
 describe('the page pool', () => {
-  it('hands out the lowest page first, and the page given back last before all others', () => {
+  it('allocates the lowest page first, and the page freed last before all others', () => {
     const pool = new PagePool(4);
-    expect(takeMany(pool, 3)).toEqual([0, 1, 2]);
-    pool.giveBack([kvPageId(0), kvPageId(1)]);
-    expect(takeMany(pool, 3)).toEqual([0, 1, 3]);
+    expect(allocateMany(pool, 3)).toEqual([0, 1, 2]);
+    pool.free([kvPageId(0), kvPageId(1)]);
+    expect(allocateMany(pool, 3)).toEqual([0, 1, 3]);
   });
 
   it('refuses to take from an empty pool', () => {
     const pool = new PagePool(1);
-    pool.take();
-    expect(() => pool.take()).toThrow(/All 1 KV pages are taken/);
+    pool.allocate();
+    expect(() => pool.allocate()).toThrow(/All 1 KV pages are taken/);
   });
 
   it.each([
@@ -25,28 +25,28 @@ describe('the page pool', () => {
     { name: 'the same page twice in one call', pages: [0, 0] },
   ])('refuses to take back $name and stays as it was', ({ pages }) => {
     const pool = new PagePool(2);
-    pool.take();
+    pool.allocate();
     expect(() => {
-      pool.giveBack(pages.map(kvPageId));
+      pool.free(pages.map(kvPageId));
     }).toThrow(/not all were taken/);
     expect(pool.freeCount).toBe(1);
   });
 
   it('refuses to take back what it has back already', () => {
     const pool = new PagePool(2);
-    const page = pool.take();
-    pool.giveBack([page]);
+    const page = pool.allocate();
+    pool.free([page]);
     expect(() => {
-      pool.giveBack([page]);
+      pool.free([page]);
     }).toThrow(/not all were taken/);
     expect(pool.freeCount).toBe(2);
   });
 
   it.each([-1, 2, 0.5])('refuses page %d, which is of no pool of 2', (page) => {
     const pool = new PagePool(2);
-    const own = pool.take();
+    const own = pool.allocate();
     expect(() => {
-      pool.giveBack([own, kvPageId(page)]);
+      pool.free([own, kvPageId(page)]);
     }).toThrow(/not of this pool/);
     expect(pool.freeCount).toBe(1);
   });
@@ -63,8 +63,8 @@ describe('the page pool', () => {
         const pool = new PagePool(pageCount);
         const held: KvPageId[] = [];
         for (const count of counts) {
-          if (count < 0) pool.giveBack(held.splice(0, -count));
-          else held.push(...takeMany(pool, Math.min(count, pool.freeCount)));
+          if (count < 0) pool.free(held.splice(0, -count));
+          else held.push(...allocateMany(pool, Math.min(count, pool.freeCount)));
           expect(new Set(held).size).toBe(held.length);
           expect(pool.freeCount).toBe(pageCount - held.length);
         }

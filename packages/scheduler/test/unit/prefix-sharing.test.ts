@@ -174,30 +174,30 @@ describe('the page pool, with pages that are worth keeping', () => {
   it('takes kept pages last, the one that waited longest first, and says so', () => {
     const lost: number[] = [];
     const pool = new PagePool(3, (page) => lost.push(page));
-    const pages = [pool.take(), pool.take(), pool.take()];
+    const pages = [pool.allocate(), pool.allocate(), pool.allocate()];
     pages.slice(0, 2).forEach((page) => {
       pool.keep(page);
     });
-    pool.giveBack(pages);
+    pool.free(pages);
     expect(pool).toMatchObject({ freeCount: 3, keptFreeCount: 2 });
     // The last page of a sequence is lost before those it stands on.
-    expect([pool.take(), pool.take(), pool.take()]).toEqual([2, 1, 0]);
+    expect([pool.allocate(), pool.allocate(), pool.allocate()]).toEqual([2, 1, 0]);
     expect(lost).toEqual([1, 0]);
   });
 
   it('lets several hold a page, and has it back after the last', () => {
     const pool = new PagePool(2);
-    const page = pool.take();
+    const page = pool.allocate();
     pool.keep(page);
     pool.hold(page);
-    pool.giveBack([page]);
+    pool.free([page]);
     expect(pool).toMatchObject({ freeCount: 1, keptFreeCount: 0 });
-    pool.giveBack([page]);
+    pool.free([page]);
     pool.hold(page);
     expect(pool.freeCount).toBe(1);
     expect(() => {
-      pool.hold(pool.take());
-      pool.giveBack([page, page]);
+      pool.hold(pool.allocate());
+      pool.free([page, page]);
     }).toThrow(/not all were taken/);
   });
 });
@@ -207,10 +207,10 @@ describe('the prefix tree', () => {
     const tree = new PrefixTree(1);
     const pool = new PagePool(4);
     tree.hash = () => 1;
-    const first = tree.childOrAdded(tree.root, [5], 0, pool.take());
+    const first = tree.childOrAdded(tree.root, [5], 0, pool.allocate());
     expect(first).toBeDefined();
     expect(tree.match([5, 6], 2)).toEqual([first]);
     expect(tree.match([6], 1)).toEqual([]);
-    expect(tree.childOrAdded(tree.root, [6], 0, pool.take())).toBeUndefined();
+    expect(tree.childOrAdded(tree.root, [6], 0, pool.allocate())).toBeUndefined();
   });
 });

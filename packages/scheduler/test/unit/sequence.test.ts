@@ -29,7 +29,7 @@ describe('a sequence', () => {
     expect(tokensLeft(waiting)).toBe(3);
     const running = startSequence(waiting);
     expect(running).toMatchObject({ state: 'running', computedTokens: 0 });
-    expect(running.seats.pages.length(running.seat)).toBe(0);
+    expect(running.kvPages).toBe(0);
   });
 
   it('keeps its tokens through preemption and computes them all again', () => {

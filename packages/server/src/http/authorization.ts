@@ -1,7 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { RequestError } from '@megascale/core';
 
-/** Says whether an Authorization header carries the key. Takes the same time whatever the header says. */
+/**
+ * Returns a function that says whether an Authorization header carries the key. It takes the same
+ * time for every header, so that its time gives nothing of the key away.
+ */
 export function bearerCheck(apiKey: string): (header: string | undefined) => boolean {
   const expected = digest(`Bearer ${apiKey}`);
   return (header) => timingSafeEqual(digest(normalize(header ?? '')), expected);

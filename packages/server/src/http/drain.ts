@@ -2,16 +2,19 @@ import type { LanguageModel } from '@megascale/engine';
 import type { FastifyInstance } from 'fastify';
 
 export interface DrainOptions {
-  /** How long running requests may still take. */
+  /** Milliseconds in which running requests may finish. */
   readonly drainMs: number;
-  /** How long their last bytes may then take to leave. Default 1000. */
+  /** Milliseconds in which their last bytes may then leave. Default: 1000. */
   readonly flushMs?: number;
 }
 
-/** How often connections that have become idle are looked for, in milliseconds. */
+/** How often `drain` closes connections that have become idle, in milliseconds. */
 const idleCheckMs = 25;
 
-/** Takes no new request, lets running ones finish within the limit, then stops the server and the model. */
+/**
+ * Refuses new requests, lets running ones finish within the limit, then stops the server and the
+ * model.
+ */
 export async function drain(
   app: FastifyInstance,
   model: LanguageModel,

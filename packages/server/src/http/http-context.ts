@@ -2,19 +2,22 @@ import type { Clock } from '@megascale/core';
 import type { LanguageModel } from '@megascale/engine';
 import type { ServerMetrics } from '../routes/metrics.js';
 
-/** What every route needs; made once per server. */
+/** What every route needs. The server makes it once. */
 export interface HttpContext {
   readonly model: LanguageModel;
   readonly clock: Clock;
   readonly metrics: ServerMetrics;
-  /** Never the same text twice. */
+  /** Returns a text that it never returned before. */
   newId(): string;
-  /** Same model, backend and instruction set, same fingerprint: by law the same tokens on any topology. */
+  /** Equal for equal model, backend and instruction set; the topology changes no token. */
   readonly fingerprint: string;
-  /** Seconds since 1970 when the model was ready. */
+  /** When the model became ready, in seconds since 1970. */
   readonly modelCreated: number;
-  /** A stream that is silent for so long gets a comment, so that nothing on the way closes it. */
+  /**
+   * After so many silent milliseconds a stream sends a comment, which keeps proxies from closing
+   * it.
+   */
   readonly keepAliveMs: number;
-  /** A client that reads nothing for so long is taken for gone. */
+  /** The server gives up a client that reads nothing for so many milliseconds. */
   readonly stalledReaderMs: number;
 }

@@ -25,23 +25,23 @@ import { renderPage } from '../web/page.js';
 export interface HttpOptions {
   readonly model: LanguageModel;
   readonly clock: Clock;
-  /** A text that never comes twice, for request and response ids. */
+  /** Returns a text that it never returned before, for request and response ids. */
   newId(): string;
   readonly logger?: FastifyBaseLogger;
-  /** Wanted as a bearer token on every route but /health. Absent: no key is asked for. */
+  /** The bearer token that every route but /health asks for. Absent: no route asks for a key. */
   readonly apiKey?: string;
-  /** Default 16 MiB. */
+  /** Largest request body in bytes. Default: 16 MiB. */
   readonly bodyBytesMax?: number;
-  /** Default 15 000. */
+  /** Silence after which a stream sends a comment, in milliseconds. Default: 15 000. */
   readonly keepAliveMs?: number;
-  /** Default 60 000. */
+  /** Time after which the server gives up a client that reads nothing. Default: 60 000. */
   readonly stalledReaderMs?: number;
 }
 
 /** How long a client may take to send its request, in milliseconds. */
 const requestTimeoutMs = 60_000;
 
-/** The server as a Fastify instance that listens nowhere yet: call `listen`, or `inject` in tests. */
+/** Makes the server, which does not listen yet: call `listenOn`, or `inject` in tests. */
 export function createHttpServer(options: HttpOptions): FastifyInstance {
   const context = createContext(options);
   const app = fastify({
@@ -98,7 +98,7 @@ function addHooks(app: FastifyInstance, context: HttpContext, apiKey: string | u
     request.log.debug({ method, url, status: reply.statusCode, ms: reply.elapsedTime }, 'answered');
   });
   app.setErrorHandler((error, request, reply) => {
-    // Every POST route generates.
+    // Every POST route generates, so its failures count as failed requests.
     const code = sendError(error, request, reply);
     if (request.method === 'POST') context.metrics.countFailure(code);
   });
@@ -135,7 +135,7 @@ function addRoutes(app: FastifyInstance, context: HttpContext, apiKey: string | 
   });
 }
 
-/** Answers with the error and returns its code. */
+/** Sends the error as the response, and returns its code. */
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): string {
   const { status, headers, body } = errorResponse(error, request.id);
   if (status >= 500) request.log.error({ err: error }, 'request failed');

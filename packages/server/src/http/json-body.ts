@@ -1,7 +1,10 @@
 import { RequestError } from '@megascale/core';
 import type { FastifyInstance } from 'fastify';
 
-/** Takes JSON bodies in UTF-8 and nothing else; both are checked, so a broken character is never replaced silently. */
+/**
+ * Makes the server accept JSON bodies in UTF-8 and refuse all others. It checks the encoding too,
+ * so that no broken character is replaced silently.
+ */
 export function acceptJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {

@@ -4,11 +4,15 @@ import type { FastifyInstance } from 'fastify';
 
 export interface ListenAddress {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 lets the system choose a free port. */
   readonly port: number;
 }
 
-/** @throws ConfigError 'ERR_PORT_IN_USE' or 'ERR_CONFIG_FIELD' (the host). */
+/**
+ * Starts to listen.
+ *
+ * @throws ConfigError 'ERR_PORT_IN_USE', or 'ERR_CONFIG_FIELD' for the host.
+ */
 export async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<void> {
   try {
     await app.listen({ host: address.host, port: address.port });
@@ -17,7 +21,7 @@ export async function listenOn(app: FastifyInstance, address: ListenAddress): Pr
   }
 }
 
-/** Fails as `listenOn` would, without a server. */
+/** Checks that `listenOn` can listen at this address, without a server. Throws what it throws. */
 export async function checkAddress(address: ListenAddress): Promise<void> {
   const probe = createServer();
   try {
@@ -30,7 +34,7 @@ export async function checkAddress(address: ListenAddress): Promise<void> {
   await new Promise((resolve) => probe.close(resolve));
 }
 
-/** The URL a program on this machine can use. */
+/** Returns the URL at which a program on this machine reaches the server. */
 export function urlOf({ address, family, port }: AddressInfo): string {
   if (address === '0.0.0.0' || address === '::') return `http://localhost:${port}`;
   return family === 'IPv6' ? `http://[${address}]:${port}` : `http://${address}:${port}`;

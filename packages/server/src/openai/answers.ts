@@ -1,7 +1,7 @@
 import type { GenerateOptions, Piece, Usage } from '@megascale/engine';
 import type { HttpContext } from '../http/http-context.js';
 
-/** One answer a request asks for: a sequence of its own. */
+/** One of the answers that a request asks for. Each runs as a sequence of its own. */
 export interface AnswerPlan {
   /** The choice's index in the response. */
   readonly index: number;
@@ -17,15 +17,15 @@ export interface AnswerPlan {
 export interface RunOptions {
   readonly context: HttpContext;
   readonly requestId: string;
-  /** Aborted when the client leaves, and here when one answer fails: a request succeeds as a whole. */
+  /** Aborts when the client leaves, and when one answer fails: a request succeeds as a whole. */
   readonly abort: AbortController;
   readonly receivedUs: number;
   onPiece(plan: AnswerPlan, piece: Piece): Promise<void> | void;
 }
 
 /**
- * Runs all answers of a request at once and returns their usage together. When one fails the others are
- * aborted, and once all have stopped the first failure is thrown.
+ * Runs all answers of a request at once and returns their usage together. When one fails, it aborts
+ * the others, and throws the first failure once all have stopped.
  */
 export async function runAnswers(
   plans: readonly AnswerPlan[],
@@ -78,7 +78,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** Usage in OpenAI's words. */
+/** Returns the usage in OpenAI's form. */
 export function usageFields({ promptTokens, cachedPromptTokens, outputTokens }: Usage) {
   return {
     prompt_tokens: promptTokens,

@@ -8,8 +8,9 @@ export interface ListLimits {
 }
 
 /**
- * A list of 1 to `max` entries that is refused at its first bad entry. An array of the schema library reports all of them,
- * and a body of a million bad entries would hold the server for half a minute.
+ * Makes the schema of a list of 1 to `max` entries, which stops at the first bad entry. An array of
+ * the schema library reports all bad entries, and a body with a million of them would hold the
+ * server for half a minute.
  */
 export function boundedList<Element extends z.ZodType>(element: Element, limits: ListLimits) {
   return z.unknown().transform((value, context): z.output<Element>[] => {
@@ -35,7 +36,7 @@ export function boundedList<Element extends z.ZodType>(element: Element, limits:
   });
 }
 
-/** Token ids are many, and looked at one by one without a schema. */
+/** Makes the schema of a list of token ids. It checks them without a schema each: they are many. */
 export function tokenIdList(limits: ListLimits) {
   return z.unknown().transform((value, context): readonly number[] => {
     const entries = checkLength(value, limits, context);

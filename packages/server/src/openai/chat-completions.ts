@@ -33,7 +33,7 @@ const schema = z.object({
 });
 type Fields = z.output<typeof schema>;
 
-/** POST /v1/chat/completions */
+/** Answers POST /v1/chat/completions. */
 export async function handleChatCompletion(
   context: HttpContext,
   request: FastifyRequest,

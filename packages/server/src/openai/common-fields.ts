@@ -7,17 +7,19 @@ export const answersPerPromptMax = 16;
 export const alternativesMax = 20;
 const stopTextsMax = 16;
 const stopExpected = `a text or a list of 1 to ${stopTextsMax} texts, none of them empty`;
-/** Leaves room for `seed + index` of every answer. */
+/** The largest seed: `seed + index` of every answer stays a safe integer. */
 const seedMax = Number.MAX_SAFE_INTEGER - answersPerPromptMax;
 const priorityMax = 1_000;
-/** Of `top_p: 0`, which OpenAI allows: so small that only the likeliest token remains. */
+/** Stands for `top_p: 0`, which OpenAI allows: so small that only the likeliest token remains. */
 const topPMin = 1e-9;
 
-/** OpenAI's clients send null for "not given". */
+/**
+ * Makes the schema of a field that may be absent or null; OpenAI's clients send null for absent.
+ */
 export const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullish().transform((value) => value ?? undefined);
 
-/** Half of a surrogate pair is no character and has no UTF-8. */
+/** A text without lone surrogates, which are no characters and have no UTF-8. */
 export const text = z
   .string()
   .refine((value) => !/\p{Surrogate}/u.test(value), 'expected whole Unicode characters');
@@ -50,7 +52,9 @@ export const commonFields = {
 
 export type CommonFields = z.output<z.ZodObject<typeof commonFields>>;
 
-/** The engine's options for answer `answerIndex` of a prompt, without log-probabilities and signal. */
+/**
+ * Returns the engine's options for one answer of a prompt, without log-probabilities and signal.
+ */
 export function generateOptions(fields: CommonFields, answerIndex: number): GenerateOptions {
   const { stop, seed, top_p: topP, top_k: topK } = fields;
   return presentFields({
@@ -63,7 +67,7 @@ export function generateOptions(fields: CommonFields, answerIndex: number): Gene
     stop: typeof stop === 'string' ? [stop] : stop,
     ignoreEos: fields.ignore_eos,
     tenant: fields.user,
-    // As other servers have it, lower is sooner over HTTP.
+    // Over HTTP a lower priority runs sooner, as in other servers.
     priority: fields.priority === undefined ? undefined : 0 - fields.priority,
   });
 }

@@ -3,7 +3,9 @@ import { usageFields, type AnswerPlan } from './answers.js';
 import { completionLogprobs } from './logprobs.js';
 import type { AnswerFormat } from './respond.js';
 
-/** The words of /v1/completions, for one request. `echo` puts the prompt in front of each answer. */
+/**
+ * Makes the format of /v1/completions for one request. `echo` puts the prompt before each answer.
+ */
 export function completionFormat(
   context: HttpContext,
   shown: { readonly echo: boolean; readonly logprobs: boolean },
@@ -15,7 +17,7 @@ export function completionFormat(
     model: context.model.info.name,
     system_fingerprint: context.fingerprint,
   };
-  /** Length of the token texts already streamed, by answer: where the next token's text starts. */
+  /** Length of the token texts streamed so far, by answer: where the next token's text starts. */
   const offsets = new Map<number, number>();
   const begun = new Set<number>();
   const echoOf = (plan: AnswerPlan): string => {

@@ -13,7 +13,7 @@ import { respond } from './respond.js';
 
 /** OpenAI's default for this endpoint. */
 const maxTokensDefault = 16;
-/** Sequences one request may start. */
+/** The most sequences that one request may start. */
 const answersMax = 128;
 
 const tokenIds = tokenIdList({ max: Infinity, expected: 'a list of token ids' });
@@ -30,7 +30,7 @@ const schema = z.object({
 });
 type Fields = z.output<typeof schema>;
 
-/** POST /v1/completions */
+/** Answers POST /v1/completions. */
 export async function handleCompletion(
   context: HttpContext,
   request: FastifyRequest,
@@ -103,7 +103,7 @@ function promptTokens(model: LanguageModel, given: string | readonly number[]): 
   );
 }
 
-/** The default shrinks near the end of the context: nobody asked for tokens that have no room. */
+/** Returns the default of `max_tokens`, or the room that the context leaves where that is less. */
 function defaultMaxTokens({ info }: LanguageModel, promptLength: number): number {
   return Math.max(1, Math.min(maxTokensDefault, info.maxModelLen - promptLength));
 }

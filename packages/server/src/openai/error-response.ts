@@ -1,6 +1,6 @@
 import { MegascaleError, type MegascaleErrorCode } from '@megascale/core';
 
-/** OpenAI's error shape. `code` is MegaScale's stable code; `param` the request field at fault. */
+/** OpenAI's form of an error. `code` is MegaScale's stable code, `param` the field at fault. */
 export interface ErrorBody {
   readonly error: {
     readonly message: string;
@@ -16,10 +16,10 @@ export interface ErrorResponse {
   readonly body: ErrorBody;
 }
 
-/** Clients that are told to come back wait so long, in seconds. */
+/** Seconds after which a refused client may come back, for the header Retry-After. */
 const retryAfterSeconds = { 429: 1, 503: 5 } as const;
 
-/** What is not listed is the server's fault: 500. */
+/** The status of each error code; a code without one is the server's fault, 500. */
 const statusByCode: Partial<Record<MegascaleErrorCode, number>> = {
   ERR_REQUEST_INVALID: 400,
   ERR_CONTEXT_LENGTH: 400,
@@ -32,7 +32,9 @@ const statusByCode: Partial<Record<MegascaleErrorCode, number>> = {
   ERR_PEER_CLOSED: 503,
 };
 
-/** Any error as status, headers and body. The text of an unexpected error stays in the log. */
+/**
+ * Makes status, headers and body of any error. The text of an unexpected error stays in the log.
+ */
 export function errorResponse(error: unknown, requestId: string): ErrorResponse {
   if (MegascaleError.isInstance(error)) {
     const status = statusOf(error);
@@ -46,13 +48,16 @@ export function errorResponse(error: unknown, requestId: string): ErrorResponse 
   return respond(500, message, { code: 'ERR_INTERNAL', param: null });
 }
 
-/** A request error may name a status of its own: 404, 413 and 415 share one code. */
+/** Returns the status of an error. A request error may name one: 404, 413 and 415 share a code. */
 function statusOf(error: MegascaleError): number {
   const { status } = error.details;
   return typeof status === 'number' ? status : (statusByCode[error.code] ?? 500);
 }
 
-/** The engine names its own options, in camelCase; OpenAI's fields are the same words in snake_case. */
+/**
+ * Returns the request field at fault. The engine names its own option in camelCase, and OpenAI's
+ * field is the same in snake_case.
+ */
 function paramOf(error: MegascaleError): string | null {
   const { param, field } = error.details;
   if (typeof param === 'string') return param;
@@ -60,7 +65,7 @@ function paramOf(error: MegascaleError): string | null {
   return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** What Fastify itself refuses (body too large, bad URL, …) carries a 4xx status. */
+/** Returns the 4xx status of a request that Fastify itself refuses: a body too large, a bad URL. */
 function clientFaultStatus(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('statusCode' in error)) return undefined;
   const { statusCode } = error;

@@ -1,6 +1,6 @@
 import type { OutputToken } from '@megascale/engine';
 
-/** JSON has no -Infinity; OpenAI writes this instead. */
+/** Stands for -Infinity, which JSON does not have, as in OpenAI's answers. */
 const logprobMin = -9999;
 
 /** The `logprobs` of /v1/completions: parallel lists, one entry per token. */
@@ -12,7 +12,7 @@ export interface CompletionLogprobs {
   readonly text_offset: number[];
 }
 
-/** `offset` is where the first token's text starts. */
+/** Makes the lists for some tokens. `offset` is where the text of the first token starts. */
 export function completionLogprobs(
   tokens: readonly OutputToken[],
   offset: number,
@@ -26,7 +26,9 @@ export function completionLogprobs(
   };
 }
 
-/** Two tokens may look alike; the likelier one, which comes first, keeps the name. */
+/**
+ * Maps texts to log-probabilities. Of two tokens with one text the likelier, the first, is kept.
+ */
 function topByText(top: NonNullable<OutputToken['topLogprobs']>): Record<string, number> {
   const byText = new Map<string, number>();
   for (const { text, logprob } of top) {
@@ -46,7 +48,7 @@ export interface ChatLogprobs {
 interface ChatTokenLogprob {
   readonly token: string;
   readonly logprob: number;
-  /** Null for a token that ends within a character. */
+  /** The UTF-8 bytes of the token; null for a token that ends within a character. */
   readonly bytes: readonly number[] | null;
 }
 

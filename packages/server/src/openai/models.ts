@@ -1,7 +1,7 @@
 import { RequestError } from '@megascale/core';
 import type { HttpContext } from '../http/http-context.js';
 
-/** The served model as OpenAI lists it. */
+/** Returns the served model in OpenAI's form. */
 export function modelFields({ model, modelCreated }: HttpContext) {
   return {
     id: model.info.name,
@@ -13,9 +13,9 @@ export function modelFields({ model, modelCreated }: HttpContext) {
 }
 
 /**
- * A request may leave the model out; if it names one it must be the served one.
+ * Checks the model that a request names. A request may leave the model out.
  *
- * @throws RequestError 'ERR_MODEL_UNKNOWN'
+ * @throws RequestError 'ERR_MODEL_UNKNOWN' for any model but the served one.
  */
 export function checkModel({ model }: HttpContext, name: string | undefined): void {
   if (name === undefined || name === model.info.name) return;

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 const shownCharactersMax = 80;
 
 /**
- * Checks a request body. Unknown fields are dropped.
+ * Checks a request body and returns its known fields; it drops the others.
  *
  * @throws RequestError 'ERR_REQUEST_INVALID' with `details.param`, the path of the first bad field.
  */
@@ -23,7 +23,7 @@ export function parseBody<Schema extends z.ZodType>(
   throw invalid(pathOf(issue.path), `${expectation(issue)}, found ${found}.`);
 }
 
-/** The refusal of one field, in the words that `parseBody` uses. */
+/** Makes the refusal of one field, in the words that `parseBody` uses. */
 export function invalid(param: string | undefined, sentence: string): RequestError {
   const prefix = param === undefined || param === '' ? '' : `${param}: `;
   return new RequestError('ERR_REQUEST_INVALID', {
@@ -40,7 +40,7 @@ function pathOf(path: readonly PropertyKey[]): string {
   }, '');
 }
 
-/** What the field should have been: 'expected at least 1'. */
+/** Says what the field should have been: 'expected at least 1'. */
 export function expectation(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':

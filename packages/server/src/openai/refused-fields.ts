@@ -17,7 +17,9 @@ const isTextFormat: Neutral = (value) =>
   (typeof value === 'object' && value !== null && 'type' in value && value.type === 'text');
 const isToolFree: Neutral = (value) => absent(value) || value === 'none' || value === 'auto';
 
-/** Fields that change the answer and are not implemented: only their neutral value is taken. */
+/**
+ * Fields that would change the answer and are not implemented, with the values that change nothing.
+ */
 const refused: readonly (readonly [name: string, neutral: Neutral, expected: string])[] = [
   ['frequency_penalty', is(0), '0'],
   ['presence_penalty', is(0), '0'],
@@ -32,9 +34,9 @@ const refused: readonly (readonly [name: string, neutral: Neutral, expected: str
 ];
 
 /**
- * A field that cannot be honoured is refused by name rather than ignored.
+ * Refuses a field that the server cannot honour, by name, rather than ignore it.
  *
- * @throws RequestError 'ERR_REQUEST_INVALID'
+ * @throws RequestError 'ERR_REQUEST_INVALID' for the first such field.
  */
 export function refuseUnsupported(body: unknown): void {
   if (typeof body !== 'object' || body === null) return;

@@ -7,15 +7,15 @@ import { runAnswers, type AnswerPlan, type RunOptions } from './answers.js';
 import { errorResponse } from './error-response.js';
 import { EventStream } from './sse.js';
 
-/** How one endpoint words its answers. */
+/** The form in which one endpoint sends its answers. */
 export interface AnswerFormat {
-  /** Of the response: what `megascale why` is asked by. */
+  /** The response's id, which `megascale why` takes. */
   readonly id: string;
-  /** The events for one piece of one answer; none when the piece says nothing new. */
+  /** Returns the events for one piece of one answer; none where the piece has nothing new. */
   chunks(plan: AnswerPlan, piece: Piece): readonly object[];
-  /** The last event of a stream that was asked for its usage. */
+  /** Returns the last event of a stream whose request asks for the usage. */
   usageChunk(usage: Usage): object;
-  /** The body when nothing is streamed. */
+  /** Returns the body of a response that is not streamed. */
   body(answers: readonly WholeAnswer[], usage: Usage): object;
 }
 
@@ -39,7 +39,7 @@ interface Exchange {
   readonly reply: FastifyReply;
 }
 
-/** Runs the answers and sends them, streamed or whole. A client that leaves aborts them at once. */
+/** Runs the answers and sends them, streamed or whole. It aborts them when the client leaves. */
 export async function respond(exchange: Exchange, wanted: AnswerRequest): Promise<unknown> {
   const { context, reply } = exchange;
   const run = {

@@ -7,7 +7,7 @@ const headers = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache, no-transform',
   connection: 'keep-alive',
-  // Asks reverse proxies (nginx and those that follow it) not to hold the stream back.
+  // Tells reverse proxies (nginx and those that follow it) not to hold the stream back.
   'x-accel-buffering': 'no',
 } as const;
 
@@ -17,8 +17,9 @@ export interface EventStreamOptions {
 }
 
 /**
- * Server-sent events on one reply. The head is written with the first event, so an error before it can still
- * be answered with its own status; a long wait writes the head too, followed by a keep-alive comment.
+ * Server-sent events on one reply. The stream writes the head with the first event, so that an
+ * earlier error can be answered with its own status. A long wait writes the head too, followed by a
+ * comment that keeps the connection alive.
  */
 export class EventStream {
   readonly #reply: FastifyReply;
@@ -40,26 +41,29 @@ export class EventStream {
     return this.#response.headersSent;
   }
 
-  /** Resolves when the client took it, or when its connection is gone. Rejects with 'ERR_ABORTED' when it stopped reading. */
+  /**
+   * Resolves when the client took the event, or when its connection is gone. Rejects with
+   * 'ERR_ABORTED' when the client has stopped reading.
+   */
   async send(data: unknown): Promise<void> {
     this.#write(`data: ${JSON.stringify(data)}\n\n`);
     this.#keepAlive.refresh();
     await this.#drained;
   }
 
-  /** The normal end. */
+  /** Ends a stream that went well, with [DONE]. */
   finish(): void {
     this.#write('data: [DONE]\n\n');
     this.close();
   }
 
-  /** The end of a stream that broke: an error event and no [DONE]. */
+  /** Ends a stream that broke: it sends an error event and no [DONE]. */
   fail(body: ErrorBody): void {
     this.#write(`data: ${JSON.stringify(body)}\n\n`);
     this.close();
   }
 
-  /** Idempotent. Ends the response if it has begun, and leaves it alone if not. */
+  /** Ends the response if it has begun. May be called more than once. */
   close(): void {
     clearInterval(this.#keepAlive);
     if (this.started) this.#response.end();
@@ -74,7 +78,7 @@ export class EventStream {
     }
     if (this.#response.write(text) || this.#drained !== undefined) return;
     this.#drained = this.#waitForDrain();
-    // Whoever sends next sees the rejection; after a keep-alive comment that may be nobody.
+    // The next `send` sees the rejection; after a keep-alive comment there may be no next one.
     this.#drained.catch(() => undefined);
   }
 
@@ -89,7 +93,9 @@ export class EventStream {
   }
 }
 
-/** True when there is room again or nobody left to write for; false when the time is over. */
+/**
+ * Resolves to true when there is room again or the client is gone, to false after the time limit.
+ */
 function drainedWithin(response: ServerResponse, limitMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (result: boolean) => () => {

@@ -31,7 +31,7 @@ const totals: readonly Figure[] = [
     (s) => s.policyErrorsTotal,
   ],
   ['output_tokens_total', 'Output tokens.', (s) => s.outputTokensTotal],
-  ['preemptions_total', 'Sequences that had to give up their pages.', (s) => s.preemptionsTotal],
+  ['preemptions_total', 'Sequences that were preempted.', (s) => s.preemptionsTotal],
   ['expert_moves_total', 'Moves of experts by recent traffic.', (s) => s.experts?.movesTotal ?? 0],
   [
     'expert_moved_bytes_total',
@@ -49,7 +49,7 @@ const stepParts = [
   ['driving', (s: EngineStats) => s.stepTime.drivingUs],
 ] as const;
 
-/** The engine's figures as metrics. The engine counts; this only copies. */
+/** Copies the figures that the engine counts into metrics. */
 export class EngineMetrics {
   readonly #gauges: readonly (readonly [Gauge, Figure[2]])[];
   readonly #totals: readonly (readonly [Counter, Figure[2]])[];
@@ -77,7 +77,7 @@ export class EngineMetrics {
     });
   }
 
-  /** Without stats the last figures stay, and `megascale_ready` says that they are old. */
+  /** Sets the metrics. Without stats the last figures stay, and `megascale_ready` becomes 0. */
   update(stats: EngineStats | undefined): void {
     this.#ready.set(stats?.state === 'ready' ? 1 : 0);
     if (stats === undefined) return;

@@ -5,7 +5,7 @@ export interface HealthReport {
   readonly status: 200 | 503;
   readonly body: {
     readonly status: EngineStats['state'];
-    /** Why it is not ready. */
+    /** Why the engine is not ready. */
     readonly reason?: string;
     readonly model?: string;
     readonly topology?: Topology;
@@ -13,7 +13,10 @@ export interface HealthReport {
   };
 }
 
-/** Anybody may learn whether the server is ready; the figures are for those who hold the key. */
+/**
+ * Reports whether the server is ready. The reason, the topology and the figures are only in the
+ * report for clients that hold the key (`isTrusted`).
+ */
 export async function healthReport(
   { model }: HttpContext,
   isTrusted: boolean,

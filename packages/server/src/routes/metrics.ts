@@ -3,7 +3,7 @@ import type { EngineStats, LanguageModel } from '@megascale/engine';
 import { Counter, Histogram, Registry } from 'prom-client';
 import { EngineMetrics } from './engine-metrics.js';
 
-/** Bucket limits in seconds: first tokens and whole answers take from a millisecond to minutes. */
+/** Bucket limits in seconds: first tokens and whole answers take a millisecond to minutes. */
 const requestBuckets = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
   160, 640,
@@ -13,7 +13,10 @@ const tokenBuckets = [
   2.5, 5, 10,
 ];
 
-/** What Prometheus reads. Requests are measured here; the engine's own figures are copied at each scrape. */
+/**
+ * The metrics that Prometheus reads. This class measures the requests, and copies the engine's own
+ * figures at each scrape.
+ */
 export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #engine = new EngineMetrics(this.#registry);
@@ -49,7 +52,7 @@ export class ServerMetrics {
     return this.#registry.contentType;
   }
 
-  /** The exposition text. `stats` is undefined when the engine could not be asked. */
+  /** Renders the exposition text. Where the engine does not answer, its last figures stay. */
   async render(): Promise<string> {
     const stats = await this.#model.stats().catch((): EngineStats | undefined => undefined);
     this.#engine.update(stats);

@@ -3,7 +3,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { createHttpServer, type HttpOptions } from '../http/http.js';
 import { ScriptedModel, type Script } from './scripted-model.js';
 
-/** Each look at it is a millisecond later; the wall stands still. */
+/** Makes a clock that is a millisecond later at each look; its wall-clock time stands still. */
 export function steppingClock(): Clock {
   let nowUs = 0;
   return { nowUs: () => (nowUs += 1000), wallMs: () => 1_700_000_000_000 };
@@ -36,7 +36,9 @@ export const chatUrl = '/v1/chat/completions';
 export const completionUrl = '/v1/completions';
 export const hello = [{ role: 'user', content: 'hello' }];
 
-/** The data of every event of a stream, the last being '[DONE]' when it ended well. */
+/**
+ * Returns the data of every event of a stream; the last is '[DONE]' where the stream ended well.
+ */
 export function eventsOf(response: LightMyRequestResponse): unknown[] {
   return response.body
     .split('\n\n')

@@ -1,3 +1,12 @@
-/** @megascale/server/testing: a scripted language model and a server over it. For this repository's tests. */
-export * from './http-fixture.js';
-export * from './scripted-model.js';
+/** A scripted language model and a server over it, for the tests of this repository. */
+export {
+  chatUrl,
+  completionUrl,
+  eventsOf,
+  hello,
+  post,
+  scriptedServer,
+  steppingClock,
+  type Fixture,
+} from './http-fixture.js';
+export { bosTokenId, ScriptedModel, type Script, type ScriptedCall } from './scripted-model.js';

@@ -13,11 +13,11 @@ import type {
 } from '@megascale/engine';
 
 export interface Script {
-  /** Texts of the output tokens, repeated for ever. Default: ' a', ' b', ' c'. */
+  /** Texts of the output tokens, repeated without end. Default: ' a', ' b', ' c'. */
   readonly tokens?: readonly string[];
-  /** Thrown before output token `afterTokens` is given. */
+  /** The error that the model throws instead of output token `afterTokens`. */
   readonly failure?: { readonly afterTokens: number; readonly error: Error };
-  /** Waits before each token; settled by the test, or by the abort. */
+  /** What the model waits for before each token; an abort ends the wait. */
   readonly pause?: (tokenIndex: number) => Promise<void>;
   readonly info?: Partial<ModelInfo>;
   readonly stats?: Partial<EngineStats>;
@@ -33,13 +33,13 @@ export interface ScriptedCall {
 export const bosTokenId = 1;
 
 /**
- * A model that says what it is told to: output token i of the script, whatever the prompt. Tokens of a text are its code
- * points, with a token for "beginning" in front.
+ * A model for tests that answers every prompt with the tokens of its script. The tokens of a text
+ * are its code points, with a token for the beginning in front.
  */
 export class ScriptedModel implements LanguageModel {
   readonly info: ModelInfo;
   readonly calls: ScriptedCall[] = [];
-  /** Sequences that hold pages now. */
+  /** Sequences that run now. */
   running = 0;
   /** Sequences that ended before their last piece. */
   abortedCount = 0;
@@ -159,7 +159,7 @@ export class ScriptedModel implements LanguageModel {
     return this.#script.accounts?.[requestId] ?? [];
   }
 
-  /** Waits for whoever is running: the tests decide when they end. */
+  /** Waits for the running sequences, however long: the test decides when they end. */
   close(options: { readonly drainMs?: number } = {}): Promise<void> {
     this.closedWithDrainMs = options.drainMs ?? 0;
     return until(() => this.running === 0);

@@ -1,4 +1,7 @@
-/** The start page's behaviour: sends the prompt, shows the stream as it comes, measures it as the client sees it. */
+/**
+ * The script of the start page. It sends the prompt, shows the stream as it comes, and measures the
+ * times that the client sees.
+ */
 export const pageScript = `
 const element = (id) => document.getElementById(id);
 let abort;

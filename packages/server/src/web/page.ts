@@ -19,7 +19,7 @@ export interface Page {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The start page: what runs here, and a place to try it. It loads nothing but itself. */
+/** Renders the start page: it shows what runs here, and takes a prompt. It loads no other file. */
 export function renderPage(info: ModelInfo): Page {
   const html = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">

@@ -3,9 +3,21 @@ import { describe, expect, it } from 'vitest';
 import { completionUrl, post, scriptedServer } from '@megascale/server/testing';
 
 const account: RequestAccount = {
-  ...{ totalUs: 10_000, tokenizingUs: 100, queueUs: 900, planningUs: 200, attentionUs: 3000 },
-  ...{ dispatchUs: 300, expertsUs: 4000, combineUs: 250, samplingUs: 250, pausedUs: 0 },
-  ...{ detokenizingUs: 400, otherUs: 600, steps: 7, promptTokens: 5, outputTokens: 7 },
+  totalUs: 10_000,
+  tokenizingUs: 100,
+  queueUs: 900,
+  planningUs: 200,
+  attentionUs: 3000,
+  dispatchUs: 300,
+  expertsUs: 4000,
+  combineUs: 250,
+  samplingUs: 250,
+  pausedUs: 0,
+  detokenizingUs: 400,
+  otherUs: 600,
+  steps: 7,
+  promptTokens: 5,
+  outputTokens: 7,
   expertRows: [0, 6, 0, 2],
 };
 

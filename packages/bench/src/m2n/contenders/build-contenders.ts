@@ -7,8 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const sources = fileURLToPath(new URL('../native', import.meta.url));
-/** Beside this package in a checkout only: what our own contender is made of. */
-const ourSources = fileURLToPath(new URL('../../m2n/native', import.meta.url));
 
 /** Where the programs of one state of the sources are, or why there are none. */
 export type Programs = { readonly folder: string } | { readonly absent: string };
@@ -30,9 +28,7 @@ export async function buildContenders(): Promise<Programs> {
   try {
     mkdirSync(folder, { recursive: true });
     const run = promisify(execFile);
-    const ours = existsSync(ourSources) ? ourSources : '';
-    const define = [`-DMEGASCALE_M2N_NATIVE=${ours}`];
-    await run('cmake', ['-S', sources, '-B', folder, '-G', 'Unix Makefiles', ...define]);
+    await run('cmake', ['-S', sources, '-B', folder, '-G', 'Unix Makefiles']);
     await run('cmake', ['--build', folder, '--parallel', String(availableParallelism())]);
     return { folder };
   } catch (error) {

@@ -78,11 +78,3 @@ export const contenders: readonly Contender[] = [
     install: compilers,
   },
 ];
-
-/** Our own ends of shm from C++. */
-export const oursFromCpp: Contender = {
-  name: 'shm',
-  program: 'megascale',
-  variants: [{ name: 'C++', variant: '' }],
-  install: `a checkout of the repository, with the native sources of @megascale/m2n, and ${compilers}`,
-};

@@ -22,7 +22,7 @@ export interface ContenderRun {
 /** What native/harness.cc prints. */
 interface Printed {
   readonly endToEndUs: Percentiles;
-  readonly handOverUs: Percentiles;
+  readonly dispatchUs: Percentiles;
   readonly roundTripUs: Percentiles;
   readonly gigabytesPerSecond: number;
   readonly bothDirectionsGigabytesPerSecond: number;
@@ -111,14 +111,14 @@ function figuresFrom(printed: string, run: ContenderRun): M2nFigures {
   } catch {
     throw failed(run, `it printed no figures but '${printed.slice(0, 200)}'`);
   }
-  const { endToEndUs, handOverUs, roundTripUs, gigabytesPerSecond } = value;
+  const { endToEndUs, dispatchUs, roundTripUs, gigabytesPerSecond } = value;
   const { bothDirectionsGigabytesPerSecond: both } = value;
-  if (!endToEndUs || !handOverUs || !roundTripUs || gigabytesPerSecond === undefined) {
+  if (!endToEndUs || !dispatchUs || !roundTripUs || gigabytesPerSecond === undefined) {
     throw failed(run, 'figures are missing in what it printed');
   }
   return {
     latencyUs: endToEndUs,
-    handOverUs,
+    dispatchUs,
     roundTripUs,
     gigabytesPerSecond,
     ...(both === undefined ? {} : { bothDirectionsGigabytesPerSecond: both }),

@@ -23,10 +23,10 @@ export interface Load {
 export function loadOf({ senders, receivers, bytes, skew = false }: Traffic, cores: number): Load {
   const cold = skew && receivers > 1 ? bytes / 4 : bytes;
   const hot = bytes * receivers - cold * (receivers - 1);
-  const handOvers = senders * receivers;
+  const dispatches = senders * receivers;
   return {
-    messages: Math.max(senders, receivers, (2 * handOvers) / cores),
-    bytes: Math.max(bytes * receivers, hot * senders, (2 * handOvers * bytes) / cores),
+    messages: Math.max(senders, receivers, (2 * dispatches) / cores),
+    bytes: Math.max(bytes * receivers, hot * senders, (2 * dispatches * bytes) / cores),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { EmulatedLink } from '@megascale/core';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { BenchReport, BenchSuite, M2nSearchRequest } from '@megascale/bench';
 import { optionFlag } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
@@ -13,7 +13,6 @@ interface M2nFlags {
   readonly bytes: readonly number[];
   readonly skew?: boolean;
   readonly bothDirections: boolean;
-  readonly from: 'ts' | 'cpp';
   readonly rounds: number;
   readonly effort: number;
   readonly emulatedLink?: EmulatedLink;
@@ -52,7 +51,6 @@ export function m2nCommand(run: Run): Command {
     )
     .option('--skew', 'one hot expert')
     .option('--no-both-directions', 'leave out the run with answers as large as the rows')
-    .addOption(new Option('--from <language>', 'our ends').choices(['ts', 'cpp']).default('ts'))
     .option('--rounds <count>', 'measurements of each, in turns', wholeNumber(1), 5)
     .option('--effort <x>', 'all message counts times this', realNumber(0.01, 100), 1)
     .addOption(optionFlag('emulatedLink'))
@@ -93,18 +91,10 @@ function search(run: Run, flags: M2nFlags): Promise<void> {
 }
 
 function measure(run: Run, flags: M2nFlags): Promise<void> {
-  const { senders, receivers, bytes, bothDirections, from, rounds, effort } = flags;
+  const { senders, receivers, bytes, bothDirections, rounds, effort } = flags;
   const [transport, ...more] = flags.transport;
   if (transport === undefined || more.length > 0) {
     throw new UsageError('Give one --transport; only --search looks at several.');
-  }
-  if (
-    from === 'cpp' &&
-    (transport !== 'shm' || flags.emulatedLink !== undefined || flags.skew === true)
-  ) {
-    throw new UsageError(
-      '--from cpp measures shm with balanced traffic; leave out the other flags.',
-    );
   }
   if (flags.chart !== undefined && bytes.length === 1) {
     throw new UsageError('A --chart needs more than one size.');
@@ -116,7 +106,6 @@ function measure(run: Run, flags: M2nFlags): Promise<void> {
       receivers,
       bytes,
       bothDirections,
-      from,
       rounds,
       effort,
       skew: flags.skew === true,

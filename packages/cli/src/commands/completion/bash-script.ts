@@ -14,7 +14,7 @@ export function bashScript(nodes: readonly CommandNode[]): string {
 _megascale() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" chain='' word i
   COMPREPLY=()
-  # Bash makes three words of --flag=value.
+  # Bash makes three words of --port=80.
   if [[ $cur == '=' ]]; then
     cur=''
   elif [[ $prev == '=' ]]; then

@@ -11,9 +11,11 @@ import {
 import { readJsonFile } from '../../output/read-json-file.js';
 
 /**
- * MODEL of commands that only plan: a name the planner knows, a config.json, or a directory that has one. Weights are not read.
+ * Reads the MODEL of a command that only plans: a name the planner knows, a config.json, or a
+ * directory that has one. No weights are read.
  *
- * @throws UsageError, ConfigError
+ * @throws UsageError or ConfigError when the file cannot be read or describes no model that is
+ * known.
  */
 export function modelShapeOf(model: string, elementBytes: ElementBytes = {}): ModelShape {
   const kind = kindOf(model);
@@ -23,7 +25,7 @@ export function modelShapeOf(model: string, elementBytes: ElementBytes = {}): Mo
   return deriveModelShape(name, buildModelGraph(readJsonFile(file)), elementBytes);
 }
 
-/** Undefined where it is a name: one the planner knows, or nothing of that name is there. */
+/** Returns undefined for a name: one the planner knows, or a path at which nothing is. */
 function kindOf(model: string): 'directory' | 'file' | undefined {
   if (namedModels.some(({ name }) => name === model.toLowerCase())) return undefined;
   const stat = statSync(model, { throwIfNoEntry: false });

@@ -33,7 +33,8 @@ export function planHere(profileFile: string, flags: PlanHereFlags, world: CliWo
     profile,
     traffic: { inputTokens: flags.inputTokens, outputTokens: flags.outputTokens },
     slo: { tpotMs: flags.sloTpotMs },
-    ...{ batchMax: flags.batchMax, microBatchesMax: flags.microBatchesMax },
+    batchMax: flags.batchMax,
+    microBatchesMax: flags.microBatchesMax,
   };
   const found = planOnMachine(request);
   const plan = machinePlanFile(found, request);

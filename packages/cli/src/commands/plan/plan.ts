@@ -143,13 +143,21 @@ function plan(model: string, flags: PlanFlags, world: CliWorld): void {
           context,
         );
   const file = makePlanFile({
-    ...{ shape: request.shape, traffic: request.traffic, slo: request.slo },
-    ...{ candidate: chosen, explanation, prefill },
+    shape: request.shape,
+    traffic: request.traffic,
+    slo: request.slo,
+    candidate: chosen,
+    explanation,
+    prefill,
   });
   const ranked = result.ranked.slice(0, flags.top);
   if (flags.out !== undefined) writeTextFile(flags.out, `${JSON.stringify(file, null, 2)}\n`);
   const text = planText({
-    ...{ file, explanation, ranked, prefill, context },
+    file,
+    explanation,
+    ranked,
+    prefill,
+    context,
     priceUnit: catalogue.priceUnit,
   });
   if (flags.chart !== undefined) {
@@ -159,7 +167,10 @@ function plan(model: string, flags: PlanFlags, world: CliWorld): void {
   if (flags.json === true) {
     const rows = ranked.map(({ deployment, evaluation, batchBound, score }) => ({
       text: deploymentText(deployment),
-      ...{ deployment, evaluation, batchBound, score },
+      deployment,
+      evaluation,
+      batchBound,
+      score,
     }));
     world.stdout.write(`${JSON.stringify({ plan: file, explanation, ranked: rows })}\n`);
     return;

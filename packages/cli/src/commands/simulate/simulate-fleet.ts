@@ -58,7 +58,8 @@ export function simulateFleetCommand(world: CliWorld): Command {
       'round-robin, or the least loaded of so many drawn: choices=2',
       router,
       {
-        ...{ type: 'choices', count: 2 },
+        type: 'choices',
+        count: 2,
       } satisfies FleetRouter,
     );
   return addLengthFlags(command)
@@ -86,7 +87,11 @@ function fleet(model: string | undefined, flags: FleetFlags, world: CliWorld): v
   const { requestsPerSecond, amplitude, peakHour, hours, seed } = flags;
   const lengths = lengthsOf(flags);
   const report = simulateFleet({
-    ...{ instance: target.instance, limits: target.limits, instances, lengths, seed },
+    instance: target.instance,
+    limits: target.limits,
+    instances,
+    lengths,
+    seed,
     load: { requestsPerSecond, amplitude, peakHour },
     durationS: hours * 3600,
     router: flags.router,
@@ -152,6 +157,8 @@ function stragglers(text: string): NonNullable<FleetFaults['stragglers']> {
   const match = /^(\d+(?:\.\d+)?)\+(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)$/.exec(text);
   if (match === null) throw new InvalidArgumentError('Expected hours+seconds x factor: 24+60x2.');
   return {
-    ...{ meanHoursBetween: Number(match[1]), forS: Number(match[2]), factor: Number(match[3]) },
+    meanHoursBetween: Number(match[1]),
+    forS: Number(match[2]),
+    factor: Number(match[3]),
   };
 }

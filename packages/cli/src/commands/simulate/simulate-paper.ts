@@ -2,7 +2,10 @@ import { paperTable, type PaperRow } from '@megascale/planner';
 import { Command } from 'commander';
 import type { CliWorld } from '../../world.js';
 
-/** `megascale simulate paper`: every known result of MegaScale-Infer's evaluation beside what the cost model gives. */
+/**
+ * `megascale simulate paper`: prints every known result of MegaScale-Infer's evaluation beside the
+ * value of the cost model.
+ */
 export function simulatePaperCommand(world: CliWorld): Command {
   return new Command('paper')
     .description('The results of the MegaScale-Infer paper beside what the cost model gives.')

@@ -8,7 +8,7 @@ import {
 } from '@megascale/planner';
 import type { SimulationTarget } from '../../flags/simulated-deployment-flags.js';
 
-/** Tables for people. */
+/** Formats the report of one simulated instance for people. */
 export function servingText(
   { modelName, deployment }: SimulationTarget,
   report: ServingReport,

@@ -112,7 +112,11 @@ async function simulate(
     ...(tpotTargetMs === undefined ? {} : { tpotMs: tpotTargetMs }),
   };
   const { report, timeline, timelineLost } = simulateServing({
-    ...{ instance: target.instance, limits: target.limits, policy, durationS, warmUpS },
+    instance: target.instance,
+    limits: target.limits,
+    policy,
+    durationS,
+    warmUpS,
     requests: requestsOf(flags, lengths),
     faults: { failures, stragglers },
     timelineEvents: flags.trace === undefined ? 0 : flags.traceEvents,
@@ -130,9 +134,15 @@ async function simulate(
     writeChartFile(flags.chart, { title: `Simulated: ${target.modelName}`, svg, text });
   }
   const setting = {
-    ...{ model: target.modelName, deployment: target.deployment, policy: policy.name },
-    ...{ requestsPerSecond: flags.requestsPerSecond, durationS, warmUpS, seed: flags.seed },
-    ...{ arrivals: flags.arrivals, lengths },
+    model: target.modelName,
+    deployment: target.deployment,
+    policy: policy.name,
+    requestsPerSecond: flags.requestsPerSecond,
+    durationS,
+    warmUpS,
+    seed: flags.seed,
+    arrivals: flags.arrivals,
+    lengths,
   };
   world.stdout.write(flags.json === true ? `${JSON.stringify({ setting, ...report })}\n` : text);
 }

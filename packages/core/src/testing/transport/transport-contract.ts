@@ -9,8 +9,6 @@ import type { PlainTransportOptions } from './transport-script.js';
 import { TransportTeam, type Participant } from './transport-team.js';
 
 export { runTransportParticipant } from './transport-participant.js';
-export * from './transport-script.js';
-export * from './transport-team.js';
 
 export interface TransportContractOptions {
   /** Title of the suite: 'shm between processes'. */

@@ -26,9 +26,8 @@ constexpr std::size_t kRefusalReasonWord = 2;
 struct StatusWord {
   static constexpr std::size_t kMicroBatch = 2;
   static constexpr std::size_t kSequence = 3;
-  static constexpr std::size_t kSentUs = 4;
-  static constexpr std::size_t kStepSeen = 6;
-  static constexpr std::size_t kWaitsFor = 8;
+  static constexpr std::size_t kStepSeen = 4;
+  static constexpr std::size_t kWaitsFor = 6;
 };
 
 void PutLong(Head* head, std::size_t word, std::int64_t value) {
@@ -112,16 +111,12 @@ Head EncodeAnswers(const AnswersHead& answers, const Status& status) {
   Head head = EncodeStatus(MessageKind::kAnswers, status);
   head[StatusWord::kMicroBatch] = answers.micro_batch;
   head[StatusWord::kSequence] = answers.sequence;
-  head[StatusWord::kSentUs] = answers.sent_us_low;
-  head[StatusWord::kSentUs + 1] = answers.sent_us_high;
   return head;
 }
 
 AnswersHead DecodeAnswers(const Head& head) {
   return AnswersHead{.micro_batch = head[StatusWord::kMicroBatch],
-                     .sequence = head[StatusWord::kSequence],
-                     .sent_us_low = head[StatusWord::kSentUs],
-                     .sent_us_high = head[StatusWord::kSentUs + 1]};
+                     .sequence = head[StatusWord::kSequence]};
 }
 
 }  // namespace megascale::m2n

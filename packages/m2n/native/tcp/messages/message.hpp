@@ -76,8 +76,6 @@ struct Status {
 struct AnswersHead {
   std::int32_t micro_batch = 0;
   std::int32_t sequence = 0;
-  std::int32_t sent_us_low = 0;
-  std::int32_t sent_us_high = 0;
 };
 
 // kAnswers, kStatus, kClose.

@@ -49,7 +49,8 @@ describe('a ring of frames', () => {
         next: { step: 2 ** 40 + count + 1, layer: (count + 1) % 9, microBatch: (count + 1) % 4 },
       });
       if (written.rowCount > written.tokens * 2) written.rowCount = 0;
-      writer.write(written);
+      writer.put(written);
+      writer.publish();
       expect(reader.read(read)).toBe('frame');
       expect(read).toEqual(written);
       expect(read.sequence).toBe(count + 1);
@@ -62,7 +63,8 @@ describe('a ring of frames', () => {
     const frame = createFrame();
     for (let count = 0; count < ringFrames; count++) {
       expect(writer.room()).toBe(ringFrames - count);
-      writer.write(frame);
+      writer.put(frame);
+      writer.publish();
     }
     expect(writer.room()).toBe(0);
     for (let count = 1; reader.read(frame) === 'frame'; count++) {
@@ -75,7 +77,8 @@ describe('a ring of frames', () => {
     const { writer, reader } = ring();
     const frame = createFrame();
     for (let count = 0; count < 3 * ringFrames; count++) {
-      writer.write(frame);
+      writer.put(frame);
+      writer.publish();
       expect(reader.hasFrame()).toBe(true);
       reader.read(frame);
       expect(reader.hasFrame()).toBe(false);

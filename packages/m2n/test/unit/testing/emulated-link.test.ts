@@ -4,7 +4,7 @@ import {
   checkEmulatedLink,
   LinkModel,
   tokensWithRoute,
-} from '../../../src/testing/emulated-link.js';
+} from '../../../src/testing/emulated-link/link-model.js';
 
 const links = fc.record(
   {

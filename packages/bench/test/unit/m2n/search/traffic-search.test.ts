@@ -28,7 +28,7 @@ describe('the load of a message', () => {
 
 const figures = {
   latencyUs: { p50: 12, p99: 20, p999: 30 },
-  handOverUs: { p50: 1, p99: 2, p999: 3 },
+  dispatchUs: { p50: 1, p99: 2, p999: 3 },
   gigabytesPerSecond: 0.5,
 };
 const model = fitModel(
