@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { balanceCommand } from './commands/balance.js';
 import { benchCommand } from './commands/bench/bench.js';
 import { chatCommand } from './commands/chat/chat.js';
+import { configCommand } from './commands/config.js';
 import { completionCommand } from './commands/completion/completion.js';
 import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
@@ -27,7 +28,7 @@ const groups = {
   'Serve, chat and generate:': [serveCommand, chatCommand, generateCommand],
   'Plan and simulate:': [planCommand, simulateCommand, balanceCommand],
   'Measure:': [benchCommand, profileCommand, traceCommand, pipelineCommand, whyCommand],
-  'Tools:': [makeModelCommand, quantizeCommand, doctorCommand, completionCommand],
+  'Tools:': [makeModelCommand, quantizeCommand, doctorCommand, configCommand, completionCommand],
 } as const;
 
 const helpText = `

@@ -7,8 +7,8 @@ export interface Clock {
 }
 
 /**
- * `performance.now()` is the quicker call, but starts at zero in every process and thread: the distance to the system's
- * own monotonic clock, by the tightest of several readings.
+ * `performance.now()` is the quicker call, but starts at zero in every process and thread: the
+ * distance to the system's own monotonic clock, by the tightest of several readings.
  */
 function offsetToSystemUs(): number {
   let tightest = Infinity;

@@ -1,6 +1,6 @@
 /**
- * Every error this project throws on purpose. `code` is stable and documented; `message` ends with the
- * remedy; `details` holds the same facts as data. Unknown errors are bugs.
+ * Every error this project throws on purpose. `code` is stable and documented; `message` ends with
+ * the remedy; `details` holds the same facts as data. Unknown errors are bugs.
  */
 export type MegascaleErrorCode =
   ConfigErrorCode | BackendErrorCode | TransportErrorCode | PolicyErrorCode | RequestErrorCode;
@@ -45,7 +45,9 @@ export interface MegascaleErrorOptions {
 
 const marker = Symbol.for('megascale.error');
 
-/** Base of all errors. Use `isInstance`: it also recognizes errors of another copy of this package. */
+/**
+ * Base of all errors. Use `isInstance`: it also recognizes errors of another copy of this package.
+ */
 export class MegascaleError<Code extends string = MegascaleErrorCode> extends Error {
   readonly code: Code;
   readonly details: Readonly<Record<string, unknown>>;
@@ -69,9 +71,12 @@ export class ConfigError extends MegascaleError<ConfigErrorCode> {}
 export class BackendError extends MegascaleError<BackendErrorCode> {}
 /** A peer or its bytes are late, gone or wrong. The message says who waits for whom. */
 export class TransportError extends MegascaleError<TransportErrorCode> {}
-/** A scheduler policy failed, took too long, or returned a plan that breaks a rule; the message names the rule. */
+/**
+ * A scheduler policy failed, took too long, or returned a plan that breaks a rule; the message
+ * names the rule.
+ */
 export class PolicyError extends MegascaleError<PolicyErrorCode> {}
-/** What one client asked for cannot be done; nobody else is affected. */
+/** The server cannot do what one request asks for. No other request is affected. */
 export class RequestError extends MegascaleError<RequestErrorCode> {}
 
 /** An error as plain data, to cross a process or thread border. */
@@ -93,7 +98,9 @@ export function serializeError(error: unknown): SerializedError {
   return { name: 'Error', code: undefined, message, details: {} };
 }
 
-/** The inverse of `serializeError`: a typed error again where the class is known, else an `Error`. */
+/**
+ * The inverse of `serializeError`: a typed error again where the class is known, else an `Error`.
+ */
 export function deserializeError(data: SerializedError): Error {
   if (data.code === undefined || !(data.name in classes)) return new Error(data.message);
   const constructor = classes[data.name as keyof typeof classes] as new (

@@ -110,13 +110,11 @@ export { GraphBuilder, type WeightName } from './graph/builder.js';
 export {
   type Cost,
   costOf,
-  costOfAttentionHalf,
-  costOfExpertHalf,
+  costOfAttentionStage,
+  costOfExpertStage,
   costOfModel,
   costOfNodes,
-  decodeWorkload,
   parameterCount,
-  type Workload,
 } from './graph/cost.js';
 export { inputsOf, outputsOf, weightsOf } from './graph/node-values.js';
 export type {
@@ -152,6 +150,7 @@ export {
   type Partition,
 } from './graph/partition.js';
 export { printModel } from './graph/print.js';
+export { decodeWorkload, type Workload } from './graph/workload.js';
 
 // Routes, rows and ranks.
 export {

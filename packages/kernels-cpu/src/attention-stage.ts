@@ -15,10 +15,11 @@ import type {
 import { compileAttention } from './compile/compile.js';
 import { callNative, refuse, refuseClosed } from './binding/native-error.js';
 import { NativeProfiler } from './binding/native-profiler.js';
-import { nativeTensor } from './binding/native-tensor.js';
-import { regionBytes } from './binding/region-bytes.js';
+import { nativeTensor, regionBytes } from './binding/native-memory.js';
 
-/** The attention stage. The constructor compiles its program; each layer is then one native call. */
+/**
+ * The attention stage. The constructor compiles its program; each layer is then one native call.
+ */
 export class CpuAttentionStage implements AttentionStage {
   readonly #vocabSize: number;
   /** Written by `logits`, [tokensPerMicroBatchMax, vocabSize]. */

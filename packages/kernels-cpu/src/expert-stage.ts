@@ -18,8 +18,7 @@ import type {
 } from './binding/binding.js';
 import { callNative, refuse, refuseClosed } from './binding/native-error.js';
 import { NativeProfiler } from './binding/native-profiler.js';
-import { nativeTensor } from './binding/native-tensor.js';
-import { regionBytes } from './binding/region-bytes.js';
+import { nativeTensor, regionBytes } from './binding/native-memory.js';
 
 /**
  * The expert stage. The constructor and `load` pack the resident experts; each layer is then one

@@ -1,4 +1,7 @@
-/** @megascale/kernels-cpu: how, on a CPU. The `cpu` backend; see the README for its layout, kernels and bounds. */
+/**
+ * @megascale/kernels-cpu: how, on a CPU. The `cpu` backend; see the README for its layout, kernels
+ * and bounds.
+ */
 import type { Plugin } from '@megascale/core';
 import { cpuBackend } from './cpu-backend.js';
 

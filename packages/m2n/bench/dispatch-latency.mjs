@@ -2,7 +2,8 @@
  * Measures what it takes to bring rows from one process to another: from TypeScript over `shm`,
  * beside a native program that does the same work with a flag and nothing else.
  *
- *     node packages/m2n/bench/dispatch-latency.mjs [--kib 2,256] [--rounds 10] [--against DIST ...] [--json]
+ *     node packages/m2n/bench/dispatch-latency.mjs [--kib 2,256] [--rounds 10]
+ *       [--against DIST ...] [--json]
  *
  * Two processes, each alone on a core and spinning. The attention side copies a private buffer into
  * its slot (one frame, rows of 2 KiB) and dispatches. The expert side copies the rows out of the

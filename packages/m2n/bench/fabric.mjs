@@ -6,7 +6,7 @@
 //
 // Ours: a dispatch of so many bytes of rows (with their routes) and its answers of as many bytes, from the call of
 // `dispatch` to the return of `combine`, halved; both processes spin. fi_pingpong: a message of so many bytes to and fro, halved,
-// by its own clock; two-sided messages into one buffer, which nobody writes or reads. Ours writes or reads no rows either.
+// by its own clock; two-sided messages into one buffer, which no program writes or reads. Ours writes or reads no rows either.
 import { execFile, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs, promisify } from 'node:util';

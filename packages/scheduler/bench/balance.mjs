@@ -73,7 +73,9 @@ function judge(sizes, placement) {
   };
 }
 
-/** All layers as if they were one: what a placement has to go by that is the same in all of them. */
+/**
+ * All layers as if they were one: what a placement has to go by that is the same in all of them.
+ */
 function together({ expertCount, dispatches: each, rows }) {
   const sums = new Float64Array(expertCount);
   for (const [index, count] of Array.from(rows).entries()) sums[index % expertCount] += count;

@@ -1,7 +1,7 @@
 /**
  * What one step of the scheduler costs: planStep and completeMicroBatch with `fcfs`, for 256 sequences of uneven lengths that decode; where one ends and another
  * starts in every step; and with 10,000 that wait. Beside it a fixed loop, since clocks drift: of rounds in turns the median and the least (what the core does while
- * nobody else is on it), and their ratio to the loop.
+ * no other program is on it), and their ratio to the loop.
  *
  *     npm run build -w packages/scheduler && node packages/scheduler/bench/step-time.mjs [rounds]
  */
@@ -35,7 +35,10 @@ function requestOf(id, promptTokens, random) {
     id: sequenceId(id),
     promptTokens: Array.from({ length: promptTokens }, random),
     maxTokens: 100_000,
-    ...{ eosTokenIds: [], ignoreEos: true, arrivedAtMs: id, sampling: {} },
+    eosTokenIds: [],
+    ignoreEos: true,
+    arrivedAtMs: id,
+    sampling: {},
   };
 }
 

@@ -27,7 +27,10 @@ function parseConfig<Schema extends z.ZodType>(
   const field = path.join('.');
   const found = valueAt(json, path);
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `config.json of a ${definition.name} model, field "${field}": ${issue?.message ?? 'invalid'} (found ${shown(found)}). Correct the file, or serve another model.`,
+    message:
+      `config.json of a ${definition.name} model, field "${field}": ` +
+      `${issue?.message ?? 'invalid'} (found ${shown(found)}). Correct the file, or serve ` +
+      'another model.',
     details: { path: field, family: definition.name, found, issues: result.error.issues },
   });
 }

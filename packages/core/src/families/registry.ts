@@ -24,7 +24,9 @@ export function buildModelGraph(
   if (family !== undefined) return family.buildGraph(config);
   const known = families.flatMap((candidate) => candidate.architectures);
   throw new ConfigError('ERR_ARCHITECTURE_UNKNOWN', {
-    message: `config.json asks for architecture ${architectures.join(', ') || '(none)'}; known are ${known.join(', ')}.`,
+    message:
+      `config.json asks for architecture ${architectures.join(', ') || '(none)'}; known are ` +
+      `${known.join(', ')}.`,
     details: { architectures, known },
   });
 }

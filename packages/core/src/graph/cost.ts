@@ -9,28 +9,7 @@
 import { inputsOf, outputsOf, weightsOf } from './node-values.js';
 import type { ExpertsNode, GraphNode, ModelGraph, Value } from './ops.js';
 import { partition, type AttentionStageProgram } from './partition.js';
-
-/** How much work one run of a graph has. Averages may be fractions. */
-export interface Workload {
-  /** Tokens of the micro-batch. */
-  readonly tokens: number;
-  /** Tokens whose logits are wanted. */
-  readonly logitsRows: number;
-  /** Σ over tokens of the keys each sees: decides FLOPs of attention. */
-  readonly keysSeen: number;
-  /**
-   * Σ over sequences of the distinct keys fetched: decides bytes of attention; equals `keysSeen` in
-   * decode.
-   */
-  readonly keysRead: number;
-  /** (token, expert) pairs computed per routed layer; tokens × topK where all experts are here. */
-  readonly routedRows: number;
-  /** Distinct experts with at least one row, per routed layer. */
-  readonly expertsTouched: number;
-  readonly weightElementBytes: number;
-  readonly activationElementBytes: number;
-  readonly kvElementBytes: number;
-}
+import type { Workload } from './workload.js';
 
 export interface Cost {
   readonly flops: number;
@@ -57,7 +36,7 @@ export function costOfNodes(nodes: readonly GraphNode[], work: Workload): Cost {
   return sum(nodes.map((node) => costOf(node, work)));
 }
 
-/** residual += Σₖ weights · answers: a multiplication and an addition per answered element. */
+/** residual += Σₖ weights · answers: a multiplication and an addition per element of the outputs. */
 export function costOfCombine(stage: AttentionStageProgram, work: Workload): Cost {
   const width = widthOf(stage.residual);
   const answers = work.routedRows * width;
@@ -71,12 +50,12 @@ export function costOfCombine(stage: AttentionStageProgram, work: Workload): Cos
 }
 
 /** What an attention worker does for one routed layer: attend and combine. */
-export function costOfAttentionHalf(stage: AttentionStageProgram, work: Workload): Cost {
+export function costOfAttentionStage(stage: AttentionStageProgram, work: Workload): Cost {
   return sum([costOfNodes(stage.attend, work), costOfCombine(stage, work)]);
 }
 
 /** What the expert workers do for one routed layer, together. */
-export function costOfExpertHalf(node: ExpertsNode, work: Workload): Cost {
+export function costOfExpertStage(node: ExpertsNode, work: Workload): Cost {
   return costOf(node, work);
 }
 
@@ -85,8 +64,8 @@ export function costOfModel(model: ModelGraph, work: Workload): Cost {
   const { attention, expert } = partition(model);
   return sum([
     costOfNodes(attention.prologue, work),
-    ...attention.stages.map((stage) => costOfAttentionHalf(stage, work)),
-    ...expert.stages.map((node) => costOfExpertHalf(node, work)),
+    ...attention.stages.map((stage) => costOfAttentionStage(stage, work)),
+    ...expert.stages.map((node) => costOfExpertStage(node, work)),
     costOfNodes(attention.epilogue, work),
   ]);
 }
@@ -110,50 +89,6 @@ export function parameterCount(model: ModelGraph): {
     }
   }
   return { total, active: total - idle };
-}
-
-/**
- * One token of each of `sequences` sequences, every one with this context (the new token included),
- * all experts in one place and each chosen as often: `expertsTouched` is the mean number of
- * distinct ones.
- */
-export function decodeWorkload(
-  model: ModelGraph,
-  options: {
-    readonly sequences: number;
-    readonly contextTokens: number;
-    /** Bytes per element of weights, activations and KV. Default 2. */
-    readonly elementBytes?: number;
-  },
-): Workload {
-  const { sequences, contextTokens, elementBytes = 2 } = options;
-  const { topK, expertCount } = model.sizes;
-  return {
-    tokens: sequences,
-    logitsRows: sequences,
-    keysSeen: sequences * contextTokens,
-    keysRead: sequences * contextTokens,
-    routedRows: sequences * topK,
-    expertsTouched: expertCount * (1 - (1 - topK / expertCount) ** sequences),
-    weightElementBytes: elementBytes,
-    activationElementBytes: elementBytes,
-    kvElementBytes: elementBytes,
-  };
-}
-
-/** Keys that a chunk of consecutive tokens sees and fetches, in a layer with this window. */
-export function keysOfChunk(
-  chunk: { readonly firstPosition: number; readonly tokens: number },
-  window = Infinity,
-): { readonly keysSeen: number; readonly keysRead: number } {
-  const { firstPosition, tokens } = chunk;
-  let keysSeen = 0;
-  for (let position = firstPosition; position < firstPosition + tokens; position += 1) {
-    keysSeen += Math.min(position + 1, window);
-  }
-  // The first token sees furthest back.
-  const firstKey = Math.max(0, firstPosition + 1 - window);
-  return { keysSeen, keysRead: tokens === 0 ? 0 : firstPosition + tokens - firstKey };
 }
 
 function flopsOf(node: GraphNode, work: Workload): number {

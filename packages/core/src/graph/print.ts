@@ -1,5 +1,6 @@
 /** A model graph as text, for people: one line per node, layers that are alike folded into one. */
-import { costOf, parameterCount, type Workload } from './cost.js';
+import { costOf, parameterCount } from './cost.js';
+import { type Workload } from './workload.js';
 import { inputsOf, outputsOf, weightsOf } from './node-values.js';
 import type { Graph, GraphNode, ModelGraph, Value, WeightRef } from './ops.js';
 
@@ -11,7 +12,8 @@ export function printModel(model: ModelGraph): string {
   return [
     `${model.family}: ${shortCount(total)} parameters, ${shortCount(active)} active per token`,
     `${sizes.layerCount} layers, hidden ${sizes.hiddenSize}, ${sizes.headCount} heads of ${sizes.headSize} over ${sizes.kvHeadCount} KV heads, ` +
-      `top-${sizes.topK} of ${sizes.expertCount} experts ${sizes.expertWidth} wide, vocabulary ${sizes.vocabSize}, ${sizes.positionsMax} positions`,
+      `top-${sizes.topK} of ${sizes.expertCount} experts ${sizes.expertWidth} wide, vocabulary ` +
+      `${sizes.vocabSize}, ${sizes.positionsMax} positions`,
     '',
     printGraph(model.prologue),
     ...layers,

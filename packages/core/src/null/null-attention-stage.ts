@@ -24,8 +24,8 @@ interface ActiveBatch {
 }
 
 /**
- * Takes the time of an attention half and computes nothing: routes are spread evenly, and the next token is a function of a token
- * and its position.
+ * Takes the time of an attention stage and computes nothing. Routes are uniform over the experts,
+ * and the next token is a function of a token and its position.
  */
 export class NullAttentionStage implements AttentionStage {
   readonly #options: AttentionStageOptions;

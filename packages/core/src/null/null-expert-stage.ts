@@ -9,7 +9,10 @@ import type { ExpertInput, ExpertSlot, ExpertStage, ExpertStageOptions } from '.
 import type { ExpertId, LayerIndex } from '../spec/units.js';
 import type { NullClock } from './null-times.js';
 
-/** Takes the time of an expert half and leaves the answers as they are. Experts take no memory and no time to load. */
+/**
+ * Takes the time of an expert stage and leaves the expert outputs as they are. Experts take no
+ * memory and no time to load.
+ */
 export class NullExpertStage implements ExpertStage {
   readonly #options: ExpertStageOptions;
   readonly #clock: NullClock;

@@ -33,7 +33,7 @@ interface ActiveBatch {
   readonly values: ReadonlyMap<Value, Float32Array>;
 }
 
-/** The attention half, node by node as the program says. */
+/** The attention stage: interprets the program node by node. */
 export class ReferenceAttentionStage implements AttentionStage {
   readonly #options: AttentionStageOptions;
   readonly #weights: F32Weights;

@@ -4,7 +4,7 @@
  *
  * Numbers are f32 between ops. Inside an op, sums run in double from index 0 upwards and are
  * rounded to f32 once: the order never depends on how many rows there are, so a row's result never
- * depends on its company.
+ * depends on its batch.
  *
  * Legend: T = tokens, H = hidden size, K = top-k. Matrices are row-major.
  */
@@ -232,7 +232,7 @@ function dot(
   return sum;
 }
 
-/** Every index here follows from shapes that were checked at the door. */
+/** Every index here follows from shapes that the stages have validated. */
 function at(array: Float32Array | Float64Array | Int32Array, index: number): number {
   return array[index] as number;
 }

@@ -21,7 +21,7 @@ interface SlotViews {
 
 type ExpertF32 = Readonly<Record<keyof ExpertWeights, Float32Array>>;
 
-/** The expert half: each row through its expert, one row at a time. */
+/** The expert stage: computes one row after the other through its expert. */
 export class ReferenceExpertStage implements ExpertStage {
   readonly #options: ExpertStageOptions;
   /** [layer] the weights of the experts that are here. */

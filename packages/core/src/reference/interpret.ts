@@ -16,8 +16,8 @@ export interface Interpretation {
 }
 
 /**
- * Computes one node of the attention half. The router and the experts stand at the cut and are not
- * met here.
+ * Computes one node of the attention stage. The router and the experts stand at the border of the
+ * stages and are not met here.
  */
 export function interpret(node: GraphNode, on: Interpretation): void {
   const read = (value: Value): Float32Array => valueOf(on, value);
@@ -61,7 +61,7 @@ export function interpret(node: GraphNode, on: Interpretation): void {
     }
     case 'router':
     case 'experts':
-      throw missing(`op ${node.op} has no place inside the attention half`);
+      throw missing(`op ${node.op} has no place inside the attention stage`);
   }
 }
 

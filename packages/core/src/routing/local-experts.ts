@@ -1,17 +1,27 @@
 import { expertId, type ExpertId, type ExpertRank } from '../spec/units.js';
 
-/** Of one layer: [expertId] the expert ranks that hold it; `ReplicaBalancer` says which of them takes a micro-batch's rows. */
+/**
+ * The placement of one layer: [expertId] the expert ranks that hold the expert. `ReplicaBalancer`
+ * decides which of them takes a row.
+ */
 export type LayerPlacement = readonly (readonly ExpertRank[])[];
 
-/** placement[layer][expertId] = the expert ranks that hold it. A placement of one layer is that of all layers. */
+/**
+ * placement[layer][expertId] = the expert ranks that hold the expert. A placement with one layer
+ * serves all layers.
+ */
 export type Placement = readonly LayerPlacement[];
 
-/** What belongs to this layer in a list of one for each layer, or of one for all of them. */
+/** The item of this layer, in a list with one item per layer or with one item for all layers. */
 export function ofLayer<Item>(items: readonly Item[], layer: number): Item | undefined {
   return items[items.length === 1 ? 0 : layer];
 }
 
-/** Who holds the experts of this layer. */
+/**
+ * The placement of this layer.
+ *
+ * @throws RangeError for a layer that the placement does not have.
+ */
 export function layerPlacement(placement: Placement, layer: number): LayerPlacement {
   const own = ofLayer(placement, layer);
   if (own === undefined) throw new RangeError(`The placement has no layer ${layer}.`);
@@ -23,7 +33,9 @@ export function residentExperts(placement: LayerPlacement, rank: ExpertRank): re
   return placement.flatMap((ranks, id) => (ranks.includes(rank) ? [expertId(id)] : []));
 }
 
-/** [layers] the experts resident on `rank`, ascending: `ExpertStageOptions.experts` of that worker. */
+/**
+ * [layers] the experts resident on `rank`, ascending, as `ExpertStageOptions.experts` wants them.
+ */
 export function residentExpertsByLayer(
   placement: Placement,
   rank: ExpertRank,

@@ -2,17 +2,17 @@ import type { LayerPlacement } from './local-experts.js';
 import { defaultSplitRowsMin, RowSplitter } from './row-splitter.js';
 
 /**
- * Chooses the replicas that take the rows of a micro-batch: a pure function of its expert ids and the placement, the same wherever it is
- * evaluated. How many rows of an expert go to which rank is `RowSplitter`'s to say; of an expert whose rows are split, the first ones go
- * to the lowest rank.
+ * Chooses the replicas that take the rows of a micro-batch: a pure function of its expert ids and
+ * the placement, so that every worker that evaluates it gets the same. `RowSplitter` decides how
+ * many rows of an expert go to which rank; the first rows of a split expert go to its lowest rank.
  */
 export class ReplicaBalancer {
-  /** Whether any expert has more than one holder: else the choice is always the same. */
+  /** Whether any expert is on more than one rank. If not, every choice is the same. */
   readonly hasReplicas: boolean;
   readonly #splitter: RowSplitter;
   /** [expertCount] */
   readonly #rowsOfExpert: Int32Array;
-  /** [expertCount] the place among the holders that takes the next row, and how many more it takes. */
+  /** [expertCount] the holder that takes the next row, and how many more rows it takes. */
   readonly #place: Int32Array;
   readonly #left: Int32Array;
 
@@ -37,7 +37,7 @@ export class ReplicaBalancer {
     return this.#splitter.costOfRank;
   }
 
-  /** Decides for the first `count` ids; ids that are no expert's are passed over. Allocates nothing. */
+  /** Decides for the first `count` ids; skips ids of no expert. Allocates nothing. */
   balance(expertIds: Int32Array, count: number): void {
     if (!this.hasReplicas) return;
     const rowsOfExpert = this.#rowsOfExpert;
@@ -56,8 +56,8 @@ export class ReplicaBalancer {
   }
 
   /**
-   * The rank that takes the next row of an expert; undefined for an id that no expert has. Call it once for each id balanced, in their
-   * order.
+   * Returns the rank that takes the next row of an expert, or undefined for an id of no expert.
+   * Call it once for each id of the last `balance`, in their order.
    */
   take(id: number): number | undefined {
     const { holders, holdersStart, rows } = this.#splitter;

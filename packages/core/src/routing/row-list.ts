@@ -10,7 +10,10 @@ export interface RowSource {
   tokens: number;
   /** [≥ tokens, topK] expert ids; -1 = no expert. */
   expertIds: Int32Array;
-  /** [≥ tokens, topK] the expert rank that takes each row; without it, all rows of resident experts are taken. */
+  /**
+   * [≥ tokens, topK] the expert rank that takes each row; without it, all rows of resident experts
+   * are taken.
+   */
   expertRanks?: Int32Array;
   /** [expertCount] from `residentTable`, of the placement that these routes were made under. */
   residents: Uint8Array;
@@ -58,8 +61,8 @@ export class RowList implements ExpertInput {
    * resident here, and to this rank where a source says who takes what.
    *
    * @throws TransportError 'ERR_FRAME_INVALID' for an expert id outside -1 … expertCount - 1, a row
-   * given to this rank of an expert that is not resident here, or more rows than `rowsMax`; the list is
-   * then empty.
+   * given to this rank of an expert that is not resident here, or more rows than `rowsMax`; the
+   * list is then empty.
    */
   merge(layer: LayerIndex, sources: readonly RowSource[], sourceCount: number): this {
     this.layer = layer;
@@ -136,7 +139,8 @@ export class RowList implements ExpertInput {
     throw new TransportError('ERR_FRAME_INVALID', {
       message:
         `A slot asks for ${what}; valid are expert ids below ${expertCount}, resident here, and at ` +
-        `most ${rowsMax} rows. The attention worker wrote its routes wrongly, or runs another model.`,
+        `most ${rowsMax} rows. The attention worker wrote its routes wrongly, or runs another ` +
+        'model.',
       details: { expertCount, rowsMax },
     });
   }

@@ -1,31 +1,38 @@
 import type { LayerPlacement } from './local-experts.js';
 
-/** Rows of one expert that are worth another read of its weights, where nobody says better: a tile of the widest CPU kernels. */
+/**
+ * Default for the least rows of one expert that are worth another read of its weights: a tile of
+ * the widest CPU kernels.
+ */
 export const defaultSplitRowsMin = 16;
 
-/** Passes over the replicated experts after the first: each lets an expert answer to where the others went. */
+/** Most passes after the first; each places every replicated expert again, given the others. */
 const sweepsMax = 3;
 
 /**
- * Divides the rows of each expert among the ranks that hold it: a pure function of the counts and the placement. Running r rows of an expert
- * on a rank is taken to cost max(r, `splitRowsMin`): few rows cost as much as reading the weights, many cost what they are (the C_j of
- * MegaScale-Infer, arXiv 2504.02263, section 6). Experts with one holder come first. Then each replicated one, ascending, goes to the rank
- * that costs least so far, or, where every part keeps `splitRowsMin` rows, is poured over its cheapest ranks up to one level; and again,
- * given the others, until nothing moves. No such step raises Σ C_j² or the greatest C_j.
+ * Splits the rows of each expert over the ranks that hold it: a pure function of the counts and the
+ * placement. The cost of r rows of an expert on a rank is max(r, `splitRowsMin`), because few rows
+ * cost as much as reading the weights (the C_j of MegaScale-Infer, arXiv 2504.02263, section 6).
  *
- * Where all counts are below twice `splitRowsMin` no expert is split and distinct experts are what is balanced (activated-expert-balanced
- * scheduling of Janus, arXiv 2512.13525, Algorithm 1).
+ * Experts on one rank come first. Then each replicated expert, in ascending order, goes to the rank
+ * with the lowest cost so far; if every part keeps `splitRowsMin` rows, it is split over its
+ * cheapest ranks so that they reach the same cost. Further passes repeat this, given the other
+ * experts, until no expert moves. No such step raises Σ C_j² or the greatest C_j.
+ *
+ * If all counts are below twice `splitRowsMin`, no expert is split, and the number of distinct
+ * experts per rank is balanced (activated-expert-balanced scheduling of Janus, arXiv 2512.13525,
+ * Algorithm 1).
  */
 export class RowSplitter {
-  /** Whether any expert has more than one holder: else the answer is always the same. */
+  /** Whether any expert is on more than one rank. If not, every split is the same. */
   readonly hasReplicas: boolean;
   /** [expertCount + 1] where each expert's holders begin in `holders`. */
   readonly holdersStart: Int32Array;
   /** Ranks, ascending for each expert. */
   readonly holders: Int32Array;
-  /** [holders] rows that each takes, of the counts last split. */
+  /** [holders] rows that each holder takes, for the counts last split. */
   readonly rows: Int32Array;
-  /** [expert ranks] of the counts last split. */
+  /** [expert ranks] rows and cost of each rank, for the counts last split. */
   readonly rowsOfRank: Int32Array;
   readonly costOfRank: Int32Array;
   /** Experts with more than one holder, ascending. */
@@ -34,7 +41,7 @@ export class RowSplitter {
   readonly #order: Int32Array;
   readonly #splitRowsMin: number;
   /** Whether an expert could be split in this sweep. */
-  #poured = false;
+  #couldSplit = false;
 
   constructor(
     placement: LayerPlacement,
@@ -57,7 +64,9 @@ export class RowSplitter {
     this.#splitRowsMin = Math.max(1, splitRowsMin);
   }
 
-  /** Fills `rows`, `rowsOfRank` and `costOfRank` for rowsOfExpert[expertCount]. Allocates nothing. */
+  /**
+   * Fills `rows`, `rowsOfRank` and `costOfRank` for rowsOfExpert[expertCount]. Allocates nothing.
+   */
   split(rowsOfExpert: Int32Array): void {
     this.rowsOfRank.fill(0);
     this.costOfRank.fill(0);
@@ -71,11 +80,11 @@ export class RowSplitter {
     }
   }
 
-  /** Whether any expert's rows are now elsewhere than before. */
+  /** Places every replicated expert. Returns whether any of them moved. */
   #sweep(rowsOfExpert: Int32Array, again: boolean): boolean {
     const replicated = this.#replicated;
     let moved = false;
-    this.#poured = false;
+    this.#couldSplit = false;
     for (let index = 0; index < replicated.length; index++) {
       const id = replicated[index] ?? 0;
       const count = rowsOfExpert[id] ?? 0;
@@ -85,14 +94,14 @@ export class RowSplitter {
       if (again) for (let place = start; place < end; place++) this.#add(place, -1);
       if (count < 2 * this.#splitRowsMin) {
         if (this.#placeWhole(start, end, count)) moved = true;
-      } else if (this.#pour(start, end, count)) moved = true;
+      } else if (this.#splitRows(start, end, count)) moved = true;
     }
     return moved;
   }
 
   /**
-   * Within a thirty-second of the mean there is nothing to gain that the next micro-batch would not undo; nor within the cost of one
-   * expert, where none could be split.
+   * Whether another pass would gain too little: the greatest cost is within 1/32 of the mean, which
+   * the next micro-batch would undo, or, where no expert could be split, within the cost of one.
    */
   #isLevel(): boolean {
     const { costOfRank } = this;
@@ -104,7 +113,7 @@ export class RowSplitter {
       sum += cost;
       if (cost > most) most = cost;
     }
-    const slack = this.#poured ? sum / 32 : Math.max(sum / 32, this.#splitRowsMin * ranks - 1);
+    const slack = this.#couldSplit ? sum / 32 : Math.max(sum / 32, this.#splitRowsMin * ranks - 1);
     return most * ranks <= sum + slack;
   }
 
@@ -123,15 +132,15 @@ export class RowSplitter {
     return moved;
   }
 
-  #pour(start: number, end: number, count: number): boolean {
+  #splitRows(start: number, end: number, count: number): boolean {
     const order = this.#order;
-    this.#poured = true;
+    this.#couldSplit = true;
     for (let place = start; place < end; place++) this.#insert(place, place - start);
     let parts = 1;
     let filled = this.#costAt(order[0] ?? 0) + count;
     for (; parts < end - start; parts++) {
       const cost = this.#costAt(order[parts] ?? 0);
-      // What the dearest rank of one more would get, below the common level.
+      // The rows that the most expensive rank of one more part would get, below the common level.
       if ((filled + cost) / (parts + 1) - cost < this.#splitRowsMin) break;
       filled += cost;
     }

@@ -1,6 +1,8 @@
 import { BackendError } from '../errors.js';
 
-/** Makes the bits of an f32 an integer that is ordered like the number: negative ones are reversed. */
+/**
+ * Makes the bits of an f32 an integer that is ordered like the number: negative ones are reversed.
+ */
 const magnitude = 0x7fffffff;
 /** From here on no finite number: +∞, then NaN. Reversed, from here down: −∞, then NaN. */
 const infinityKey = 0x7f800000;
@@ -9,9 +11,9 @@ const zeroKey = 0;
 const minusZeroKey = -1;
 
 /**
- * The lowest id of the greatest of `logits`, [1 …]; checks every one. Compares the numbers as integers, which takes no conversion
- * and finds what is not finite at the two ends of the order: with 32 thousand logits per token this loop is most of
- * what choosing greedily costs.
+ * The lowest id of the greatest of `logits`, [1 …]; checks every one. Compares the numbers as
+ * integers, which takes no conversion and finds what is not finite at the two ends of the order:
+ * with 32 thousand logits per token this loop is most of what choosing greedily costs.
  *
  * @throws BackendError 'ERR_DEVICE' when a logit is not finite.
  */
@@ -84,7 +86,9 @@ function brokenLogit(logits: Float32Array): BackendError {
   const tokenId = logits.findIndex((logit) => !Number.isFinite(logit));
   const logit = logits[tokenId];
   return new BackendError('ERR_DEVICE', {
-    message: `The logit of token ${tokenId} is ${logit}: the backend computed something that is not a number. Check the checkpoint, then run the same prompt on the reference backend.`,
+    message:
+      `The logit of token ${tokenId} is ${logit}: the backend computed something that is not a ` +
+      'number. Check the checkpoint, then run the same prompt on the reference backend.',
     details: { tokenId, logit: String(logit) },
   });
 }

@@ -43,7 +43,8 @@ export class TopPCut {
    */
   keep(input: TopPCutInput): number {
     const { logits, max, temperature, topP, weights, total, kept } = input;
-    // All tokens lighter than (1 − topP) · total / vocabSize weigh less than 1 − topP together; halved, against rounding.
+    // All tokens lighter than (1 − topP) · total / vocabSize weigh less than 1 − topP together;
+    // halved, against rounding.
     const weightMin = (0.5 * (1 - topP) * total) / logits.length;
     const bandsPerLogit = bandCount / (-temperature * Math.log(weightMin));
     const bandOf = (logit: number): number =>

@@ -5,14 +5,16 @@ import type { StageProfiler } from './profile.js';
 import type { DType, MemoryKind, Region } from './region.js';
 import type { WeightSource } from './weight-source.js';
 
-/** Registered at import time; touches no native code until `probe` or `create`. */
+/** Makes backends of one kind. `probe` and `create` may load native code; the import does not. */
 export interface BackendFactory {
   readonly specVersion: 1;
   /** Stable name used in configuration and metrics: 'reference', 'null', 'cpu', 'cuda'. */
   readonly name: string;
-  /** Never throws: an absent driver or instruction set is an answer, not an error. */
+  /** Reports whether the machine has the driver and instruction sets. Never throws. */
   probe(): Promise<BackendProbe>;
-  /** Rejects with BackendError 'ERR_BACKEND_UNAVAILABLE', 'ERR_NATIVE_LOAD' or 'ERR_OUT_OF_MEMORY'. */
+  /**
+   * Rejects with BackendError 'ERR_BACKEND_UNAVAILABLE', 'ERR_NATIVE_LOAD' or 'ERR_OUT_OF_MEMORY'.
+   */
   create(options?: BackendOptions): Promise<Backend>;
 }
 
@@ -30,26 +32,31 @@ export interface BackendOptions {
   /** Compute threads, the calling one included. Default: the cores this process may use. */
   readonly threads?: number;
   /**
-   * [threads] binds compute thread i, the calling one included, to this core: an index into those the process may use. Its waits then let
-   * other threads have the core. For workers that take turns on the same cores; a backend that has no threads of its own ignores it.
+   * [threads] the core of each compute thread, the calling thread first, as an index into the cores
+   * that the process may use. A bound thread yields its core while it waits. For workers that share
+   * cores; a backend without threads ignores it.
    */
   readonly cores?: readonly number[];
   /** Forces one of `BackendProbe.variants`. Default: the best. */
   readonly isa?: string;
-  /** What only this backend knows (see `NullTimes`). Default: none. A backend without settings ignores them. */
+  /** Settings of this backend only (see `NullTimes`). A backend without settings ignores them. */
   readonly settings?: Readonly<Record<string, number>>;
 }
 
 export interface Backend {
   readonly name: string;
   readonly memory: MemoryKind;
-  /** Element type of `hidden` and `answers` in slots: what this backend's stages read and write. */
+  /** Element type of `hidden` and `answers` in slots, which the stages read and write. */
   readonly activationDType: DType;
   /** The variant in use, as in `BackendProbe.variants`. */
   readonly isa: string;
-  /** Measures the machine with this backend's threads. Absent where a backend cannot. */
+  /** Measures the machine with the threads of the backend. Absent if the backend cannot. */
   readonly bounds?: MachineBounds;
-  /** Zeroed, 64-byte aligned. Throws BackendError 'ERR_OUT_OF_MEMORY'. Called during start-up only. */
+  /**
+   * Allocates zeroed memory, aligned to 64 bytes. The engine calls it during start-up only.
+   *
+   * @throws BackendError 'ERR_OUT_OF_MEMORY'.
+   */
   allocate(byteLength: number): Region;
   createAttentionStage(options: AttentionStageOptions): Promise<AttentionStage>;
   createExpertStage(options: ExpertStageOptions): Promise<ExpertStage>;
@@ -67,13 +74,13 @@ export interface AttentionStageOptions {
   /** Tokens per KV page: a multiple of 16. */
   readonly kvPageSize: number;
   /**
-   * What keys and values are kept as; default 'bf16'. 'int8' takes about half the memory: each key and
-   * each value is rounded once, when it is appended, with one scale per position and KV head.
+   * Element type of the KV cache; default 'bf16'. 'int8' takes about half the memory: the stage
+   * rounds each key and value once, when it appends it, with one scale per position and KV head.
    */
   readonly kvCacheDtype?: KvCacheDtype;
   readonly microBatchCount: number;
   readonly tokensPerMicroBatchMax: number;
-  /** Positions a sequence may reach; sizes the rotary table. */
+  /** Most positions of a sequence; the size of the rotary table. */
   readonly positionsMax: number;
 }
 
@@ -82,57 +89,77 @@ export interface ExpertStageOptions {
   readonly weights: WeightSource;
   /** [layers] the experts resident on this worker from the start, ascending in each. */
   readonly experts: readonly (readonly ExpertId[])[];
-  /** Rows of one `run`, over all experts: M × m × tokensPerSlotMax × topK, whatever experts come to be here. */
+  /**
+   * Most rows of one `run` over all experts: M × m × tokensPerSlotMax × topK, for any set of
+   * resident experts.
+   */
   readonly rowsMax: number;
 }
 
 /**
- * The attention half of every layer, on one attention worker. Calls are synchronous: on a CPU they return when
- * the work is done, on a GPU when it is enqueued. Wrong shapes throw 'ERR_SHAPE' before any work; a
- * device fault throws 'ERR_DEVICE', and so does every later call.
+ * The attention stage of every layer, on one attention worker. Calls are synchronous: on a CPU they
+ * return when the work is done, on a GPU when it is enqueued. A call with wrong shapes throws
+ * BackendError 'ERR_SHAPE' before any work. A device fault throws 'ERR_DEVICE', and so does every
+ * later call.
  *
- * Law 1: a token's numbers do not depend on which other tokens share its micro-batch.
+ * Law 1, batch invariance: the numbers of a token do not depend on the other tokens of its
+ * micro-batch.
  */
 export interface AttentionStage {
-  /** Once, before the first `embed`: slots[i] is where micro-batch i's routed tokens go and its answers come from. */
+  /**
+   * Binds the memory of each micro-batch: the stage writes routed tokens to slots[i] and reads
+   * expert outputs from there. Call it once, before the first `embed`.
+   */
   bindSlots(slots: readonly AttentionSlot[]): void;
-  /** Starts a micro-batch: token ids → residual [tokens, hiddenSize]. The batch is in force until the next `embed` of its index. */
+  /**
+   * Starts a micro-batch: token ids → residual [tokens, hiddenSize]. The batch stays in force until
+   * the next `embed` of its index.
+   */
   embed(batch: MicroBatch): void;
   /** Norm, QKV, RoPE, KV append, paged attention, projection, residual, norm, router → slot. */
   attend(layer: LayerIndex, microBatch: MicroBatchIndex): void;
-  /** residual[t] += Σₖ weights[t,k] · answers[t,k], in ascending k in f32: the result does not depend on who answered first. */
+  /**
+   * Adds the expert outputs: residual[t] += Σₖ weights[t,k] · answers[t,k], in ascending k in f32,
+   * so that the result does not depend on the order in which they arrived.
+   */
   combine(layer: LayerIndex, microBatch: MicroBatchIndex): void;
-  /** Final norm and LM head for the batch's `logitsRows` → [logitsRows, vocabSize]. A view, valid until the next call. */
+  /**
+   * Final norm and LM head for the batch's `logitsRows` → [logitsRows, vocabSize]. Returns a view
+   * that is valid until the next call.
+   */
   logits(microBatch: MicroBatchIndex): Float32Array;
-  /** Absent where a backend does not count. */
+  /** Absent if the backend does not profile. */
   readonly profiler?: StageProfiler;
   close(): void;
 }
 
-/** The expert half of every layer, on one expert worker. Same rules. */
+/** The expert stage of every layer, on one expert worker. The rules of `AttentionStage` apply. */
 export interface ExpertStage {
-  /** Once, before the first `run`: the table that `ExpertInput.slotIndex` points into. */
+  /** Binds the table that `ExpertInput.slotIndex` indexes. Call it once, before the first `run`. */
   bindSlots(slots: readonly ExpertSlot[]): void;
   /**
-   * Grouped GEMM over the resident experts: answers = down(act(gate·x) ⊙ up·x), one row per (token, expert).
-   * Routing weights are NOT applied here; `AttentionStage.combine` applies them, once. Rows for an expert that is not here
-   * throw 'ERR_SHAPE'.
+   * Computes the resident experts as a grouped GEMM: answers = down(act(gate·x) ⊙ up·x), one row
+   * per (token, expert). The routing weights are not applied here; `AttentionStage.combine` applies
+   * them.
+   *
+   * @throws BackendError 'ERR_SHAPE', also for rows of an expert that is not resident.
    */
   run(layer: LayerIndex, input: ExpertInput): void;
   /**
-   * Reads one expert's weights of one layer from the source that the stage was created with; from then on that layer runs it as if it had
-   * been here from the start. Returns the bytes they take here: 0 when they were here already. The one call that allocates after start-up,
-   * and as long as reading one expert of one layer takes: callers put runs between calls. When it throws, the stage is as before.
+   * Loads the weights of one expert of one layer from the source that the stage was created with.
+   * Returns the bytes that they take, 0 if the expert was resident already. This is the only call
+   * that allocates after start-up; it takes as long as reading one expert of one layer, so callers
+   * interleave it with runs. If it throws, the stage is unchanged.
    */
   load(layer: LayerIndex, expert: ExpertId): number;
-  /** Forgets one expert's weights of one layer. Returns the bytes they took: 0 when there were none. */
+  /** Frees the weights of one expert of one layer. Returns the bytes, 0 if it was not resident. */
   drop(layer: LayerIndex, expert: ExpertId): number;
-  /** Absent where a backend does not count. */
+  /** Absent if the backend does not profile. */
   readonly profiler?: StageProfiler;
   close(): void;
 }
 
-/** What an attention worker computes together. Prefill chunks and decode tokens mix freely. */
+/** Tokens that an attention worker computes together, of prefill chunks and decode steps. */
 export interface MicroBatch {
   readonly index: MicroBatchIndex;
   /** [tokens] vocabulary ids. */
@@ -143,7 +170,7 @@ export interface MicroBatch {
   readonly offsets: Int32Array;
   /** [sum of pages] page tables one after the other, each in position order. */
   readonly kvPages: Int32Array;
-  /** [sequences + 1] prefix sum: the table of sequence i is kvPages[kvPageOffsets[i] … kvPageOffsets[i+1]). */
+  /** [sequences + 1] prefix sum: sequence i has kvPages [kvPageOffsets[i], kvPageOffsets[i+1]). */
   readonly kvPageOffsets: Int32Array;
   /** Token rows whose logits are wanted, ascending. */
   readonly logitsRows: Int32Array;
@@ -157,23 +184,28 @@ export interface AttentionSlot {
   readonly expertIds: Region;
   /** [T, topK] f32 routing weights. */
   readonly weights: Region;
-  /** [T, topK, hiddenSize] activation dtype: one answer per (token, expert), where expertIds ≥ 0. */
+  /** [T, topK, hiddenSize] activation dtype: the expert outputs, where expertIds ≥ 0. */
   readonly answers: Region;
 }
 
-/** The same memory as an expert worker sees it (or its local copy, where a network lies between). */
+/** The same memory as an expert worker sees it; over a network, its local copy. */
 export interface ExpertSlot {
-  /** [rows, hiddenSize] activation dtype, read. */
+  /** [rows, hiddenSize] activation dtype, which the expert stage reads. */
   readonly hidden: Region;
-  /** [rows, hiddenSize] activation dtype, written. */
+  /** [rows, hiddenSize] activation dtype: the expert outputs, which the expert stage writes. */
   readonly answers: Region;
 }
 
-/** The rows of one layer for one expert worker, as lists into the bound slots: no row is copied to be merged. */
+/**
+ * The rows of one layer for one expert worker, as indices into the bound slots. No row is copied.
+ */
 export interface ExpertInput {
   readonly layer: LayerIndex;
   readonly rowCount: number;
-  /** [expertCount] of the model; its sum is rowCount. Rows are sorted by expert, attention rank, micro-batch, token. */
+  /**
+   * [expertCount] rows of each expert of the model; their sum is rowCount. Rows are sorted by
+   * expert, attention rank, micro-batch, token.
+   */
   readonly rowsPerExpert: Int32Array;
   /** [≥ rowCount] which bound slot. */
   readonly slotIndex: Int32Array;

@@ -1,11 +1,12 @@
 /**
- * What the machine itself can do, measured with a backend's own threads and instruction set: the bounds that
- * a model's figures are shares of. Calls block for as long as they measure, some hundred milliseconds.
+ * What the machine itself can do, measured with a backend's own threads and instruction set: the
+ * bounds that a model's figures are shares of. Calls block for as long as they measure, some
+ * hundred milliseconds.
  */
 export interface MachineBounds {
   /**
-   * Reads of memory far larger than the caches, all threads together: the best of several numbers of
-   * streams per thread. The memory is returned before the call does.
+   * Reads of memory far larger than the caches, all threads together: the best of several numbers
+   * of streams per thread. The memory is returned before the call does.
    */
   readBandwidth(byteLength: number): ReadBandwidth;
   multiplyPeak(): MultiplyPeak;

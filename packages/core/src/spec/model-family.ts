@@ -3,8 +3,8 @@ import type { GraphBuilder } from '../graph/builder.js';
 import type { ModelGraph, ModelSizes, Value } from '../graph/ops.js';
 
 /**
- * A model family: how to read its config.json, and its layers as a graph. No arithmetic: what a family needs is an op
- * of the graph, or it needs a new op.
+ * A model family: how to read its config.json, and its layers as a graph. No arithmetic: what a
+ * family needs is an op of the graph, or it needs a new op.
  */
 export interface ModelFamily {
   readonly specVersion: 1;
@@ -12,7 +12,8 @@ export interface ModelFamily {
   /** Values of `architectures` in config.json that this family claims. */
   readonly architectures: readonly string[];
   /**
-   * config.json → graph. Throws ConfigError 'ERR_CONFIG_FIELD' with the JSON path, the value found and what was expected.
+   * config.json → graph. Throws ConfigError 'ERR_CONFIG_FIELD' with the JSON path, the value found
+   * and what was expected.
    */
   buildGraph(config: unknown): ModelGraph;
 }

@@ -3,8 +3,8 @@ import type { SchedulerPolicy } from './scheduler-policy.js';
 import type { TransportFactory } from './transport.js';
 
 /**
- * What a plug-in package exports as `plugin`. Worker processes import the package by its name and pick from
- * these lists, so an implementation reaches them without anyone else importing it.
+ * What a plug-in package exports as `plugin`. Worker processes import the package by its name and
+ * pick from these lists, so an implementation reaches them without anyone else importing it.
  */
 export interface Plugin {
   readonly backends?: readonly BackendFactory[];

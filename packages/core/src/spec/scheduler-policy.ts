@@ -1,8 +1,9 @@
 import type { SequenceId } from './units.js';
 
 /**
- * Decides one step of one attention worker. Pure: the same view gives the same plan. No I/O, no clock, no
- * randomness. The scheduler checks every plan; a bad one throws PolicyError 'ERR_PLAN_INVALID' naming the rule.
+ * Plans each step of one attention worker. A policy is pure: the same view gives the same plan,
+ * without I/O, clock or randomness. The scheduler checks every plan; a plan that breaks a rule
+ * throws PolicyError 'ERR_PLAN_INVALID', which names the rule.
  */
 export interface SchedulerPolicy {
   readonly specVersion: 1;
@@ -13,21 +14,24 @@ export interface SchedulerPolicy {
 export interface SchedulerView {
   /** Monotonic milliseconds; the only time a policy may use. */
   readonly nowMs: number;
-  /** In arrival order, preempted sequences first. They hold no pages. One whose first tokens another is computing now is left out until it has. */
+  /**
+   * Sequences that wait, in arrival order, preempted ones first. They hold no KV pages. A sequence
+   * whose first tokens another one is computing is left out until that one has computed them.
+   */
   readonly waiting: readonly WaitingView[];
-  /** In the order in which they started. */
+  /** Sequences that run, in the order in which they started. */
   readonly running: readonly RunningView[];
-  /** Pages without a holder, those that still keep a prefix of ended sequences included. */
+  /** KV pages that no sequence holds, including those that cache a prefix of ended sequences. */
   readonly kvPagesFree: number;
   readonly kvPageSize: number;
   readonly microBatchCount: number;
-  /** Tokens of one step, over its micro-batches: prefill tokens and decode tokens together. */
+  /** Most prefill and decode tokens of one step, over all its micro-batches. */
   readonly maxNumBatchedTokens: number;
-  /** Sequences that may run at once. */
+  /** Most sequences that run at once. */
   readonly maxNumSeqs: number;
-  /** Prompt tokens of one sequence computed in one step at most. */
+  /** Most prompt tokens of one sequence in one step. */
   readonly prefillChunkTokensMax: number;
-  /** What a step is expected to take; absent until enough was measured. */
+  /** Expected duration of a step; absent until enough steps were measured. */
   readonly stepCost?: StepCost;
 }
 
@@ -38,34 +42,42 @@ export interface StepCost {
   readonly contextTokenUs: number;
 }
 
-/** What a sequence is to be served by, waiting or running. The object may be reused for the next view: take from it what is to be kept. */
+/**
+ * What a policy knows of a sequence, waiting or running. The scheduler may reuse the object for the
+ * next view, so a policy copies what it keeps.
+ */
 export interface ServiceView {
   readonly id: SequenceId;
   readonly arrivedAtMs: number;
   /** Higher is served sooner; 0 unless the request says more. */
   readonly priority: number;
-  /** Whose request it is. */
+  /** The tenant that sent the request. */
   readonly tenant?: string | undefined;
   /** Output tokens so far. */
   readonly outputTokens: number;
   readonly firstTokenAtMs?: number | undefined;
   readonly lastTokenAtMs?: number | undefined;
-  /** Wanted from arrival to the first token, and from one token to the next. */
+  /** Wanted milliseconds from arrival to the first token, and from one token to the next. */
   readonly ttftTargetMs?: number | undefined;
   readonly tpotTargetMs?: number | undefined;
-  /** How often it gave up its pages. */
+  /** How often the sequence was preempted. */
   readonly preemptions: number;
   /**
-   * Tokens whose keys and values are in pages. Of a waiting sequence: those of its first tokens that others have computed, which it takes over when
-   * it starts. Computing t more takes ⌈(contextTokens + t) / kvPageSize⌉ − kvPages of the free pages, at most; of a waiting sequence, in a plan that preempts
-   * anybody, without − kvPages: it may be their pages.
+   * Tokens whose keys and values are in KV pages; for a waiting sequence the prefix cache hit that
+   * it takes over when it starts. Computing t more tokens takes at most ⌈(contextTokens + t) /
+   * kvPageSize⌉ − kvPages free pages. In a plan that preempts a sequence, a waiting sequence takes
+   * at most ⌈(contextTokens + t) / kvPageSize⌉, because its prefix may lie in the freed pages.
    */
   readonly contextTokens: number;
-  /** Pages it holds; of a waiting sequence, those it will share with running ones, which costs none. */
+  /**
+   * KV pages that the sequence holds; for a waiting sequence those that it will share with running
+   * ones, which takes no free page.
+   */
   readonly kvPages: number;
   /**
-   * Tokens known but not computed yet. Running: 1 while decoding, more during prefill. Waiting: before the next one can be sampled (prompt, and output
-   * so far if it was preempted).
+   * Tokens known but not computed yet. A running sequence has 1 while it decodes and more during
+   * prefill. A waiting sequence has those before its next sampled token: the prompt, and the output
+   * so far if it was preempted.
    */
   readonly tokensLeft: number;
 }
@@ -73,16 +85,21 @@ export interface ServiceView {
 export type WaitingView = ServiceView;
 
 export interface RunningView extends ServiceView {
-  /** Pages that come free if it is preempted, at least: those it shares with others do not. */
+  /** Least KV pages that preempting the sequence frees: pages that it shares stay in use. */
   readonly kvPagesFreed: number;
 }
 
 export interface StepPlan {
-  /** Tokens to compute per sequence, 1 ≤ tokens ≤ tokensLeft, each id at most once. A waiting sequence named here starts running. */
+  /**
+   * Tokens to compute per sequence, 1 ≤ tokens ≤ tokensLeft, each id at most once. A waiting
+   * sequence in this list starts to run.
+   */
   readonly run: readonly { readonly id: SequenceId; readonly tokens: number }[];
   /**
-   * Running sequences that give up their pages and return to the head of `waiting`; freed before `run` takes pages. A plan that only preempts some is
-   * followed by another one at once: together they may free more than each one's `kvPagesFreed`.
+   * Running sequences to preempt. The scheduler frees their KV pages before `run` takes pages, and
+   * puts them at the head of `waiting`. After a plan that only preempts, the scheduler asks for
+   * another plan at once, because together the sequences may free more than the sum of their
+   * `kvPagesFreed`.
    */
   readonly preempt: readonly SequenceId[];
 }

@@ -6,15 +6,21 @@ import type { AttentionRank, ExpertRank, LayerIndex, MicroBatchIndex } from './u
 
 export interface TransportFactory {
   readonly specVersion: 1;
-  /** 'loopback', 'shm', 'tcp', … */
+  /** Stable name used in configuration and metrics: 'loopback', 'shm', 'tcp', 'fabric'. */
   readonly name: string;
-  /** Memory it can send from without a staging copy. Checked against Backend.memory at start-up. */
+  /**
+   * Memory that the transport sends from without a staging copy. The engine compares it with
+   * `Backend.memory` at start-up.
+   */
   readonly memoryKinds: readonly MemoryKind[];
-  /** Never throws: a missing system facility is an answer. */
+  /** Reports whether the system has what the transport needs. Never throws. */
   probe(): Promise<
     { readonly available: true } | { readonly available: false; readonly reason: string }
   >;
-  /** Resolves when all N expert peers are reachable. Rejects with 'ERR_PEER_TIMEOUT', 'ERR_PROTOCOL_VERSION'. */
+  /**
+   * Resolves when all N expert peers are reachable. Rejects with TransportError
+   * 'ERR_PEER_TIMEOUT' or 'ERR_PROTOCOL_VERSION'.
+   */
   openAttention(rank: AttentionRank, options: TransportOptions): Promise<AttentionPort>;
   /** Resolves when all M attention peers are reachable. */
   openExpert(rank: ExpertRank, options: TransportOptions): Promise<ExpertPort>;
@@ -24,84 +30,112 @@ export interface TransportOptions {
   readonly attentionWorkerCount: number; // M
   readonly expertWorkerCount: number; // N
   /**
-   * placement[layer][expertId] = the expert ranks that hold it, at least one; which of them takes a row is a pure function of the micro-batch. A
-   * placement of one layer is that of all layers.
+   * placement[layer][expertId] = the expert ranks that hold the expert, at least one. Which of them
+   * takes a row is a pure function of the micro-batch. A placement with one layer serves all
+   * layers.
    */
   readonly placement: Placement;
-  /** An expert's rows of a micro-batch are split over its holders in parts of at least so many. Default: `defaultSplitRowsMin`. */
+  /**
+   * Least rows of one part when the rows of one expert are split over the ranks that hold it.
+   * Default: `defaultSplitRowsMin`.
+   */
   readonly splitRowsMin?: number;
-  /** The epoch of `placement`, the same on every worker: 0 to `placementEpochMax`. Default 0. */
+  /** The epoch of `placement`, the same on every worker, 0 … `placementEpochMax`. Default 0. */
   readonly placementEpoch?: number;
   readonly layerCount: number;
   readonly hiddenSize: number;
   readonly topK: number;
-  /** Of `hidden` and `answers`: Backend.activationDType, the same on every worker. */
+  /**
+   * Element type of `hidden` and `answers`: `Backend.activationDType`, the same on every worker.
+   */
   readonly dtype: DType;
-  /** Tokens one attention worker may put in one slot. */
+  /** Most tokens that one attention worker puts in one slot. */
   readonly tokensPerSlotMax: number;
-  /** Micro-batches in flight (m). All slots are allocated in open; none later. */
+  /** Micro-batches in flight (m). The transport allocates all slots when it opens. */
   readonly slotCount: number;
-  /** A peer that owes an answer and is silent for longer is declared lost. The rendezvous is not bounded by it: others may still load weights. */
+  /**
+   * A port declares a peer lost that owes a message and sends nothing for longer. The rendezvous
+   * has no such limit, because other workers may still load weights.
+   */
   readonly peerTimeoutMs: number;
-  /** How long a wait spins before it parks. 0 on machines with fewer cores than workers. */
+  /** How long a wait spins before it parks. Use 0 on machines with fewer cores than workers. */
   readonly spinUs: number;
-  /** A spin lets other threads have the core, and only its own time counts. For workers that take turns on the same cores. */
+  /**
+   * Whether a spinning wait yields its core to other threads, and counts only its own time. For
+   * workers that share cores.
+   */
   readonly spinYields?: boolean;
   readonly gather: GatherPolicy;
   /**
-   * Who sums a token's answers. 'attention' (default): experts answer one row per (token, expert), so that results do not depend on
-   * the placement. 'expert': one row per (token, expert rank), weighted and summed there: fewer bytes, and law 1 holds for one placement only.
+   * Which side sums the expert outputs of a token. 'attention' (default): expert workers return one
+   * row per (token, expert), so that results do not depend on the placement. 'expert': they return
+   * one weighted sum per (token, expert rank), which is fewer bytes; law 1 then holds for one
+   * placement only.
    */
   readonly combine?: 'attention' | 'expert';
-  /** How this worker's transport memory is made. */
+  /** How the transport allocates its memory on this worker. */
   readonly memory?: MemoryHints;
   /** For transports that reach other hosts. */
   readonly network?: NetworkOptions;
-  /** Lets the link look slower than it is, for benchmarks and tests on one machine. */
+  /** Makes the link slower than it is, for benchmarks and tests on one machine. */
   readonly emulatedLink?: EmulatedLink;
   readonly rendezvous: Rendezvous;
   readonly clock: Clock;
-  /** Asked at least every 50 ms during a wait; a value ends the wait with 'ERR_PEER_CLOSED' and this text. */
+  /**
+   * A waiting port calls this at least every 50 ms. A text ends the wait with TransportError
+   * 'ERR_PEER_CLOSED' and this text.
+   */
   readonly stopReason: () => string | undefined;
-  /** Where slot memory comes from when the transport does not need memory of its own kind. */
+  /** Allocates slot memory for a transport that does not need memory of its own kind. */
   allocate(byteLength: number): Region;
 }
 
 /**
- * When an expert worker starts, and on what. 'lockstep': on one micro-batch of a layer, once all ranks in step sent theirs. 'layer':
- * on all micro-batches of a layer at once, so that its weights are read once per step. 'window': on what came of a layer in some time.
+ * What an expert worker gathers before it computes. 'lockstep': one micro-batch of a layer from all
+ * attention ranks in step. 'layer': all micro-batches of a layer, so that the weights of the layer
+ * are read once per step. 'window': the frames of a layer that arrive within `windowUs`.
  */
 export type GatherPolicy =
   | { readonly type: 'lockstep' }
   | { readonly type: 'layer' }
   | { readonly type: 'window'; readonly windowUs: number };
 
-/** Wishes: memory that cannot be had so is made as usual. */
+/** How to allocate memory if the system can. Where it cannot, memory is allocated as usual. */
 export interface MemoryHints {
-  /** Pages of 2 MiB or more, from the system's reserve. */
+  /** Use pages of 2 MiB or more from the system's reserve. */
   readonly hugePages?: boolean;
-  /** The memory node whose cores read and write the slots most. */
+  /** The NUMA node whose cores read and write the slots most. */
   readonly numaNode?: number;
 }
 
 export interface NetworkOptions {
-  /** IPv4 or IPv6 address that this worker listens on and that its peers connect to. Default: 127.0.0.1. */
+  /**
+   * Address (IPv4 or IPv6) that this worker listens on and peers connect to. Default: 127.0.0.1.
+   */
   readonly host?: string;
   /** Default 0: any free port. */
   readonly port?: number;
-  /** At least 16 bytes, the same on every worker: peers prove that they know it, and every frame is authenticated with keys made of it. */
+  /**
+   * At least 16 bytes, the same on every worker. Peers prove that they know it, and keys derived
+   * from it authenticate every frame.
+   */
   readonly preSharedKey?: string;
-  /** How long the kernel polls the device for a socket's next packet. Default 0: it does not. */
+  /**
+   * How long the kernel polls the device for the next packet of a socket. Default: 0, no polling.
+   */
   readonly busyPollUs?: number;
-  /** The IP header's traffic class (DSCP × 4) of data, where the network gives classes different queues. */
+  /** Traffic class (DSCP × 4) in the IP header of data, for networks with a queue per class. */
   readonly trafficClass?: number;
-  /** Congestion control algorithm of TCP, or what a fabric's provider calls it. */
+  /** Congestion control algorithm, by its name in TCP or in the fabric's provider. */
   readonly congestionControl?: string;
-  /** Fabrics: the libfabric provider. Default: the best present of 'verbs', 'efa', 'tcp;ofi_rxm', 'shm'. */
+  /** The libfabric provider. Default: the first present of 'verbs', 'efa', 'tcp;ofi_rxm', 'shm'. */
   readonly provider?: string;
 }
 
-/** Every message takes `latencyUs` plus up to `jitterUs`, and one direction of a pair of ranks carries `gigabitsPerSecond`. */
+/**
+ * A link in which each message takes `latencyUs` plus up to `jitterUs`, and each direction of a
+ * pair of ranks carries `gigabitsPerSecond`.
+ */
 export interface EmulatedLink {
   /** One way. */
   readonly latencyUs: number;
@@ -112,7 +146,7 @@ export interface EmulatedLink {
   readonly seed?: number;
 }
 
-/** A placement that frames may name, and its number: of two placements, the later has the greater one. */
+/** A placement and its number. A later placement has a greater number; frames name it by number. */
 export interface PlacementEpoch {
   readonly epoch: number;
   /** As in `TransportOptions`, for the same layers, experts and expert ranks. */
@@ -124,73 +158,88 @@ export const placementEpochMax = 2 ** 31 - 1;
 /** Epochs that an expert port serves at a time. */
 export const liveEpochsMax = 4;
 
-/** How workers that cannot name each other yet trade addresses. One call per port, during open. */
+/** Exchanges the addresses of workers. Each port calls it once, while it opens. */
 export interface Rendezvous {
-  /** Tells the others where this worker can be reached; resolves with everyone's address, by rank. */
+  /** Publishes the address of this worker; resolves with the addresses of all workers, by rank. */
   exchange(
     address: string,
   ): Promise<{ readonly attention: readonly string[]; readonly expert: readonly string[] }>;
 }
 
 /**
- * Attention side of M2N. All calls after open are synchronous, and all but `adoptPlacement` allocate nothing. Per pair of ranks, delivery
- * is in order and exactly once; nothing is promised across ranks.
+ * The attention side of M2N. All calls are synchronous, and all but `adoptPlacement` allocate
+ * nothing. Delivery between two ranks is in order and exactly once; between different pairs of
+ * ranks there is no order.
  *
- * TransportError codes: 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', and 'ERR_FRAME_INVALID' for a peer's frame are fatal for the port.
- * 'ERR_SLOT_BUSY', 'ERR_SLOT_OVERFLOW', and 'ERR_FRAME_INVALID' for steps or dispatches out of order or unknown expert ids are
- * the caller's bug, thrown before anything is sent. Calls after close throw 'ERR_PEER_CLOSED'.
+ * Calls throw TransportError. 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', and 'ERR_FRAME_INVALID' for a
+ * peer's frame are fatal for the port. 'ERR_SLOT_BUSY', 'ERR_SLOT_OVERFLOW', and
+ * 'ERR_FRAME_INVALID' for steps or dispatches out of order or for unknown expert ids are a bug of
+ * the caller; the port throws them before it sends anything. Calls after `close` throw
+ * 'ERR_PEER_CLOSED'.
  */
 export interface AttentionPort {
-  /** [slotCount] the memory of each micro-batch; the same objects for the port's life. */
+  /** [slotCount] the memory of each micro-batch; the same objects as long as the port is open. */
   readonly slots: readonly AttentionSlot[];
   /**
-   * Announces a step with these micro-batches, ascending. All its dispatches follow in the order of `pingPong`: layer by layer,
-   * micro-batch by micro-batch. A parked rank is resumed by this call.
+   * Announces a step with these micro-batches, ascending. The dispatches of the step follow in the
+   * order of `pingPong`: layer by layer, micro-batch by micro-batch. The call resumes a parked
+   * rank.
    */
   beginStep(microBatches: readonly MicroBatchIndex[]): void;
   /**
-   * From the next `beginStep` on, rows go to the ranks of this placement, in frames of its epoch: a step runs in one. Every expert port
-   * must have learnt it before. Of several before one `beginStep` the last holds.
+   * From the next `beginStep` on, sends rows to the ranks of this placement, in frames of its
+   * epoch. A step runs in one epoch. Every expert port must have learnt the placement before. Of
+   * several calls before one `beginStep` the last one counts.
    *
-   * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one's, ConfigError 'ERR_CONFIG_FIELD' for a
-   * placement of other layers, experts or ranks.
+   * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one.
+   * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks.
    */
   adoptPlacement(placement: PlacementEpoch): void;
-  /** M2N. Sends each of the slot's first `tokens` rows to the workers of its experts. 'ERR_SLOT_BUSY' until the last ticket of the slot is released. */
+  /**
+   * Sends each of the first `tokens` rows of the slot to the expert workers of its experts (M2N).
+   *
+   * @throws TransportError 'ERR_SLOT_BUSY' until the last ticket of the slot is released.
+   */
   dispatch(layer: LayerIndex, microBatch: MicroBatchIndex, tokens: number): DispatchTicket;
-  /** N2M. Returns when every answer is in the slot's `answers`. A ticket is single-use. */
+  /** Returns when all expert outputs are in the slot's `answers` (N2M). A ticket is single-use. */
   combine(ticket: DispatchTicket): void;
-  /** Call once AttentionStage.combine has read the answers: the slot may be filled again. */
+  /** Frees the slot. Call it after `AttentionStage.combine` has read the expert outputs. */
   release(ticket: DispatchTicket): void;
-  /** Says once that no step follows for now: expert workers do not wait for this rank until `beginStep`. */
+  /** Announces a pause: expert workers do not wait for this rank until its next `beginStep`. */
   park(): void;
-  /** Idempotent; peers see the end of this rank. */
+  /** Closes the port and notifies the peers. Idempotent. */
   close(): void;
 }
 
-/** Expert side of M2N. */
+/** The expert side of M2N. */
 export interface ExpertPort {
   /** [M × slotCount] slot of (attention rank a, micro-batch i) at a × slotCount + i. */
   readonly slots: readonly ExpertSlot[];
-  /** Blocks for the next work: one layer's rows, merged over ranks in step. Undefined once every attention rank closed. The object is reused. */
+  /**
+   * Blocks until rows of a layer have arrived, merged over the attention ranks in step. Returns
+   * undefined after every attention rank has closed. The port reuses the object.
+   */
   receive(): ExpertInput | undefined;
-  /** Makes the written answers of the last `receive` visible to their ranks. */
+  /** Makes the expert outputs for the last `receive` visible to the attention ranks. */
   reply(input: ExpertInput): void;
   /**
-   * Frames of this epoch are served from now on, besides those of the epochs before it: attention ranks change over one by one, and one
-   * input may merge rows of several epochs. At most `liveEpochsMax` at a time. May be called between calls and from `stopReason`. A frame with rows of an epoch that was
-   * not learnt, or was retired, ends the port with 'ERR_FRAME_INVALID'.
+   * From now on accepts frames of this epoch besides those of earlier epochs, at most
+   * `liveEpochsMax` at a time. Attention ranks adopt a placement one after the other, so one input
+   * may merge rows of several epochs. May be called between other calls and from `stopReason`. A
+   * frame with rows of an unknown or retired epoch ends the port with TransportError
+   * 'ERR_FRAME_INVALID'.
    *
-   * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one's, or one too many; ConfigError
-   * 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks.
+   * @throws TransportError 'ERR_FRAME_INVALID' for an epoch that is not greater than the last one,
+   * or for one epoch too many.
+   * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks.
    */
   learnPlacement(placement: PlacementEpoch): void;
-  /** No rank will use this epoch, or an earlier one, again. The newest stays, whatever is said. */
+  /** Retires this epoch and all earlier ones. The newest epoch always stays. */
   retirePlacements(upTo: number): void;
   close(): void;
 }
 
-/** Proof that a dispatch is under way. The port reuses the object once the ticket is released. */
+/** A dispatch in flight. The port reuses the object after the ticket is released. */
 export interface DispatchTicket {
   readonly layer: LayerIndex;
   readonly microBatch: MicroBatchIndex;

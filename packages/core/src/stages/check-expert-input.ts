@@ -14,7 +14,7 @@ export interface ExpertInputLimits {
 }
 
 /**
- * The door check of `ExpertStage.run`: every list long enough, every row inside its slot and for
+ * Validates a call of `ExpertStage.run`: every list long enough, every row inside its slot and for
  * an expert that is here, before any work.
  *
  * @throws BackendError 'ERR_SHAPE' naming the field, the value found and what was expected.

@@ -11,7 +11,7 @@ export interface MicroBatchLimits {
 }
 
 /**
- * The door check of `AttentionStage.embed`: everything about a micro-batch that can be wrong,
+ * Validates a call of `AttentionStage.embed`: everything about a micro-batch that can be wrong,
  * before any work.
  *
  * @throws BackendError 'ERR_SHAPE' naming the field, the value found and what was expected.

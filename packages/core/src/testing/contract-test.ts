@@ -7,7 +7,10 @@ import { afterAll, expect, it, type TestContext } from 'vitest';
 export type ContractSkips = Readonly<Record<string, string>>;
 export type ContractTest = (title: string, body: () => void | Promise<void>) => void;
 
-/** Of a whole test, which may start processes on a busy machine; what hangs inside has shorter limits of its own. */
+/**
+ * Of a whole test, which may start processes on a busy machine; what hangs inside has shorter
+ * limits of its own.
+ */
 const patienceMs = 120_000;
 
 /**

@@ -21,7 +21,7 @@ export interface TraceEvent {
 export interface TraceSpan {
   readonly name: string;
   readonly pid: number;
-  /** Default 1. Spans of one lane must nest; spans that overlap otherwise need lanes of their own. */
+  /** Default 1. Spans of one lane must nest; spans that overlap need different lanes. */
   readonly lane?: number;
   readonly startUs: number;
   readonly endUs: number;

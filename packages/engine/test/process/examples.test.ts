@@ -7,10 +7,11 @@ import { collect, dictionary } from '../support/run-requests.js';
 
 const run = promisify(execFile);
 
+/** → what the example prints; its workers print to stderr. */
 async function example(file: string, ...args: string[]): Promise<string> {
   const path = fileURLToPath(new URL(`../../../../examples/${file}`, import.meta.url));
-  const { stdout } = await run(process.execPath, [path, ...args]);
-  return stdout;
+  const { stdout, stderr } = await run(process.execPath, [path, ...args]);
+  return stdout + stderr;
 }
 
 describe('examples', () => {
@@ -50,5 +51,17 @@ describe('examples', () => {
     const output = await example('03-write-a-policy.mjs');
     const [started, finished] = output.trim().split('\n');
     expect(finished?.replace('finished', '')).toBe(started?.replace('started ', ''));
+  }, 60_000);
+
+  it('04 carries rows over a transport of its own, and counts them', async () => {
+    expect(await example('04-write-a-transport.mjs')).toMatch(/sent [1-9]\d* rows to the experts/);
+  }, 60_000);
+
+  it('05 computes on a backend of its own, and times its stages', async () => {
+    expect(await example('05-write-a-backend.mjs')).toMatch(/attention \d+ ms, experts \d+ ms/);
+  }, 60_000);
+
+  it('06 simulates a deployment under two loads', async () => {
+    expect(await example('06-simulate.mjs')).toMatch(/^8 requests\/s: \d+ tokens\/s/m);
   }, 60_000);
 });

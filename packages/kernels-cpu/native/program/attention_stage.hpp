@@ -30,7 +30,7 @@ struct AttentionSlotMemory {
   const bf16* answers;
 };
 
-// The attention half of every layer. One caller at a time; every call returns when the work is
+// The attention stage of every layer. One caller at a time; every call returns when the work is
 // done.
 class AttentionStage {
  public:

@@ -28,7 +28,7 @@ struct ExpertRows {
   Int32View rows_per_expert, slot_index, hidden_row, answer_row;
 };
 
-// The expert half of every layer: answers = down(silu(gate · x) ⊙ up · x), row by row. One caller
+// The expert stage of every layer: answers = down(silu(gate · x) ⊙ up · x), row by row. One caller
 // at a time.
 class ExpertStage {
  public:

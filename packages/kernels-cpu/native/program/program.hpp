@@ -6,8 +6,8 @@
 #include "program/records.hpp"
 #include "weights/tensor_source.hpp"
 
-// The compiled attention program, as src/compile/compile.ts writes it. Values, weights and tables are
-// numbers into the lists below.
+// The compiled attention program, as src/compile/compile.ts writes it. Values, weights and tables
+// are numbers into the lists below.
 namespace megascale {
 
 struct AttentionProgram {

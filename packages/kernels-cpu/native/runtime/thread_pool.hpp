@@ -22,7 +22,7 @@ static inline void Pause() {
 // time, from one calling thread. Jobs must not throw.
 //
 // A bound pool takes turns with the pools of other processes on the same cores: thread i stays on
-// core cores[i], the caller included, and a wait gives way to whoever else has work there. Without
+// core cores[i], the caller included, and a wait yields the core to other threads. Without
 // that, each handover between pools would put a core to sleep and wake it again.
 class ThreadPool {
  public:

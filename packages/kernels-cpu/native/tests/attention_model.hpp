@@ -10,7 +10,7 @@
 
 namespace megascale::testing {
 
-// The attention half of a small model, written down as src/compile.ts would: embedding; two layers
+// The attention stage of a small model, written down as src/compile.ts would: embedding; two layers
 // of norm, queries, keys, values, rotation, attention, output, norm and router; norm and head.
 struct AttentionModel {
   std::size_t hidden, heads, kv_heads, head_size, window, experts, top_k;

@@ -7,7 +7,7 @@
 #include "runtime/failure.hpp"
 #include "variants.hpp"
 
-// The attention half as a whole, from weights in memory: law 1, and the variants beside each other.
+// The attention stage as a whole, from weights in memory: law 1, and all variants compared.
 namespace megascale::testing {
 namespace {
 
@@ -83,7 +83,7 @@ const Test pieces{
       }
     }};
 
-const Test company{
+const Test batch_invariance{
     "a sequence does not depend on the others in its micro-batch", 8, [](Random& random) {
       const AttentionModel model(random);
       const KvCacheDtype kv = random.OneOf(kKvDTypes);

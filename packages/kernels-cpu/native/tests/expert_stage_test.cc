@@ -11,7 +11,7 @@
 #include "runtime/failure.hpp"
 #include "variants.hpp"
 
-// The expert half as a whole, from weights in memory.
+// The expert stage as a whole, from weights in memory.
 namespace megascale::testing {
 namespace {
 
@@ -183,7 +183,7 @@ const Test right{
     }};
 
 const Test alone{
-    "an expert's row does not depend on its company, on 1 to 4 threads", 8, [](Random& random) {
+    "an expert's row does not depend on its batch, on 1 to 4 threads", 8, [](Random& random) {
       // Wide enough that every thread has a share.
       const Experts model(random, 96 + random.Below(80), 100 + random.Below(200));
       const Rows rows = RandomRows(random, model);

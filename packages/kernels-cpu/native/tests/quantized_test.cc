@@ -8,7 +8,7 @@
 #include "weights/weight_store.hpp"
 
 // Quantized matrices packed and multiplied on every variant: the bits of plain C++, whatever the
-// sizes and the company. (That plain C++ computes the stated formula is tested from TypeScript.)
+// sizes and the batch. (That plain C++ computes the stated formula is tested from TypeScript.)
 namespace megascale::testing {
 namespace {
 
@@ -104,7 +104,7 @@ KernelTable Reference() {
 }
 
 const Test same{
-    "quantized weights give the same bits on every variant, alone or in company", 40,
+    "quantized weights give the same bits on every variant, alone or in a batch", 40,
     [](Random& random) {
       const std::vector<Matrix> matrices = RandomMatrices(random);
       const std::size_t rows = random.OneOf(kRowCounts);

@@ -1,6 +1,9 @@
 import { createNativeLoader } from '@megascale/core';
 
-/** The addon as native/binding defines it: a thin mirror, no policy. Everything it throws carries one of core's codes as `code`. */
+/**
+ * The addon as native/binding defines it: a thin mirror, no policy. Everything it throws carries
+ * one of core's codes as `code`.
+ */
 export interface NativeAddon {
   readonly version: string;
   /** Best first. */
@@ -8,7 +11,10 @@ export interface NativeAddon {
   cpuName(): string;
   /** Kinds of op, in the order of `opTotals`. */
   readonly profiledOps: readonly string[];
-  /** Maps files and copies them into fresh memory, the bound of loading; for benchmarks. Returns the bytes. */
+  /**
+   * Maps files and copies them into fresh memory, the bound of loading; for benchmarks. Returns the
+   * bytes.
+   */
   copyFiles(backend: NativeBackend, paths: readonly string[]): number;
   /** `cores`: [threads], see BackendOptions. */
   readonly Backend: new (threads: number, isa: string, cores?: Int32Array) => NativeBackend;
@@ -41,7 +47,10 @@ export interface NativeBackend {
 export interface NativeProfile {
   /** Per kind of op: calls, nanoseconds, weight bytes, KV bytes, FLOPs. */
   opTotals(): Float64Array;
-  /** Per op: kind, layer, micro-batch, start and end in nanoseconds, weight bytes, KV bytes, FLOPs. And how many are missing. */
+  /**
+   * Per op: kind, layer, micro-batch, start and end in nanoseconds, weight bytes, KV bytes, FLOPs.
+   * And how many are missing.
+   */
   opRecords(): [Float64Array, number];
   record(capacity: number): void;
   /** Of weights and of KV pages. */
@@ -80,13 +89,18 @@ export interface NativeExpertStage extends NativeProfile {
     hiddenRow: Int32Array,
     answerRow: Int32Array,
   ): void;
-  /** Gate and up as a pair, then down. Returns the bytes they take here, 0 where they are here already. */
+  /**
+   * Gate and up as a pair, then down. Returns the bytes they take here, 0 where they are here
+   * already.
+   */
   load(layer: number, expert: number, matrices: readonly (readonly NativeTensor[])[]): number;
   drop(layer: number, expert: number): number;
   close(): void;
 }
 
-/** A checkpoint tensor [rows, columns]: a range of a file, or bytes where there is no file to map. */
+/**
+ * A checkpoint tensor [rows, columns]: a range of a file, or bytes where there is no file to map.
+ */
 export interface NativeTensor {
   /** For messages. */
   readonly name: string;

@@ -1,8 +1,9 @@
 import type { GraphNode } from '@megascale/core';
 
 /**
- * The same nodes with all `linear` nodes of one input side by side, at the place of the first: queries, keys and values become one fork
- * and join of the threads. Allowed because a linear reads its input and nothing else, and that input is written once.
+ * The same nodes with all `linear` nodes of one input side by side, at the place of the first:
+ * queries, keys and values become one fork and join of the threads. Allowed because a linear reads
+ * its input and nothing else, and that input is written once.
  */
 export function groupLinears(nodes: readonly GraphNode[]): readonly GraphNode[] {
   const grouped: GraphNode[] = [];

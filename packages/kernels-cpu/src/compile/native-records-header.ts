@@ -23,7 +23,7 @@ const cppTypes: Readonly<Record<FieldType, string>> = {
 /**
  * The C++ header with the enumerations and records of `native-records.ts`, each record with a
  * function that reads it from doubles: native/program/records.hpp. A test holds the file equal to
- * this text; `npx vitest run --project kernels-cpu native-records-header -u` writes it anew.
+ * this text; `npx vitest run native-records-header -u` writes it anew.
  */
 export function nativeRecordsHeader(): string {
   return [

@@ -8,19 +8,24 @@ import {
 import { refuse } from '../binding/native-error.js';
 import type { NativeValue } from './native-records.js';
 
-/** Where every value of a program lives. Values are keyed by object: joined graphs repeat their ids. */
+/**
+ * Where every value of a program lives. Values are keyed by object: joined graphs repeat their ids.
+ */
 export interface ValuePlan {
   /** The number of a value in `values`. */
   readonly numberOf: (value: Value) => number;
   readonly values: readonly NativeValue[];
-  /** Bytes per token of each scratch buffer (shared by values that do not live at the same time) and each state buffer. */
+  /**
+   * Bytes per token of each scratch buffer (shared by values that do not live at the same time) and
+   * each state buffer.
+   */
   readonly scratchRowBytes: Float64Array;
   readonly stateRowBytes: Float64Array;
 }
 
 /**
- * Gives each value its memory: the message is the slot's; what one op list leaves for another is state, kept per micro-batch; all
- * else is scratch, used again as soon as its last reader has run.
+ * Gives each value its memory: the message is the slot's; what one op list leaves for another is
+ * state, kept per micro-batch; all else is scratch, used again as soon as its last reader has run.
  */
 export function planValues(
   program: AttentionProgram,

@@ -140,13 +140,13 @@ describe('cpu backend', () => {
     }
   });
 
-  it('ends with its process although nobody closed it', () => {
+  it('ends with its process without being closed', () => {
     expect(
       runScript(`globalThis.kept = new Backend(3, ''); process.stdout.write(kept.isa)`),
     ).not.toBe('');
   });
 
-  it('ends with its worker thread although nobody closed it', () => {
+  it('ends with its worker thread without being closed', () => {
     const output = runScript(`
       const { Worker, isMainThread, parentPort } = require('node:worker_threads');
       if (isMainThread) {

@@ -16,8 +16,8 @@ export async function machineIsas(): Promise<readonly string[]> {
 }
 
 /**
- * The variants that this run tests: the best one of this machine beside scalar, and in the long tier
- * (`test/long/other-isas.test.ts`) the others.
+ * The variants that this run tests: the best one of this machine beside scalar, and in the long
+ * tier (`test/long/other-isas.test.ts`) the others.
  */
 export async function testedIsas(): Promise<readonly string[]> {
   const all = await machineIsas();

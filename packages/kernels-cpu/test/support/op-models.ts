@@ -27,7 +27,10 @@ export type OpUnderTest = (
   s: OpModelSizes & { readonly hidden: number },
 ) => Value;
 
-/** One op each, with as little around it as a program needs; its output is the message, which a test can read. */
+/**
+ * One op each, with as little around it as a program needs; its output is the message, which a test
+ * can read.
+ */
 export const opsUnderTest = {
   rmsNorm: (_, { normed }) => normed,
   linear: (g, { normed }, s) =>

@@ -23,7 +23,10 @@ export interface QuantizedWeights {
   matrix(name: string): QuantizedMatrix;
 }
 
-/** Random integers of the whole range and scales of either sign, for the matrices that `choose` names; the others stay as they are. */
+/**
+ * Random integers of the whole range and scales of either sign, for the matrices that `choose`
+ * names; the others stay as they are.
+ */
 export function quantizedWeights(
   base: WeightSource,
   choose: (location: TensorLocation) => Quantization | undefined,
@@ -135,7 +138,9 @@ function decodeScales(bytes: Uint8Array, dtype: 'F32' | 'BF16' | 'F16' | undefin
   return new Float32Array(words.buffer);
 }
 
-/** The f32 word with its fraction cut to f16's ten bits; the scales of the tests are normal in f16. */
+/**
+ * The f32 word with its fraction cut to f16's ten bits; the scales of the tests are normal in f16.
+ */
 function halfBits(word: number): number {
   return (
     ((word >>> 16) & 0x8000) | ((((word >>> 23) & 0xff) - 112) << 10) | ((word >>> 13) & 0x3ff)

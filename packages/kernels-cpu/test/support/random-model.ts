@@ -1,6 +1,9 @@
 import { SeededRandom, tinyMixtral, tinyQwen3Moe, type TinyModel } from '@megascale/core/testing';
 
-/** A model of either family with sizes drawn from the seed: odd, prime, smaller than a vector, around a tile. */
+/**
+ * A model of either family with sizes drawn from the seed: odd, prime, smaller than a vector,
+ * around a tile.
+ */
 export function randomModel(seed: number, all: { readonly experts: boolean }): TinyModel {
   const random = new SeededRandom(seed);
   const pick = <T>(...items: readonly [T, ...T[]]): T =>

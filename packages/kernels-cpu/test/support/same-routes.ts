@@ -11,15 +11,19 @@ import type { Colocated } from '@megascale/core/testing';
 export interface SameRoutesRun {
   /** [logitsRows, vocabSize] of the backend under test. */
   readonly logits: Float32Array;
-  /** Of each choice of experts that differs from the reference's: by how little the reference's own choice was decided. */
+  /**
+   * Of each choice of experts that differs from the reference's: by how little the reference's own
+   * choice was decided.
+   */
   readonly margins: readonly number[];
   /** Choices in all: tokens × layers. */
   readonly choices: number;
 }
 
 /**
- * Runs a micro-batch on two backends at once, and after each router gives the one under test the reference's choice. What is left to
- * differ is arithmetic: a router that hangs by less than bf16 resolves would send a row through other experts, and no bound on logits could hold.
+ * Runs a micro-batch on two backends at once, and after each router gives the one under test the
+ * reference's choice. What is left to differ is arithmetic: a router that hangs by less than bf16
+ * resolves would send a row through other experts, and no bound on logits could hold.
  */
 export class SameRoutes {
   readonly #routers: readonly Router[];

@@ -1,6 +1,9 @@
 import type { Quantization, QuantizedMatrix } from './quantized-weights.js';
 
-/** Rows times matrix as the README states it: integers exactly, then per block two products and a sum in f32. */
+/**
+ * Rows times matrix as the README states it: integers exactly, then per block two products and a
+ * sum in f32.
+ */
 export function statedSum(
   rows: Float32Array,
   columns: number,

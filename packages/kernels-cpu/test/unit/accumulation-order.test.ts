@@ -16,7 +16,10 @@ const tokens = 3;
 /** The least normal f32: tiles count what is smaller as 0. */
 const leastNormal = 2 ** -126;
 
-/** The epilogue norms what the layer normed, so that a test sees the input of the LM head in the slot. */
+/**
+ * The epilogue norms what the layer normed, so that a test sees the input of the LM head in the
+ * slot.
+ */
 function model(headSize: number): ModelGraph {
   const sizes = { heads: 1, kvHeads: 1, headSize, experts: 2, topK: 1, width: 4, vocab: 70 };
   const graph = opModel(opsUnderTest.rmsNorm, sizes);
@@ -28,7 +31,9 @@ function model(headSize: number): ModelGraph {
   return { ...graph, epilogue: { ...graph.epilogue, nodes } };
 }
 
-/** The same weights with those of the LM head so small that their products are subnormal, or nearly. */
+/**
+ * The same weights with those of the LM head so small that their products are subnormal, or nearly.
+ */
 function withTinyHead(weights: WeightSource): WeightSource {
   return {
     ...weights,
@@ -103,12 +108,18 @@ const dots: ReadonlyMap<string, (x: Float32Array, w: Float32Array) => number> = 
   ['avx512bf16', dotInPairs],
 ]);
 
-/** One chain over ascending k. A product of two bf16 is exact, so it does not matter whether an FMA adds it. */
+/**
+ * One chain over ascending k. A product of two bf16 is exact, so it does not matter whether an FMA
+ * adds it.
+ */
 function dotInOrder(x: Float32Array, w: Float32Array): number {
   return x.reduce((sum, value, k) => Math.fround(sum + value * (w[k] ?? 0)), 0);
 }
 
-/** One chain over ascending pairs of k, the second of a pair first. Subnormal numbers are 0; the zeros of the padding make −0 to 0. */
+/**
+ * One chain over ascending pairs of k, the second of a pair first. Subnormal numbers are 0; the
+ * zeros of the padding make −0 to 0.
+ */
 function dotInPairs(x: Float32Array, w: Float32Array): number {
   const product = (k: number): number => flushed(x[k] ?? 0) * flushed(w[k] ?? 0);
   let sum = 0;
@@ -118,7 +129,10 @@ function dotInPairs(x: Float32Array, w: Float32Array): number {
   return sum;
 }
 
-/** Per 32 k: a chain of the even ones, a chain of the odd ones, both added, then to the sum. Subnormal numbers are 0. */
+/**
+ * Per 32 k: a chain of the even ones, a chain of the odd ones, both added, then to the sum.
+ * Subnormal numbers are 0.
+ */
 function dotInTiles(x: Float32Array, w: Float32Array): number {
   let sum = 0;
   for (let tile = 0; tile < x.length; tile += 32) {

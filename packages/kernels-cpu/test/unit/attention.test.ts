@@ -15,7 +15,10 @@ const tokens = 300;
 const vocab = 64;
 const kvDTypes: readonly KvCacheDtype[] = ['bf16', 'int8'];
 
-/** Groups of 1, 3, 4 and 7 heads; head sizes that fill vectors and that do not; windows across tiles and ranges. */
+/**
+ * Groups of 1, 3, 4 and 7 heads; head sizes that fill vectors and that do not; windows across tiles
+ * and ranges.
+ */
 const shapes: readonly Pick<OpModelSizes, 'heads' | 'kvHeads' | 'headSize' | 'window'>[] = [
   { heads: 4, kvHeads: 1, headSize: 16 },
   { heads: 2, kvHeads: 2, headSize: 22, window: 70 },

@@ -9,7 +9,10 @@ const isas = await testedIsas();
 const promptTokens = 21;
 const outputTokens = 24;
 
-/** Attention stage and expert stage in one process, prefill and greedy decode, as an engine drives them. */
+/**
+ * Attention stage and expert stage in one process, prefill and greedy decode, as an engine drives
+ * them.
+ */
 describe.each(tinyFamilies)('$family, prefill and decode', ({ make }) => {
   const model = make({ seed: 5 });
   const prompts = [1, 2].map((seed) =>

@@ -17,7 +17,10 @@ const formats: readonly (readonly [name: string, weights: WeightSource])[] = [
   ['in 4 bits', quantized('I4')],
 ];
 
-/** One sequence that is looked at, the others beside it, where it stands among them, and how it is cut. */
+/**
+ * One sequence that is looked at, the others beside it, where it stands among them, and how it is
+ * cut.
+ */
 const batches = fc.record({
   own: fc.array(fc.nat(vocabSize - 1), { minLength: 2, maxLength: 48 }),
   others: fc.array(fc.array(fc.nat(vocabSize - 1), { minLength: 1, maxLength: 9 }), {

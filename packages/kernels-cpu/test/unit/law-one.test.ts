@@ -30,7 +30,7 @@ const models: readonly (readonly [name: string, model: TinyModel])[] = [
   ),
 ];
 
-describe.each(await testedIsas())('a row does not depend on its company on %s', (isa) => {
+describe.each(await testedIsas())('a row does not depend on its batch on %s', (isa) => {
   const opened = new Map<number, Backend>();
   const backendOf = async (threads: number): Promise<Backend> => {
     const backend = opened.get(threads) ?? (await cpuBackend.create({ isa, threads }));
@@ -119,7 +119,10 @@ it('AVX2 and AVX-512 give the same bits: one formula, one order', async () => {
   expect(logits).toHaveLength(isas.length);
 });
 
-/** Runs rows 0 … rowCount of one slot through the experts of the first layer → their answers in order of row. */
+/**
+ * Runs rows 0 … rowCount of one slot through the experts of the first layer → their answers in
+ * order of row.
+ */
 async function expertRows(
   backend: Backend,
   model: TinyModel,

@@ -14,8 +14,8 @@ import { testedIsas } from '../support/isas.js';
 import { opModel, opNames, opsUnderTest, type OpModelSizes } from '../support/op-models.js';
 
 /**
- * How far each op may be from the reference, as max |difference| / max |reference| of its output, the bf16 of its inputs and of
- * its output counted in. The README shows this table.
+ * How far each op may be from the reference, as max |difference| / max |reference| of its output,
+ * the bf16 of its inputs and of its output counted in. The README shows this table.
  */
 const bounds = {
   rmsNorm: 0.004,

@@ -29,7 +29,10 @@ const vectorIsas = withoutVnni(await machineIsas()).filter((isa) => isa !== 'sca
 
 const rowCounts = [0, 1, 2, 5, 6, 7, 15, 16, 17, 31, 33, 100];
 
-/** Columns of the LM head, and its scales: whole rows of any length, groups of every multiple of 32 up to 256. */
+/**
+ * Columns of the LM head, and its scales: whole rows of any length, groups of every multiple of 32
+ * up to 256.
+ */
 const heads: readonly (readonly [columns: number, how: Quantization])[] = [
   [77, { dtype: 'I8', groups: 1, scaleDType: 'F32' }],
   [128, { dtype: 'I8', groups: 1 }],
@@ -75,7 +78,10 @@ describe.each(isas)('a quantized multiply on %s', (isa) => {
   });
 });
 
-/** Every matrix of the model in another format: linears, a router, experts of several kinds, and the LM head. */
+/**
+ * Every matrix of the model in another format: linears, a router, experts of several kinds, and the
+ * LM head.
+ */
 function mixed(graph: ModelGraph): QuantizedWeights {
   return quantizedWeights(randomWeightSource(graph, 23), ({ name }) => {
     if (/embed|norm|second|last|bias|router/.test(name)) return undefined;
@@ -134,7 +140,7 @@ describe('a model of mixed formats', () => {
     expect(all).toHaveLength(vectorIsas.length);
   });
 
-  it.each(isas)('gives a decoded token the same logits in any company on %s', async (isa) => {
+  it.each(isas)('gives a decoded token the same logits in any batch on %s', async (isa) => {
     const backend = await cpuBackend.create({ isa, threads: 2 });
     backends.push(backend);
     const colocated = await open(backend, mixedGraph, mixed(mixedGraph).weights, {
@@ -201,7 +207,10 @@ describe('quantized weights that do not fit', () => {
   });
 });
 
-/** The epilogue norms what the layer normed, so that a test sees the input of the LM head in the slot. */
+/**
+ * The epilogue norms what the layer normed, so that a test sees the input of the LM head in the
+ * slot.
+ */
 function headModel(hidden: number, vocab: number): ModelGraph {
   const sizes = { heads: 1, kvHeads: 1, headSize: hidden, experts: 2, topK: 1, width: 4, vocab };
   const graph = opModel(opsUnderTest.rmsNorm, sizes);

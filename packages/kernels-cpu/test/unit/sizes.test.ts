@@ -34,7 +34,7 @@ describe.each(await testedIsas())('models of any size on %s', (isa) => {
   }
 });
 
-/** Logits of a prompt in two chunks, the second in company. */
+/** Logits of a prompt in two chunks, the second in a batch with others. */
 async function promptAndStep(backend: Backend, model: TinyModel): Promise<Float32Array> {
   const colocated: Colocated = await open(backend, model.graph, model.weights);
   const random = new SeededRandom(9);

@@ -13,13 +13,17 @@ import { testedIsas } from '../support/isas.js';
 import { SameRoutes } from '../support/same-routes.js';
 
 /**
- * The backend in bf16 against Transformers in f32, on the same bf16-rounded weights. Experts are those that f32 chooses
- * (`SameRoutes`); where the backend would choose others, the choice must have been nearly a tie.
+ * The backend in bf16 against Transformers in f32, on the same bf16-rounded weights. Experts are
+ * those that f32 chooses (`SameRoutes`); where the backend would choose others, the choice must
+ * have been nearly a tie.
  */
 const meanDivergenceBound = 1e-3;
 /** A greedy token must be the same where the best logit leads by more than this. */
 const tokenMargin = 0.2;
-/** Probability between the last expert chosen and the first left out below which bf16 may choose otherwise. */
+/**
+ * Probability between the last expert chosen and the first left out below which bf16 may choose
+ * otherwise.
+ */
 const routingMargin = 0.02;
 
 const kvPageSize = 16;

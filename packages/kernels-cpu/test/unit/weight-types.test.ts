@@ -14,7 +14,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cpuBackend } from '../../src/index.js';
 import { distance, expectSameBits, open } from '../support/compare.js';
 
-/** Every expert takes part, so rounding cannot make a router choose another one; odd sizes leave a half pair in every row. */
+/**
+ * Every expert takes part, so rounding cannot make a router choose another one; odd sizes leave a
+ * half pair in every row.
+ */
 const model = tinyMixtral({
   config: { num_experts_per_tok: 8, intermediate_size: 45, hidden_size: 77, head_dim: 20 },
 });
@@ -106,7 +109,10 @@ function convert(bytes: Uint8Array, dtype: WeightDType): Uint8Array {
   return new Uint8Array(Uint16Array.from(numbers, toHalf).buffer);
 }
 
-/** To f16: normal numbers exactly where f16 has their exponent, small ones as subnormals cut towards 0. */
+/**
+ * To f16: normal numbers exactly where f16 has their exponent, small ones as subnormals cut towards
+ * 0.
+ */
 function toHalf(value: number): number {
   const sign = value < 0 ? 0x8000 : 0;
   const magnitude = Math.abs(value);

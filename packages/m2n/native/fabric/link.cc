@@ -100,7 +100,7 @@ void Link::TakeHello(const Notice& notice) {
                            header[SegmentWord::kNonceHigh] == place_.nonce[1] &&
                            header[kHeaderWords] == context_.own_words[SegmentWord::kNonceLow] &&
                            header[kHeaderWords + 1] == context_.own_words[SegmentWord::kNonceHigh];
-  if (!is_expected) return Invalid("somebody else greets in its name");
+  if (!is_expected) return Invalid("another program greets in its name");
   std::copy_n(header, kHeaderWords, mirror_);
   is_open_ = true;
   StoreRelease(mirror_ + SegmentWord::kState, SegmentState::kOpen);

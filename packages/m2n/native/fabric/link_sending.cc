@@ -77,7 +77,7 @@ bool Link::Begin(std::int64_t now_us) {
   const bool must_acknowledge = arrivals_.read() - acknowledged_ >= kAcknowledgeEvery;
   if (state == state_sent_ && !must_acknowledge && !wants_status_) return false;
   if (!HasRoom(0)) return false;
-  // Heartbeats nobody reads must not fill the ring.
+  // Heartbeats that no peer reads must not fill the ring.
   if (state == state_sent_ && !must_acknowledge && !HasRoom(kNoticesForStatus / 2)) return false;
   BeginNotice(NoticeKind::kStatus);
   notice_[NoticeWord::kState] = state;

@@ -24,16 +24,16 @@ constexpr std::int64_t kLingerUs = 20'000;
 // that closed removes its memory itself, unless it is killed before it has come to that.
 constexpr std::int64_t kLeavingUs = 2'000'000;
 constexpr microseconds kNapLeaving{5000};
-// How the thread sleeps while nobody else drives: short after something happened, then longer.
+// How the thread sleeps while no other thread drives: short after something happened, then longer.
 constexpr microseconds kNapMin{20};
 constexpr microseconds kNapParkedMax{100};
 constexpr microseconds kNapMax{1000};
 // While the port's thread drives, every waking of this one costs it its core.
 constexpr microseconds kNapDriven{500};
 constexpr int kNapsBeforeLonger = 50;
-// Nobody holds the mutex for so long who is not stuck.
+// A thread that holds the mutex for so long is stuck.
 constexpr std::chrono::milliseconds kPatience{200};
-// Nobody who lives and runs holds a lock of the provider for so many times that.
+// A process that lives and runs does not hold a lock of the provider for so many times that.
 constexpr int kPatienceWithLiving = 5;
 
 std::int64_t NowUs() {
@@ -167,7 +167,7 @@ void Port::Close() {
 
 void Port::OnRemoteWrite(std::uint32_t word) {
   const Immediate immediate = Immediate::Unpack(word);
-  // Of nobody that could have a link: whoever it is knows a key, but is no port of this version.
+  // Of no peer that could have a link: its sender knows a key, but is no port of this version.
   if (immediate.rank < links_.size()) links_[immediate.rank]->Note(immediate);
 }
 

@@ -43,7 +43,7 @@ struct PeerName {
 };
 
 // A port's memory, its peers' copies and what keeps them alike. Whoever waits drives the provider;
-// a thread of its own does so while nobody waits, and after Close until peers know of the end.
+// a thread of its own does so while no port waits, and after Close until peers know of the end.
 // Safe to use from one thread beside that one.
 class Port : private CompletionSink {
  public:

@@ -26,7 +26,7 @@ struct Frame : Position {
 };
 
 // A frame as the words of one cache line (`frameWord` of src/wire-format.ts), little-endian.
-// Plain stores: nobody reads the words until a ring's head says so.
+// Plain stores: no reader looks at the words until a ring's head says so.
 void EncodeFrame(const Frame& frame, std::int32_t* words);
 
 // False when the words are no frame of this version, or ask for what the shape has not.

@@ -1,7 +1,8 @@
 #pragma once
 
 // clang-format off
-// Written by src/wire-format-header.ts from src/wire-format.ts, where every number is explained. Do not edit.
+// Written by src/protocol/wire-format-header.ts; src/protocol/wire-format.ts explains the numbers.
+// Do not edit.
 
 #include <cstdint>
 

@@ -21,7 +21,7 @@ struct Segment {
   int fd = -1;                    // -1 in peers: they close it once mapped.
 };
 
-// Throws std::system_error. The size is sealed: nobody can shrink the memory under a reader.
+// Throws std::system_error. The size is sealed: no process can shrink the memory under a reader.
 Segment CreateSegment(std::size_t byte_length, const PageWishes& wishes = {});
 
 // Throws std::system_error, or std::runtime_error when the descriptor is not a sealed segment of

@@ -149,7 +149,7 @@ void Link::SendNewStep(std::int64_t now_us) {
 
 void Link::BeginClosing() {
   is_closing_ = true;
-  // Nobody is there yet who could be told.
+  // No peer is there yet that could be told.
   if (state_ == State::kConnecting || state_ == State::kGreeting) connection_.Close();
 }
 

@@ -67,7 +67,7 @@ export class SharedAttentionPort implements AttentionPort {
 
   beginStep(microBatches: readonly MicroBatchIndex[]): void {
     this.#mustBeOpen();
-    // A rank that was parked joins at the step after the one under way: nobody waits for layers
+    // A rank that was parked joins at the step after the one under way: no rank waits for layers
     // that it would have to catch up on. A rank at work that fell behind joins the step under way.
     const seen = this.#links.stepSeen();
     const { step } = this.#cursor.position;

@@ -69,7 +69,7 @@ export class ExpertLinks implements Lookout {
     let step = 0;
     for (const { words, name } of this.#options.experts) {
       const seen = loadLong(words, segmentWord.stepSeenLow);
-      // Nobody gets there; what follows it would look invalid to all others.
+      // No deployment gets there; all other ranks would refuse the steps after it.
       if (seen >= stepsMax)
         this.#fail(frameInvalid(`${name} saw step ${seen}`, foreignFrameRemedy));
       step = Math.max(step, seen);
@@ -97,8 +97,8 @@ export class ExpertLinks implements Lookout {
   }
 
   /**
-   * Whether the expert rank can do something with what it was sent since it was last woken: it has rows, or others may wait for
-   * this rank.
+   * Whether the expert rank can do something with what it was sent since it was last woken: it has
+   * rows, or others may wait for this rank.
    */
   #isWorthWaking(frame: Frame, expert: number): boolean {
     const { attentionWorkerCount } = this.#options.transport;

@@ -2,8 +2,8 @@ import type { PortShape } from '../protocol/port-shape.js';
 import type { AttentionSegmentLayout, Span } from '../protocol/segment-layout.js';
 
 /**
- * The attention side: lets the backend's combine add the partial sums and nothing else. The first row of each (token, expert rank) gets
- * weight 1, the others no expert.
+ * The attention side: lets the backend's combine add the partial sums and nothing else. The first
+ * row of each (token, expert rank) gets weight 1, the others no expert.
  */
 export class PartialRows {
   /** [expert ranks] the last token that met this rank. */

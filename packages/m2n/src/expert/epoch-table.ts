@@ -12,13 +12,17 @@ import { checkPlacement, type PortShape } from '../protocol/port-shape.js';
 
 interface LiveEpoch {
   readonly epoch: number;
-  /** [layers][expertCount] 1 for the experts of this rank; one for all layers where the placement is. */
+  /**
+   * [layers][expertCount] 1 for the experts of this rank; one for all layers where the placement
+   * is.
+   */
   readonly residents: readonly Uint8Array[];
 }
 
 /**
- * The placements whose frames an expert rank serves. Attention ranks change over one by one, each at a step of its own, so frames of
- * several epochs may be here at a time; of one attention rank, epochs only grow.
+ * The placements whose frames an expert rank serves. Attention ranks change over one by one, each
+ * at a step of its own, so frames of several epochs may be here at a time; of one attention rank,
+ * epochs only grow.
  */
 export class EpochTable {
   /** Ascending. */
@@ -64,8 +68,8 @@ export class EpochTable {
   }
 
   /**
-   * Whether the frame may come from this rank now. One without rows may be of a retired epoch: nobody waits for its answer, so it
-   * may be read long after it was sent.
+   * Whether the frame may come from this rank now. One without rows may be of a retired epoch: no
+   * rank waits for its answer, so it may be read long after it was sent.
    */
   admits(attentionRank: number, { type, placementEpoch, rowCount, layer }: Frame): boolean {
     if (type === 'park') return true;

@@ -13,7 +13,9 @@ export interface HeldFrame extends Frame {
   arrivedUs: number;
 }
 
-/** As the rules of `@megascale/core` decide; 'ended': no frame is held and every rank has closed. */
+/**
+ * As the rules of `@megascale/core` decide; 'ended': no frame is held and every rank has closed.
+ */
 export type GatherDecision = RulesDecision | 'ended';
 
 /**

@@ -27,8 +27,9 @@ export interface PartialSummerOptions {
 }
 
 /**
- * The expert side of `combine: 'expert'`: per token, the weighted sum of this rank's answers, at the row of the first of them, in
- * place. Sums run in ascending k, each step rounded to f32 and the sum to the answers' dtype.
+ * The expert side of `combine: 'expert'`: per token, the weighted sum of this rank's answers, at
+ * the row of the first of them, in place. Sums run in ascending k, each step rounded to f32 and the
+ * sum to the answers' dtype.
  */
 export class PartialSummer {
   /** [attention ranks × slotCount] */

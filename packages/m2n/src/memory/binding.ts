@@ -1,6 +1,9 @@
 import { loadNative } from '../load-native.js';
 
-/** native/binding/*.cc, function by function. All but `version`, `sumPartialRows` and `allocationCount` are present on Linux only. */
+/**
+ * native/binding/*.cc, function by function. All but `version`, `sumPartialRows` and
+ * `allocationCount` are present on Linux only.
+ */
 export interface Binding {
   readonly version: () => string;
   /** See `PartialSummer`. Throws when an array is shorter than the counts say. */

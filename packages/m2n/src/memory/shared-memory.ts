@@ -52,8 +52,10 @@ export interface DoorbellWait {
 }
 
 /**
- * How workers come to share memory and wake each other: all that differs between transports. Over `loopback` and `shm` the memory
- * is one; a network keeps copies of it alike, and `wake` of a peer's words means: send what has changed. A wait may return early for no reason; a ring is never lost (see native/shm/doorbell.hpp).
+ * How workers come to share memory and wake each other: all that differs between transports. Over
+ * `loopback` and `shm` the memory is one; a network keeps copies of it alike, and `wake` of a
+ * peer's words means: send what has changed. A wait may return early for no reason; a ring is never
+ * lost (see native/shm/doorbell.hpp).
  */
 export interface SharedMemory {
   /** Name of the transport. */
@@ -67,13 +69,13 @@ export interface SharedMemory {
   waitForRing(words: Int32Array, wait: DoorbellWait): void;
   /** Wakes the owner of this segment, after its doorbell's count was raised. */
   wake(words: Int32Array): void;
-  /** A wait is what makes this memory move: nobody looks at words before it. */
+  /** A wait makes this memory move: words do not change before it. */
   readonly waitsDrive?: boolean;
   /** Opening may take this long however soon an answer is due. Default 0. */
   readonly openingMsMin?: number;
   /**
-   * The port is closed; called once, after its segment says so and every peer was rung. What networks still have to say goes out in
-   * the background.
+   * The port is closed; called once, after its segment says so and every peer was rung. What
+   * networks still have to say goes out in the background.
    */
   close?(): void;
 }

@@ -3,7 +3,10 @@ import type { PortShape } from '../protocol/port-shape.js';
 
 /** native/binding/tcp_binding.cc, function by function. Present on Linux only. */
 export interface TcpBinding {
-  /** Expert ranks listen from here on. Throws when they cannot, or an option of the network is not granted. */
+  /**
+   * Expert ranks listen from here on. Throws when they cannot, or an option of the network is not
+   * granted.
+   */
   readonly TcpEngine: new (setup: TcpPortSetup) => TcpEngine;
   /** The function of OpenSSL that this program lacks. */
   authenticationIsMissing(): string | undefined;

@@ -5,8 +5,8 @@ const running = new Set<TcpEngine>();
 let isListening = false;
 
 /**
- * Keeps the engine until it has finished, also when its port is forgotten, and ends it with this thread: its own thread must
- * not outlive the code it runs.
+ * Keeps the engine until it has finished, also when its port is forgotten, and ends it with this
+ * thread: its own thread must not outlive the code it runs.
  */
 export function endAtExit(engine: TcpEngine): void {
   if (!isListening) {

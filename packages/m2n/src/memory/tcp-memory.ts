@@ -18,12 +18,15 @@ import { checkMessageBytes, tcpOptions, type TcpOptions } from './tcp-options.js
 import { segmentState, segmentWord } from '../protocol/wire-format.js';
 
 const connectPollMs = 1;
-/** A peer at rest is heard of four times as often. Longer than `peerTimeoutMs`, whose error says more. */
+/**
+ * A peer at rest is heard of four times as often. Longer than `peerTimeoutMs`, whose error says
+ * more.
+ */
 const silencePerTimeout = 1.25;
 
 /**
- * The memory of one port on a network: the engine's threads keep this port's mirrors of its peers' segments, and the peers'
- * mirrors of its own, alike.
+ * The memory of one port on a network: the engine's threads keep this port's mirrors of its peers'
+ * segments, and the peers' mirrors of its own, alike.
  */
 export class TcpMemory implements SharedMemory {
   readonly name = 'tcp';

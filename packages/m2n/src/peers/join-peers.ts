@@ -43,8 +43,8 @@ export interface Joined {
 /**
  * Makes this worker's segment, trades addresses, maps the segments of the other pool, and returns
  * once all of them have mapped this one. The time until every worker has given its address is the
- * rendezvous's affair: it knows who is still loading weights. From then on `peerTimeoutMs` holds, or `openingMsMin` where a memory
- * needs longer.
+ * rendezvous's affair: it knows who is still loading weights. From then on `peerTimeoutMs` holds,
+ * or `openingMsMin` where a memory needs longer.
  *
  * @throws TransportError 'ERR_PEER_TIMEOUT', 'ERR_PEER_CLOSED', 'ERR_PROTOCOL_VERSION',
  * 'ERR_FRAME_INVALID'

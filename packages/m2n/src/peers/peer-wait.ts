@@ -7,14 +7,20 @@ import { segmentWord } from '../protocol/wire-format.js';
 const sliceUs = 20_000;
 /** Dead peers are looked for after this long without an answer, and then again at this distance. */
 const lifeCheckUs = 200_000;
-/** The first part of a spin reads words from here: a native call takes longer to come back than most answers to come. */
+/**
+ * The first part of a spin reads words from here: a native call takes longer to come back than most
+ * answers to come.
+ */
 const nearSpinUs = 100;
 /** Readings of the clock are dearer than looks at words. */
 const looksPerClockReading = 32;
 
 /** Whatever a wait is for. */
 export interface Lookout {
-  /** Whether a word has changed that the waiter looks at; cheap. It may be wrong in both directions: the doorbell is not. */
+  /**
+   * Whether a word has changed that the waiter looks at; cheap. It may be wrong in both directions:
+   * the doorbell is not.
+   */
   hasNews(): boolean;
 }
 
@@ -34,8 +40,8 @@ export interface PeerWaitOptions {
 
 /**
  * One wait at a time: `begin`, then for each look at the work `seen` before it and `sleep` after
- * it. What the caller looks for between the two is never missed, because whoever provides it rings
- * afterwards.
+ * it. What the caller looks for between the two is never missed, because the peer that provides it
+ * rings afterwards.
  */
 export class PeerWait {
   #beganUs = 0;
@@ -108,7 +114,10 @@ export class PeerWait {
     if (reason !== undefined) throw stopped(this.#options.name, reason);
   }
 
-  /** A spin that yields ends by the time that it took itself, which only the system knows, or with the first slice. */
+  /**
+   * A spin that yields ends by the time that it took itself, which only the system knows, or with
+   * the first slice.
+   */
   #spinLeftUs(nowUs: number): number {
     const { spinUs, spinYields } = this.#options;
     const waitedUs = nowUs - this.#beganUs;

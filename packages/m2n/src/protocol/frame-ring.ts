@@ -3,7 +3,10 @@ import type { PortShape } from './port-shape.js';
 import type { PairWords } from './segment-layout.js';
 import { frameKind, frameWord, frameWords, ringFrames, stepsMax } from './wire-format.js';
 
-/** The reader says how far it has read once in so many frames: every word that changes costs the other side a cache miss. */
+/**
+ * The reader says how far it has read once in so many frames: every word that changes costs the
+ * other side a cache miss.
+ */
 const framesPerTail = 16;
 
 /**
@@ -145,7 +148,7 @@ export function loadLong(words: Int32Array, index: number): number {
   return high * 2 ** 32 + (Atomics.load(words, index) >>> 0);
 }
 
-/** As part of a frame: nobody looks before the head says so. */
+/** Writes two words of a frame, which its reader does not look at before the head says so. */
 function putLong(words: Int32Array, index: number, value: number): void {
   words[index] = value | 0;
   words[index + 1] = Math.floor(value / 2 ** 32);

@@ -58,7 +58,10 @@ export function portShape(options: TransportOptions): PortShape {
   };
 }
 
-/** @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks than the port was opened with. */
+/**
+ * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement of other layers, experts or ranks than the
+ * port was opened with.
+ */
 export function checkPlacement({ epoch, placement }: PlacementEpoch, shape: PortShape): void {
   check('placementEpoch', epoch, 0, placementEpochMax);
   checkLayers(placement, shape.layerCount);

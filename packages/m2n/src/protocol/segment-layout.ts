@@ -18,7 +18,10 @@ export interface Span {
 export interface SlotSpans {
   readonly hidden: Span;
   readonly expertIds: Span;
-  /** [tokens, topK] i32: the expert rank that takes each row, -1 where there is no expert. Written by dispatch. */
+  /**
+   * [tokens, topK] i32: the expert rank that takes each row, -1 where there is no expert. Written
+   * by dispatch.
+   */
   readonly expertRanks: Span;
   readonly weights: Span;
   readonly answers: Span;

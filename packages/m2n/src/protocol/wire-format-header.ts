@@ -3,8 +3,9 @@ import * as wireFormat from './wire-format.js';
 type Constant = number | Readonly<Record<string, number>>;
 
 /**
- * The C++ header with every number of `wire-format.ts`: native/protocol/wire_format.hpp, which a test holds equal to this text
- * (`npx vitest run packages/m2n/test/unit/protocol/wire-format-header.test.ts -u` writes it anew).
+ * The C++ header with every number of `wire-format.ts`: native/protocol/wire_format.hpp, which a
+ * test holds equal to this text (`npx vitest run
+ * packages/m2n/test/unit/protocol/wire-format-header.test.ts -u` writes it anew).
  */
 export function wireFormatHeader(): string {
   const constants: [string, Constant][] = Object.entries(wireFormat);
@@ -18,7 +19,7 @@ export function wireFormatHeader(): string {
   return [
     '#pragma once\n',
     '// clang-format off',
-    '// Written by src/wire-format-header.ts from src/wire-format.ts, where every number is explained. Do not edit.\n',
+    '// Written by src/protocol/wire-format-header.ts; src/protocol/wire-format.ts explains the numbers.\n// Do not edit.\n',
     '#include <cstdint>\n',
     'namespace megascale::m2n {\n',
     ...lines,

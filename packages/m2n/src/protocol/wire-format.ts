@@ -35,7 +35,10 @@ export const segmentWord = {
   peerMapped: 64,
 } as const;
 
-/** 'lost' is never written by the owner: a network's I/O thread writes it into its copy once the owner cannot be reached. */
+/**
+ * 'lost' is never written by the owner: a network's I/O thread writes it into its copy once the
+ * owner cannot be reached.
+ */
 export const segmentState = { opening: 0, open: 1, closed: 2, lost: 3 } as const;
 
 /** Words of one frame; a frame fills one cache line. */
@@ -87,7 +90,10 @@ export const slotAlignmentBytes = 64;
 /** Limits of what an address or an option may ask for. */
 export const workersMax = 1024;
 export const slotsMax = 64;
-/** Steps one deployment may run: far from where numbers stop being exact, because ranks go on from the greatest step seen. */
+/**
+ * Steps one deployment may run: far from where numbers stop being exact, because ranks go on from
+ * the greatest step seen.
+ */
 export const stepsMax = 2 ** 52;
 export const layersMax = 4096;
 export const tokensMax = 1 << 20;

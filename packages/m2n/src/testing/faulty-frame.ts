@@ -4,8 +4,9 @@ import type { Frame } from '../protocol/frame.js';
 import { frameWord, frameWords } from '../protocol/wire-format.js';
 
 /**
- * 'truncate': only the first half of the frame came. 'corrupt': bits flipped in a word that readers check. 'corrupt-routes': bits
- * flipped in the expert ids of the frame's slot, so that there are no such experts. 'repeat': the sequence number of the frame before.
+ * 'truncate': only the first half of the frame came. 'corrupt': bits flipped in a word that readers
+ * check. 'corrupt-routes': bits flipped in the expert ids of the frame's slot, so that there are no
+ * such experts. 'repeat': the sequence number of the frame before.
  */
 export type FrameDamage = 'truncate' | 'corrupt' | 'corrupt-routes' | 'repeat';
 
@@ -105,7 +106,9 @@ class DamagedFrames implements FrameSink {
   }
 }
 
-/** At least one of the bits 24 to 30, so that the number becomes larger than any limit, or negative. */
+/**
+ * At least one of the bits 24 to 30, so that the number becomes larger than any limit, or negative.
+ */
 function highBits(random: number): number {
   return ((random % 127) + 1) << 24;
 }

@@ -13,7 +13,10 @@ import { FaultyAttentionPort, FaultyExpertPort } from './faulty-ports.js';
 /** What goes wrong, and when. Counts start at 0 and run over the life of a port. */
 export type Fault =
   | FrameFault
-  /** A rank stops before its message number `message` (dispatch or reply): for so long, or until `stopReason` gives one. */
+  /**
+   * A rank stops before its message number `message` (dispatch or reply): for so long, or until
+   * `stopReason` gives one.
+   */
   | {
       readonly type: 'stall';
       readonly role: 'attention' | 'expert';
@@ -21,7 +24,10 @@ export type Fault =
       readonly message: number;
       readonly ms?: number;
     }
-  /** A rank's port vanishes before that message, without a word to its peers. Its own calls throw 'ERR_PEER_CLOSED'. */
+  /**
+   * A rank's port vanishes before that message, without a word to its peers. Its own calls throw
+   * 'ERR_PEER_CLOSED'.
+   */
   | {
       readonly type: 'loss';
       readonly role: 'attention' | 'expert';

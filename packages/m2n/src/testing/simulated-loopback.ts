@@ -6,8 +6,9 @@ import { segmentWord } from '../protocol/wire-format.js';
 import type { SimulatedWorld } from './simulated-world.js';
 
 /**
- * The loopback transport on a simulated clock: everything but the sleeping and waking is what ships. Ranks of the world are the attention ranks, then the expert
- * ranks; give the port `world` as its clock.
+ * The loopback transport on a simulated clock: everything but the sleeping and waking is what
+ * ships. Ranks of the world are the attention ranks, then the expert ranks; give the port `world`
+ * as its clock.
  */
 export function simulatedLoopback(
   world: SimulatedWorld,

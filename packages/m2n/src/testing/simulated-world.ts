@@ -2,7 +2,10 @@ import type { Clock } from '@megascale/core';
 
 /** What reading the clock takes: a loop that looks at nothing else comes to its end. */
 const clockReadingUs = 1;
-/** Who is at work goes on so long beyond the time that another is due at: two that look at the clock in a loop do not take turns at every look. */
+/**
+ * A rank at work goes on so long beyond the time that another one is due at: two ranks that look at
+ * the clock in a loop do not take turns at every look.
+ */
 const turnUs = 8;
 /** How long a rank waits for its turn by the clock on the wall, before it gives up. */
 const turnLimitMs = 60_000;
@@ -13,16 +16,21 @@ const hasLeft = -1;
 const state = { opening: 0, running: 1, broken: 2 } as const;
 
 /**
- * Threads on one simulated clock. Each rank runs on a thread of its own, with its blocking calls as they are, but only one has the turn; where it would sleep it
- * passes the turn on to the rank that wakes first, and the clock goes there. So the same seed gives the same order of everything, whatever the machine
- * does, and simulated hours cost nothing. While ports open, before `start`, the threads run freely and the clock stands.
+ * Threads on one simulated clock. Each rank runs on a thread of its own, with its blocking calls as
+ * they are, but only one has the turn; where it would sleep it passes the turn on to the rank that
+ * wakes first, and the clock goes there. So the same seed gives the same order of everything,
+ * whatever the machine does, and simulated hours cost nothing. While ports open, before `start`,
+ * the threads run freely and the clock stands.
  *
  * In shared memory; one object per thread.
  */
 export class SimulatedWorld implements Clock {
   /** [now, then when each rank wakes] */
   readonly #times: Float64Array;
-  /** State, random state, turns so far, ranks inside, then whose turn it is: [ranks] 0 or 1, -1 of those that left. */
+  /**
+   * State, random state, turns so far, ranks inside, then whose turn it is: [ranks] 0 or 1, -1 of
+   * those that left.
+   */
   readonly #words: Int32Array;
   readonly #rank: number;
 
@@ -72,7 +80,7 @@ export class SimulatedWorld implements Clock {
     this.#mustGoOn();
     const nowUs = this.#now + clockReadingUs;
     this.#times[0] = nowUs;
-    // Somebody else is due: two threads at work are seen in any order of their clock readings.
+    // Another rank is due: two threads at work are seen in any order of their clock readings.
     if (this.#dueFirst(this.#rank).atUs + turnUs <= nowUs) this.sleepUntil(nowUs);
     return this.#now;
   }
@@ -81,7 +89,7 @@ export class SimulatedWorld implements Clock {
     return this.#now / 1000;
   }
 
-  /** Until this time, or until somebody wakes this rank. */
+  /** Until this time, or until another rank wakes this one. */
   sleepUntil(untilUs: number): void {
     this.#times[1 + this.#rank] = Math.max(untilUs, this.#now);
     this.#passOn();

@@ -3,7 +3,10 @@ import { fabricBinding } from '../memory/fabric-binding.js';
 import { FabricMemory } from '../memory/fabric-memory.js';
 import { sharedMemoryTransport } from './transport.js';
 
-/** Between hosts over libfabric: writes into registered memory of the peer, by RDMA where there is hardware for it. */
+/**
+ * Between hosts over libfabric: writes into registered memory of the peer, by RDMA where there is
+ * hardware for it.
+ */
 export const fabric: TransportFactory = sharedMemoryTransport(
   'fabric',
   (context) => new FabricMemory(context),

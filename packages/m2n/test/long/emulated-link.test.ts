@@ -184,7 +184,10 @@ describe('an emulated link', () => {
   });
 });
 
-/** The same link twice: fed with the earliest and with the latest time a message may have been sent at. */
+/**
+ * The same link twice: fed with the earliest and with the latest time a message may have been sent
+ * at.
+ */
 function modelsOf(link: EmulatedLink, carries: 'frames' | 'replies') {
   const model = () => new LinkModel(link, directionOf(shape, pair, carries));
   return { earliest: model(), latest: model() };

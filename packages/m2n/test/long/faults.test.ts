@@ -36,7 +36,9 @@ const steps = (experts: readonly number[], count = 6) =>
     experts,
   });
 
-/** Two pairs that share nothing but the gather: attention rank 0 with expert rank 1, and 1 with 0. */
+/**
+ * Two pairs that share nothing but the gather: attention rank 0 with expert rank 1, and 1 with 0.
+ */
 const plan = {
   attention: [steps([1, 3]), steps([0, 2])],
   expert: [[{ type: 'serve' }], [{ type: 'serve' }]],
@@ -105,8 +107,8 @@ describe.concurrent.each(starts)('$transport, when it goes wrong for one pair of
   it.each(['stalled-attention', 'lost-attention'])(
     'a %s rank is ERR_PEER_TIMEOUT in lockstep to the expert rank that waits for it',
     async (fault) => {
-      // The attention ranks are patient, so that it is the expert rank whose wait ends first; and the healthy one has steps
-      // left, however much later the other one began.
+      // The attention ranks are patient, so that it is the expert rank whose wait ends first; and
+      // the healthy one has steps left, however much later the other one began.
       const attention = [steps([1, 3]), steps([0, 2], 3000)];
       const report = await run(fault, { peerTimeoutMs: patientMs }, { attention });
       expectError(

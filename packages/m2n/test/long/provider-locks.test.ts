@@ -8,8 +8,9 @@ import type { KillState } from '../support/kill-states.js';
 import { Participant, runKill } from '../support/killed-pair.js';
 import { endpointFilesOf } from '../support/shared-memory-files.js';
 
-// libfabric's provider shm guards each endpoint's memory by a lock that lies in it. Whoever is killed with a lock
-// leaves it taken. A test cannot kill at that instant, so it takes the lock itself and then kills.
+// libfabric's provider shm guards each endpoint's memory by a lock that lies in it. Whoever is
+// killed with a lock leaves it taken. A test cannot kill at that instant, so it takes the lock
+// itself and then kills.
 
 const options: PlainTransportOptions = {
   attentionWorkerCount: 1,
@@ -80,7 +81,7 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
   afterEach(() => {
     survivor.kill();
   });
-  /** One that is killed with its endpoint open leaves a file that nobody is there to remove. */
+  /** One that is killed with its endpoint open leaves a file that no process is there to remove. */
   const expectNothingLeft = (victim: Participant) =>
     expect
       .poll(() => endpointFilesOf(survivor.processId, victim.processId), { timeout: 20_000 })

@@ -1,8 +1,9 @@
-// The plans of faults that the test runs. Participants find them by name: 'shm with stalled-expert'.
+// The plans of faults that the test runs. Participants find them by name: 'shm with
+// stalled-expert'.
 const damaged = (type) => ({ type, attention: 0, expert: 1, frame: 2 });
 /**
- * In a later step: a rank may begin its first one while others are further on, and is then waited for only once it has
- * caught up.
+ * In a later step: a rank may begin its first one while others are further on, and is then waited
+ * for only once it has caught up.
  */
 const onceInStep = 13;
 const once = (type, role, message = 1, ms = undefined) => ({

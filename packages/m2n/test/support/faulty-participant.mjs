@@ -1,4 +1,5 @@
-// One worker of the fault tests, as a thread or a process: like participant.mjs, over each transport with each plan of faults.
+// One worker of the fault tests, as a thread or a process: like participant.mjs, over each
+// transport with each plan of faults.
 import { runTransportParticipant } from '@megascale/core/testing';
 import { plugin } from '@megascale/m2n';
 import { withFaults } from '@megascale/m2n/testing';

@@ -24,7 +24,9 @@ import {
 import type { DoorbellWait, SharedMemory } from '../../src/memory/shared-memory.js';
 import type { PortOptions } from './one-thread.js';
 
-/** A clock that waits move on: what would take for ever ends at once, by a limit or by `stopReason`. */
+/**
+ * A clock that waits move on: what would take for ever ends at once, by a limit or by `stopReason`.
+ */
 class WaitingClock implements Clock {
   timeUs = 0;
   nowUs(): number {
@@ -52,7 +54,10 @@ export const fuzzShape: PortOptions = {
   gather: { type: 'lockstep' },
 };
 
-/** One attention rank and two expert ranks in one thread, and the memory between them for a test to write. */
+/**
+ * One attention rank and two expert ranks in one thread, and the memory between them for a test to
+ * write.
+ */
 export interface FuzzPair {
   readonly attention: AttentionPort;
   readonly experts: readonly ExpertPort[];

@@ -5,7 +5,9 @@ export interface KillState {
   /** 'dispatched, not received' */
   readonly state: string;
   readonly victim: 'attention' | 'expert';
-  /** Instead of by an action of its own: when it is told to start, or when everybody's addresses are known. */
+  /**
+   * Instead of by an action of its own: when it is told to start, or when all addresses are known.
+   */
   readonly killedAt?: 'start' | 'addresses';
   /** What each does once both have opened. */
   readonly attention: readonly AttentionAction[];

@@ -86,7 +86,8 @@ export async function killSuite(suite: KillSuite): Promise<void> {
         const report = await run(kill, victim);
         expect(survivor.endedBy).toBeUndefined();
         expect(report?.trouble).toEqual([]);
-        // A network may not learn of a death before its connections stand: the limit ends that wait.
+        // A network may not learn of a death before its connections stand: the limit ends that
+        // wait.
         const mayTimeOut = transport !== 'shm' && kill.killedAt === 'addresses';
         const codes = mayTimeOut ? [kill.code, 'ERR_PEER_TIMEOUT'] : [kill.code];
         expect(report?.error?.code, report?.error?.message).toBeOneOf(codes);
@@ -132,7 +133,10 @@ export async function killSuite(suite: KillSuite): Promise<void> {
   });
 }
 
-/** All goes well until the new worker closes and dies; the other one knows of its close before it closes itself. */
+/**
+ * All goes well until the new worker closes and dies; the other one knows of its close before it
+ * closes itself.
+ */
 function quiet(victim: KillState['victim']): KillState {
   const die = { type: 'die' } as const;
   const close = { type: 'close' } as const;

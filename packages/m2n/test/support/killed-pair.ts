@@ -39,7 +39,8 @@ export class Participant {
   }
 
   send(message: MessageToParticipant): void {
-    // One that was killed counts as connected until that is noticed: whether it still reads says its exit, not this.
+    // One that was killed counts as connected until that is noticed: whether it still reads says
+    // its exit, not this.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 

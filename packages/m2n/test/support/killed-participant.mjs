@@ -1,4 +1,5 @@
-// One worker of the kill tests: like participant.mjs, and while it is idle it collects what nobody refers to any more.
+// One worker of the kill tests: like participant.mjs, and while it is idle it collects what nothing
+// refers to any more.
 import { runTransportParticipant } from '@megascale/core/testing';
 import { plugin } from '@megascale/m2n';
 

@@ -3,7 +3,9 @@ import { readdirSync } from 'node:fs';
 /** Of libfabric's provider shm: 'process:domain:endpoint'. */
 const endpointFile = /^(\d+):\d+:\d+$/;
 
-/** Files in `/dev/shm` of the endpoints that these processes opened over libfabric's provider shm. */
+/**
+ * Files in `/dev/shm` of the endpoints that these processes opened over libfabric's provider shm.
+ */
 export function endpointFilesOf(...processIds: readonly number[]): string[] {
   return sharedMemoryFiles().filter((name) => {
     const owner = endpointFile.exec(name)?.[1];

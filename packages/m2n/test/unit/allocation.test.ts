@@ -10,8 +10,8 @@ import { openPorts, smallOptions } from '../support/one-thread.js';
 const warmUpSteps = 5000;
 const countedSteps = 500;
 /**
- * Node boxes each clock reading that passes from one function to another in 16 bytes, up to five for a
- * pair of ranks; an object or array per call would add more than is left to this limit.
+ * Node boxes each clock reading that passes from one function to another in 16 bytes, up to five
+ * for a pair of ranks; an object or array per call would add more than is left to this limit.
  */
 const bytesPerPairMax = 96;
 
@@ -101,7 +101,8 @@ describe.each(networks)('open ports over $name', ({ transport, network }) => {
     });
     expect(binding().allocationCount(), 'memory mapped or registered').toBe(allocated);
     const plausible = measured.filter((bytes) => bytes >= 0);
-    // Clock readings, boxed: some more than over shared memory, since waits look at the clock as they turn.
+    // Clock readings, boxed: some more than over shared memory, since waits look at the clock as
+    // they turn.
     expect(Math.min(...plausible)).toBeLessThan(16 * bytesPerPairMax);
     for (const port of [...attention, ...expert]) port.close();
   });

@@ -1,6 +1,6 @@
 import {
   costOf,
-  costOfAttentionHalf,
+  costOfAttentionStage,
   costOfNodes,
   parameterCount,
   partition,
@@ -43,7 +43,7 @@ export function deriveModelShape(
   };
   const mean = (costOfStage: (work: Workload) => Cost) => perUnit(costOfStage, nothing, layerCount);
   const attention = mean((work) =>
-    sum(parts.attention.stages.map((stage) => costOfAttentionHalf(stage, work))),
+    sum(parts.attention.stages.map((stage) => costOfAttentionStage(stage, work))),
   );
   const expert = mean((work) => sum(parts.expert.stages.map((node) => costOf(node, work))));
   const edge = perUnit(

@@ -24,11 +24,12 @@ export interface Newcomer {
 const typicalTokens = 8;
 
 /**
- * The attention worker that would be done soonest with all it has and the newcomer, by predicted attention time; then fewest outstanding tokens, then
- * lowest rank. Undefined when there is none.
+ * The attention worker that would be done soonest with all it has and the newcomer, by predicted
+ * attention time; then fewest outstanding tokens, then lowest rank. Undefined when there is none.
  *
- * All workers compute the same model, so the shape of the cost (time per token, time per key) is learnt from all of them, and each has a speed of its own. Before
- * anything was measured, a token takes as long as another and keys take nothing.
+ * All workers compute the same model, so the shape of the cost (time per token, time per key) is
+ * learnt from all of them, and each has a speed of its own. Before anything was measured, a token
+ * takes as long as another and keys take nothing.
  */
 export function chooseAttentionWorker(
   loads: readonly AttentionWorkerLoad[],
@@ -43,7 +44,10 @@ export function chooseAttentionWorker(
   return best?.load.rank;
 }
 
-/** [loads] what each worker's attention would take for all it has and the newcomer; in tokens while nothing was measured. */
+/**
+ * [loads] what each worker's attention would take for all it has and the newcomer; in tokens while
+ * nothing was measured.
+ */
 export function predictAttentionTimes(
   loads: readonly AttentionWorkerLoad[],
   { promptTokens, maxTokens }: Newcomer,

@@ -1,6 +1,7 @@
 /**
- * Which worker probably holds the first pages of a prompt: of each worker the newest pages of prompts that were placed there, as hashes. A hint may be wrong (pages were
- * taken by others, or two prompts hash alike); it decides where a sequence is placed and nothing else.
+ * Which worker probably holds the first pages of a prompt: of each worker the newest pages of
+ * prompts that were placed there, as hashes. A hint may be wrong (pages were taken by others, or
+ * two prompts hash alike); it decides where a sequence is placed and nothing else.
  */
 export class PrefixHints {
   readonly #pageSize: number;
@@ -15,7 +16,10 @@ export class PrefixHints {
     this.#held = Array.from({ length: options.workers }, () => new Set());
   }
 
-  /** [workers] first tokens of the prompt, in full pages, that each probably holds. At least one token is left to compute. */
+  /**
+   * [workers] first tokens of the prompt, in full pages, that each probably holds. At least one
+   * token is left to compute.
+   */
   sharedTokens(prompt: readonly number[]): number[] {
     const hashes = this.#hashes(prompt);
     return this.#held.map((held) => {

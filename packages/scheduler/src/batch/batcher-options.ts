@@ -90,3 +90,16 @@ function expectCount(field: string, value: unknown): void {
     details: { field, found: value, expected: 'integer ≥ 1' },
   });
 }
+
+/**
+ * Throws RangeError when there are no slots for so many micro-batches, or a step would not fit in
+ * so few.
+ */
+export function checkPace({ microBatchCount: count }: StepPace, limits: BatcherLimits): void {
+  const { microBatchCount, tokensPerMicroBatchMax, maxNumBatchedTokens } = limits;
+  if (count <= microBatchCount && count * tokensPerMicroBatchMax >= maxNumBatchedTokens) return;
+  throw new RangeError(
+    `Steps of ${maxNumBatchedTokens} tokens cannot have ${count} micro-batches: there are ` +
+      `${microBatchCount} slots for ${tokensPerMicroBatchMax} tokens each.`,
+  );
+}

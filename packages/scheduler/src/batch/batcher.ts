@@ -1,20 +1,29 @@
 import type { SequenceId } from '@megascale/core';
-import { buildMicroBatches, IntArrays } from '../micro-batches/build-micro-batches.js';
-import { positionOfLogits, type SequenceTokens } from '../micro-batches/planned-micro-batch.js';
+import { IntArrays } from '../micro-batches/build-micro-batches.js';
+import { positionOfLogits } from '../micro-batches/planned-micro-batch.js';
 import type { StepPace } from '../micro-batches/split-micro-batches.js';
 import type { FinishReason, SequenceRequest } from '../sequence/sequence-request.js';
 import type { FinishedSequence, LiveSequence } from '../sequence/sequence.js';
 import type { TokenHistory } from '../sequence/token-history.js';
 import {
+  checkPace,
   resolveBatcherOptions,
   type BatcherCounts,
   type BatcherLimits,
   type BatcherOptions,
 } from './batcher-options.js';
+import { buildStep } from './build-step.js';
 import { LiveSequences } from './live-sequences.js';
 import { PlanMaker, type CheckedPlan } from './plan-maker.js';
-import { StepInFlight, worthStartingEarly } from './step-in-flight.js';
-import { expectSampled, type EmittedToken, type Step, type StepOutcome } from './step.js';
+import { worthStartingEarly, type StepInFlight } from './step-in-flight.js';
+import {
+  expectSampled,
+  joinOutcomes,
+  workOf,
+  type EmittedToken,
+  type Step,
+  type StepOutcome,
+} from './step.js';
 
 /**
  * The scheduler of one attention worker: keeps its sequences and KV pages, asks the policy for a
@@ -71,15 +80,8 @@ export class Batcher {
    *   in so few.
    */
   setPace(pace: StepPace): void {
-    const { microBatchCount, tokensPerMicroBatchMax, maxNumBatchedTokens } = this.#limits;
-    const { microBatchCount: count } = pace;
-    if (count > microBatchCount || count * tokensPerMicroBatchMax < maxNumBatchedTokens) {
-      throw new RangeError(
-        `Steps of ${maxNumBatchedTokens} tokens cannot have ${count} micro-batches: there are ` +
-          `${microBatchCount} slots for ${tokensPerMicroBatchMax} tokens each.`,
-      );
-    }
-    this.#splitsAnew ||= count !== this.pace.microBatchCount;
+    checkPace(pace, this.#limits);
+    this.#splitsAnew ||= pace.microBatchCount !== this.pace.microBatchCount;
     this.#limits.pace = pace;
   }
 
@@ -134,7 +136,7 @@ export class Batcher {
     if (!this.hasWork) return undefined;
     let checked = this.#planAndPreempt(nowMs);
     while (checked.plan.run.length === 0) checked = this.#planAndPreempt(nowMs);
-    this.#inFlight = this.#stepOf(checked, false);
+    this.#inFlight = this.#build(checked, false);
     this.#earlySteps = 0;
     this.#splitsAnew = false;
     return this.#inFlight.step;
@@ -184,16 +186,15 @@ export class Batcher {
     return { emitted, finished };
   }
 
-  /** `completeMicroBatch` for all that are left of the oldest step; sampled[i]: of micro-batch i. */
+  /**
+   * `completeMicroBatch` for all that are left of the oldest step; sampled[i]: of micro-batch i.
+   */
   completeStep(sampled: readonly ArrayLike<number>[]): StepOutcome {
     const { step, due } = this.#expectStep();
     const left = step.microBatchIndices.slice(due);
     for (const index of left) expectSampled(step, index, sampled[index] ?? []);
     const outcomes = left.map((index) => this.completeMicroBatch(sampled[index] ?? []));
-    return {
-      emitted: outcomes.flatMap(({ emitted }) => emitted),
-      finished: outcomes.flatMap(({ finished }) => finished),
-    };
+    return joinOutcomes(outcomes);
   }
 
   /**
@@ -212,13 +213,7 @@ export class Batcher {
    * what to tell policies of the next step (`SchedulerView.stepCost`).
    */
   noteStepTime(step: Step, us: number): void {
-    let tokens = 0;
-    let keysSeen = 0;
-    for (const { positions } of step.microBatches) {
-      tokens += positions.length;
-      keysSeen += positions.reduce((sum, position) => sum + position + 1, 0);
-    }
-    this.#plans.stepCosts.add({ tokens, keysSeen, us });
+    this.#plans.stepCosts.add({ ...workOf(step), us });
   }
 
   /** Waiting and running sequences, in the order of admission; for moving or failing them. */
@@ -246,7 +241,7 @@ export class Batcher {
   #planFollowing(nowMs: number): Step | undefined {
     const checked = this.#splitsAnew ? undefined : this.#plans.planEarly(nowMs);
     if (checked === undefined) return undefined;
-    const following = this.#stepOf(checked, true);
+    const following = this.#build(checked, true);
     if (!worthStartingEarly(following.step, this.#earlySteps)) return undefined;
     this.#earlySteps += 1;
     this.#following = following;
@@ -260,29 +255,9 @@ export class Batcher {
     return checked;
   }
 
-  /** Starts the plan's waiting sequences, allocates pages and builds micro-batches. */
-  #stepOf({ plan, lookedUp }: CheckedPlan, overlapsPrevious: boolean): StepInFlight {
-    // Starting sequences hold their prefixes before pages are allocated, which may be theirs.
-    const running = plan.run.map(
-      ({ id }) =>
-        this.#live.running.get(id) ?? this.#live.start(id, lookedUp.get(id)?.contextTokens ?? 0),
-    );
-    const work = running.map((sequence, index): SequenceTokens => {
-      const firstPosition = sequence.computedTokens;
-      const tokens = plan.run[index]?.tokens ?? 0;
-      this.#live.pages.grow(sequence, firstPosition + tokens);
-      return { sequence, firstPosition, tokens, lowestMicroBatch: sequence.pendingIn ?? 0 };
-    });
-    const planned = buildMicroBatches(work, this.#arrays, this.#limits);
-    const step: Step = {
-      plan,
-      overlapsPrevious,
-      microBatches: planned.map(({ batch }) => batch),
-      microBatchIndices: planned.map(({ batch }) => batch.index),
-      logits: planned.map(({ logits }) => logits),
-      sequences: planned.map(({ ids }) => ids),
-    };
-    return new StepInFlight(step, planned, work);
+  #build(checked: CheckedPlan, overlapsPrevious: boolean): StepInFlight {
+    const material = { limits: this.#limits, live: this.#live, arrays: this.#arrays };
+    return buildStep(checked, material, overlapsPrevious);
   }
 
   /** What the step computed may be shared from now on. */

@@ -61,7 +61,7 @@ export class PlanMaker {
     const { running, pages } = this.#live;
     const goingOn = running.goingOn();
     const endingCount = running.size - goingOn.length;
-    // A policy may count on a page for a sequence that runs alone; ending sequences still hold theirs.
+    // A policy may count on a page for a sequence that runs alone; ending ones still hold theirs.
     const short = endingCount > 0 && pages.freeCount < goingOn.length;
     if (goingOn.length === 0 || short) return undefined;
     const { policy, fallbackPolicy, maxNumSeqs } = this.#limits;
@@ -109,7 +109,9 @@ export class PlanMaker {
   }
 }
 
-/** Throws TypeError for what is no plan at all; whether a plan breaks a rule is another question. */
+/**
+ * Throws TypeError for what is no plan at all; whether a plan breaks a rule is another question.
+ */
 function planOf(policy: SchedulerPolicy, { view }: ShownView): StepPlan {
   const plan = policy.plan(view) as Partial<StepPlan> | undefined | null;
   if (Array.isArray(plan?.run) && Array.isArray(plan.preempt)) return plan as StepPlan;

@@ -55,3 +55,21 @@ export function expectSampled(step: Step, microBatch: number, sampled: ArrayLike
     );
   }
 }
+
+/** The tokens of a step, and the keys that they see together. */
+export function workOf({ microBatches }: Step): { tokens: number; keysSeen: number } {
+  let tokens = 0;
+  let keysSeen = 0;
+  for (const { positions } of microBatches) {
+    tokens += positions.length;
+    for (const position of positions) keysSeen += position + 1;
+  }
+  return { tokens, keysSeen };
+}
+
+export function joinOutcomes(outcomes: readonly StepOutcome[]): StepOutcome {
+  return {
+    emitted: outcomes.flatMap(({ emitted }) => emitted),
+    finished: outcomes.flatMap(({ finished }) => finished),
+  };
+}

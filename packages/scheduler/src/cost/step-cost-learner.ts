@@ -20,8 +20,8 @@ const samplesMin = 16;
 const forgetting = 0.99;
 
 /**
- * Learns what a step costs from steps that were measured: least squares with forgetting over
- * (1, tokens, keys seen). No coefficient is negative. A step that took many times what was expected,
+ * Learns what a step costs from steps that were measured: least squares with forgetting over (1,
+ * tokens, keys seen). No coefficient is negative. A step that took many times what was expected,
  * because of another program, counts as three times that.
  */
 export class StepCostLearner {

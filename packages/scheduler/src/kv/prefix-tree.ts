@@ -12,12 +12,16 @@ export interface PrefixNode {
 }
 
 /**
- * Which full pages hold which tokens, from position 0 on: what a sequence that begins with the same tokens need not compute. Keys and
- * values of a position depend on nothing but the tokens up to it (law 1), so a page is as good as one's own. Tokens are compared, not only their hashes.
+ * Which full pages hold which tokens, from position 0 on: what a sequence that begins with the same
+ * tokens need not compute. Keys and values of a position depend on nothing but the tokens up to it
+ * (law 1), so a page is as good as one's own. Tokens are compared, not only their hashes.
  */
 export class PrefixTree {
   readonly root: PrefixNode = {
-    ...{ page: undefined, parent: undefined, hash: 0, tokens: new Int32Array(0) },
+    page: undefined,
+    parent: undefined,
+    hash: 0,
+    tokens: new Int32Array(0),
     childCount: 0,
   };
   readonly #kvPageSize: number;
@@ -57,8 +61,8 @@ export class PrefixTree {
   }
 
   /**
-   * The page after `parent` that holds these tokens: from now on `page`, if there is none yet. Undefined where other tokens with the same hash stand already: they
-   * cannot both be there.
+   * The page after `parent` that holds these tokens: from now on `page`, if there is none yet.
+   * Undefined where other tokens with the same hash stand already: they cannot both be there.
    */
   childOrAdded(
     parent: PrefixNode,
@@ -83,7 +87,10 @@ export class PrefixTree {
     return added;
   }
 
-  /** The page was taken for something else. Nothing stands below it: whoever holds a page holds those above it too. */
+  /**
+   * The page was allocated for other tokens. Nothing stands below it: a sequence that holds it holds
+   * those above it too.
+   */
   remove(page: KvPageId): void {
     const removed = this.#byPage[page];
     if (removed === undefined) return;

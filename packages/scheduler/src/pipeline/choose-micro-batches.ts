@@ -4,7 +4,10 @@ import { layerPeriodUs, type StageTimes } from './step-time.js';
 export interface PipelineObservation {
   readonly microBatchCount: number;
   readonly times: StageTimes;
-  /** Parts of T_a and T_e that do not shrink when the same tokens are divided over more micro-batches. */
+  /**
+   * Parts of T_a and T_e that do not shrink when the same tokens are divided over more
+   * micro-batches.
+   */
   readonly attentionFixedUs: number;
   readonly expertFixedUs: number;
 }
@@ -26,8 +29,9 @@ export function timesWith(observed: PipelineObservation, microBatchCount: number
 const asGood = 1.02;
 
 /**
- * The least m whose layers take about as short a time as those of any m up to `microBatchesMax`. Where nothing is fixed this is the
- * paper's condition: the least m with m T_f ≥ T_a + T_e + 2 T_c at the sizes that m makes. What is fixed speaks for fewer.
+ * The least m whose layers take about as short a time as those of any m up to `microBatchesMax`.
+ * Where nothing is fixed this is the paper's condition: the least m with m T_f ≥ T_a + T_e + 2 T_c
+ * at the sizes that m makes. What is fixed speaks for fewer.
  */
 export function chooseMicroBatchCount(
   observed: PipelineObservation,
@@ -48,8 +52,8 @@ const holdMin = 4;
 const holdMax = 1024;
 
 /**
- * Chooses m again as observations come, and does not flap: a change has to be worth it twice in a row, and after one that takes back the one before,
- * m is kept for twice as long as after that.
+ * Chooses m again as observations come, and does not flap: a change has to be worth it twice in a
+ * row, and after one that takes back the one before, m is kept for twice as long as after that.
  */
 export class MicroBatchTuner {
   readonly #max: number;
@@ -69,7 +73,9 @@ export class MicroBatchTuner {
     return this.#count;
   }
 
-  /** True when m has changed. An observation of another m than the one in force is not looked at. */
+  /**
+   * True when m has changed. An observation of another m than the one in force is not looked at.
+   */
   observe(observed: PipelineObservation): boolean {
     if (observed.microBatchCount !== this.#count) return false;
     if (this.#holding > 0) {

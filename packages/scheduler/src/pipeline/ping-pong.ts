@@ -10,8 +10,9 @@ export type PipelineAction =
   | { readonly type: 'sample'; readonly microBatch: MicroBatchIndex };
 
 /**
- * The order of work of one step on one attention worker; the driver and the simulator both follow it. While one
- * micro-batch is attended to, the others are away at the experts: overlap needs no other code.
+ * The order of work of one step on one attention worker; the driver and the simulator both follow
+ * it. While one micro-batch is attended to, the others are away at the experts: overlap needs no
+ * other code.
  */
 export function* pingPong(
   layerCount: number,

@@ -1,7 +1,10 @@
 import type { MicroBatchIndex } from '@megascale/core';
 import { pingPong, type PipelineAction } from './ping-pong.js';
 
-/** The actions of `pingPong` for one step, cut where the step before and the step after can be joined to it. */
+/**
+ * The actions of `pingPong` for one step, cut where the step before and the step after can be
+ * joined to it.
+ */
 export interface StepOrder {
   /** [micro-batches] attend and dispatch of the first layer. */
   readonly opening: readonly (readonly PipelineAction[])[];
@@ -10,7 +13,10 @@ export interface StepOrder {
   readonly closing: readonly (readonly PipelineAction[])[];
 }
 
-/** The order for these micro-batches, ascending: the same object every time, so that following it allocates nothing. */
+/**
+ * The order for these micro-batches, ascending: the same object every time, so that following it
+ * allocates nothing.
+ */
 export type StepOrders = (microBatches: readonly MicroBatchIndex[]) => StepOrder;
 
 /** Keeps one order per set of micro-batches that ever occurs; with a batcher that is at most m. */

@@ -19,8 +19,8 @@ export function roundTripUs(times: StageTimes): number {
 }
 
 /**
- * From one layer to the next in the middle of a step: whichever is longest of m micro-batches on the slower half, one round trip, and m
- * micro-batches on the link.
+ * From one layer to the next in the middle of a step: whichever is longest of m micro-batches on
+ * the slower half, one round trip, and m micro-batches on the link.
  */
 export function layerPeriodUs(times: StageTimes, microBatchCount: number): number {
   const busyUs = microBatchCount * stageTimeUs(times);
@@ -28,8 +28,9 @@ export function layerPeriodUs(times: StageTimes, microBatchCount: number): numbe
 }
 
 /**
- * One step of the ping-pong pipeline, from the first attention half until the last micro-batch is back from the last layer. With
- * T_c ≤ T_f and enough micro-batches it is the paper's (T_a + T_e + 2 T_c) + T_f (m L − 1); n steps that are joined are one of n × L layers.
+ * One step of the ping-pong pipeline, from the first attention half until the last micro-batch is
+ * back from the last layer. With T_c ≤ T_f and enough micro-batches it is the paper's (T_a + T_e +
+ * 2 T_c) + T_f (m L − 1); n steps that are joined are one of n × L layers.
  */
 export function stepTimeUs(times: StageTimes, microBatchCount: number, layerCount: number): number {
   if (layerCount === 0) return 0;
@@ -41,7 +42,10 @@ export function stepTimeUs(times: StageTimes, microBatchCount: number, layerCoun
   );
 }
 
-/** Whether the slower half never waits in the middle of a step: T_c ≤ T_f and m T_f ≥ T_a + T_e + 2 T_c. */
+/**
+ * Whether the slower half never waits in the middle of a step: T_c ≤ T_f and m T_f ≥ T_a + T_e + 2
+ * T_c.
+ */
 export function hidesTransfers(times: StageTimes, microBatchCount: number): boolean {
   const stageUs = stageTimeUs(times);
   // Sums of times that are meant to be equal differ in their last bits.
@@ -52,7 +56,10 @@ export function hidesTransfers(times: StageTimes, microBatchCount: number): bool
   );
 }
 
-/** The least m that hides transfers; undefined where none does, because T_c exceeds T_f. For T_a = T_e: 2 (1 + T_c / T_f), rounded up. */
+/**
+ * The least m that hides transfers; undefined where none does, because T_c exceeds T_f. For T_a =
+ * T_e: 2 (1 + T_c / T_f), rounded up.
+ */
 export function microBatchesToHide(times: StageTimes): number | undefined {
   const stageUs = stageTimeUs(times);
   if (times.transferTimeUs > stageUs) return undefined;

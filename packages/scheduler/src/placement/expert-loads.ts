@@ -2,7 +2,10 @@
 export interface ExpertLoads {
   readonly layerCount: number;
   readonly expertCount: number;
-  /** Micro-batches whose rows these are, of one layer: a row count over this is what one dispatch brings. May be a fraction. */
+  /**
+   * Micro-batches whose rows these are, of one layer: a row count over this is what one dispatch
+   * brings. May be a fraction.
+   */
   readonly dispatches: number;
   /** [layers, experts] */
   readonly rows: ArrayLike<number>;

@@ -7,7 +7,10 @@ export interface ImproveOptions {
   readonly placement: Placement;
   /** Experts that one worker has memory for in each layer. */
   readonly slotsPerWorker: number;
-  /** Copies of experts, each of one layer, that may be loaded, all together: a byte budget over the bytes of one expert in one layer. */
+  /**
+   * Copies of experts, each of one layer, that may be loaded, all together: a byte budget over the
+   * bytes of one expert in one layer.
+   */
   readonly copiesMax: number;
   /** Changes at most. Default 1000 for each layer. */
   readonly changesMax?: number;
@@ -22,7 +25,10 @@ export interface ImprovedPlacement {
   readonly after: Imbalance;
 }
 
-/** A change has to bring so much of what there is, or it is left: otherwise noise would move experts for ever. */
+/**
+ * A change has to bring so much of what there is, or it is left: otherwise noise would move experts
+ * for ever.
+ */
 const gainMin = 1e-3;
 
 /** Copies of single experts, each of one layer, that ranks would have to load. */
@@ -62,9 +68,10 @@ interface LayerChange {
 }
 
 /**
- * Betters a placement change by change, each time by the change that gains most per copy to load in any layer, until none gains, or the copies are used
- * up. Layers follow one another, so what one gains another does not lose. Yields between the changes that it weighs, so that a caller can do it in
- * slices: the one with 60 layers and 256 experts takes a while.
+ * Betters a placement change by change, each time by the change that gains most per copy to load in
+ * any layer, until none gains, or the copies are used up. Layers follow one another, so what one
+ * gains another does not lose. Yields between the changes that it weighs, so that a caller can do
+ * it in slices: the one with 60 layers and 256 experts takes a while.
  */
 export function* improvePlacementInSlices(
   options: ImproveOptions,

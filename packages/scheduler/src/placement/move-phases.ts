@@ -1,7 +1,7 @@
 /**
  * How a placement follows another while steps run:
  *
- *     loading    every expert rank loads what it gains; nobody uses it yet
+ *     loading    every expert rank loads what it gains; no attention rank uses it yet
  *     learning   every expert rank serves frames of the new epoch too
  *     adopting   every attention rank changes over at its next step, and has left the old epoch when its last step in it is done
  *     dropping   every expert rank retires the old epoch and drops what it lost
@@ -46,7 +46,10 @@ export function beginMove(workers: MoveWorkers): MoveState {
   return enter('loading', workers, false);
 }
 
-/** The state after an answer. Answers of another phase or of a rank that has answered change nothing. */
+/**
+ * The state after an answer. Answers of another phase or of a rank that has answered change
+ * nothing.
+ */
 export function advanceMove(state: MoveState, answer: MoveAnswer, workers: MoveWorkers): MoveState {
   if (answer.phase !== state.phase || !state.waitsFor.includes(answer.rank)) return state;
   const waitsFor = state.waitsFor.filter((rank) => rank !== answer.rank);
@@ -56,8 +59,8 @@ export function advanceMove(state: MoveState, answer: MoveAnswer, workers: MoveW
 }
 
 /**
- * Which placement workers that start anew must have. From learning to adopting the new one takes over: every expert is loaded then, and attention
- * ranks may use it.
+ * Which placement workers that start anew must have. From learning to adopting the new one takes
+ * over: every expert is loaded then, and attention ranks may use it.
  */
 export function placementInForce({ phase }: MoveState): 'old' | 'new' {
   return phase === 'adopting' || phase === 'dropping' || phase === 'done' ? 'new' : 'old';

@@ -14,13 +14,19 @@ export interface LayerExpert {
   readonly expert: ExpertId;
 }
 
-/** What changes on each expert rank when one placement follows another; [expert ranks] each, in the order of a checkpoint: by layer, then by expert. */
+/**
+ * What changes on each expert rank when one placement follows another; [expert ranks] each, in the
+ * order of a checkpoint: by layer, then by expert.
+ */
 export interface MovePlan {
   readonly gained: readonly (readonly LayerExpert[])[];
   readonly lost: readonly (readonly LayerExpert[])[];
 }
 
-/** The difference between two placements of the same layers and experts on the same ranks. Ranks keep what both give them. */
+/**
+ * The difference between two placements of the same layers and experts on the same ranks. Ranks
+ * keep what both give them.
+ */
 export function planMove(
   from: Placement,
   to: Placement,
@@ -47,8 +53,8 @@ export function expertsBesides(
 }
 
 /**
- * Holds loads to a rate: a load may begin while the bytes so far are no more than the rate allows. What was not used is saved for
- * `saveUs`, since a worker looks up only so often.
+ * Holds loads to a rate: a load may begin while the bytes so far are no more than the rate allows.
+ * What was not used is saved for `saveUs`, since a worker looks up only so often.
  */
 export class MoveBudget {
   /** From when on the next load may begin. */
@@ -70,9 +76,11 @@ export class MoveBudget {
 }
 
 /**
- * Every expert of every layer has a holder, no holder is named twice, and all are there. One layer is every layer.
+ * Every expert of every layer has a holder, no holder is named twice, and all are there. One layer
+ * is every layer.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' naming layer and expert, what was found and what is allowed.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' naming layer and expert, what was found and what is
+ *   allowed.
  */
 export function checkMovedPlacement(
   placement: unknown,

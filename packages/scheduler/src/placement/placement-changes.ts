@@ -1,12 +1,18 @@
 import { expertRank, type ExpertRank, type LayerPlacement } from '@megascale/core';
 import type { PlacementCost } from './placement-cost.js';
 
-/** How many are looked at: of the experts that make a rank the busiest, of ranks that could take them, of experts that could give way. */
+/**
+ * How many are looked at: of the experts that make a rank the busiest, of ranks that could take
+ * them, of experts that could give way.
+ */
 const expertsMax = 6;
 const ranksMax = 2;
 const yieldingMax = 2;
 
-/** Placements of a layer that differ from this one by one change that may help, none with more than `slotsPerWorker` experts on a rank. */
+/**
+ * Placements of a layer that differ from this one by one change that may help, none with more than
+ * `slotsPerWorker` experts on a rank.
+ */
 export function* placementChanges(
   cost: PlacementCost,
   layer: number,
@@ -102,7 +108,10 @@ function calmest(slack: Float64Array, holders: readonly ExpertRank[]): number[] 
     .slice(0, ranksMax);
 }
 
-/** Of the experts on the rank but this one: the copies and the single ones that have fewest rows there. */
+/**
+ * Of the experts on the rank but this one: the copies and the single ones that have fewest rows
+ * there.
+ */
 function coldest(
   rows: Float64Array,
   placement: LayerPlacement,

@@ -1,9 +1,15 @@
 import { layerPlacement, RowSplitter, type LayerPlacement, type Placement } from '@megascale/core';
 import type { ExpertLoads } from './expert-loads.js';
 
-/** How unequal the expert workers' work is. Layers follow one another, so each layer costs what its busiest worker takes. */
+/**
+ * How unequal the expert workers' work is. Layers follow one another, so each layer costs what its
+ * busiest worker takes.
+ */
 export interface Imbalance {
-  /** Σ over layers of the greatest cost of a rank, in rows: max(rows, `splitRowsMin`) of each expert that has any. */
+  /**
+   * Σ over layers of the greatest cost of a rank, in rows: max(rows, `splitRowsMin`) of each expert
+   * that has any.
+   */
   readonly worst: number;
   /** Σ over layers of what a rank would cost if experts could be divided at will. */
   readonly ideal: number;
@@ -15,10 +21,16 @@ export interface Imbalance {
 
 /** Greatest number of a layer's rows after scaling: counts are whole numbers of 32 bits. */
 const scaledRowsMax = 2 ** 26;
-/** The power of the mean that stands for a maximum: high enough to look at the busiest, low enough to see the others. */
+/**
+ * The power of the mean that stands for a maximum: high enough to look at the busiest, low enough
+ * to see the others.
+ */
 const power = 8;
 
-/** What placements cost under given loads, by the rule that the transport divides rows by. Made once per set of loads. */
+/**
+ * What placements cost under given loads, by the rule that the transport divides rows by. Made once
+ * per set of loads.
+ */
 export class PlacementCost {
   readonly expertCount: number;
   readonly expertWorkers: number;
@@ -88,8 +100,8 @@ export class PlacementCost {
   }
 
   /**
-   * Like `worst`, but it also falls when one of several equally busy ranks gets less: the ideal times the mean of the
-   * eighth powers of cost over ideal, to the eighth root.
+   * Like `worst`, but it also falls when one of several equally busy ranks gets less: the ideal
+   * times the mean of the eighth powers of cost over ideal, to the eighth root.
    */
   smooth(placement: LayerPlacement, layer: number): number {
     const ideal = this.ideals[layer] ?? 0;

@@ -19,7 +19,10 @@ export interface PlacementPlannerOptions extends LoadTraceHeader {
   readonly expertBytes: number;
   /** Bytes of weights that one plan may load. */
   readonly moveBytesMax: number;
-  /** A layer changes only when that is predicted to take so much of its busiest worker's time away: 0.05 is a twentieth. */
+  /**
+   * A layer changes only when that is predicted to take so much of its busiest worker's time away:
+   * 0.05 is a twentieth.
+   */
   readonly margin: number;
   /** Of the memory of traffic. */
   readonly halfLifeUs: number;
@@ -32,8 +35,9 @@ export interface PlacementProposal extends ImprovedPlacement {
 }
 
 /**
- * Decides from recent traffic when experts should be held elsewhere, and where. It only proposes; whoever moves experts asks now and then.
- * Under steady traffic it falls silent: each layer that changes gains at least the margin.
+ * Decides from recent traffic when experts should be held elsewhere, and where. It only proposes;
+ * the engine asks now and then. Under steady traffic it falls silent: each layer that
+ * changes gains at least the margin.
  */
 export class PlacementPlanner {
   readonly #options: PlacementPlannerOptions;
@@ -64,8 +68,9 @@ export class PlacementPlanner {
   }
 
   /**
-   * A better placement within the byte budget; undefined where no layer has one by the margin. Of the way to the best placement, each proposal
-   * takes the steps that gain most per byte. Yields so that a caller can do other things in between.
+   * A better placement within the byte budget; undefined where no layer has one by the margin. Of
+   * the way to the best placement, each proposal takes the steps that gain most per byte. Yields so
+   * that a caller can do other things in between.
    */
   *proposeInSlices(placement: Placement): Generator<void, PlacementProposal | undefined, void> {
     const cost = this.#cost();

@@ -10,7 +10,8 @@ export interface PlannedPlacement {
 }
 
 /**
- * A placement for these loads, from nothing: in each layer the paper's greedy plan, then bettered. Never worse than the same without copies.
+ * A placement for these loads, from nothing: in each layer the paper's greedy plan, then bettered.
+ * Never worse than the same without copies.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' when the slots do not hold all experts.
  */

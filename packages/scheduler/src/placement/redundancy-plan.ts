@@ -11,7 +11,10 @@ export interface RedundancyOptions {
 
 export interface RedundancyPlan {
   readonly placement: LayerPlacement;
-  /** x_{i,j}: fractions[expert][i] of its rows are meant for placement[expert][i]; 0 for a copy that is only held in reserve. */
+  /**
+   * x_{i,j}: fractions[expert][i] of its rows are meant for placement[expert][i]; 0 for a copy that
+   * is only held in reserve.
+   */
   readonly fractions: readonly (readonly number[])[];
   /** [expert ranks] C_j by these fractions. */
   readonly costOfRank: readonly number[];
@@ -21,10 +24,12 @@ export interface RedundancyPlan {
 const partMin = 1 / 64;
 
 /**
- * Decides which experts of a layer are held more than once, by popularity (MegaScale-Infer, arXiv 2504.02263, section 6): minimize max_j C_j, where
- * C_j = Σ_i x_ij max(a_i, K). Greedily: experts by falling cost go to the worker with most room below the mean, and what does not fit there
- * goes on to the next one as a copy, as long as there are spare slots; every expert keeps one. Slots that are left then hold further copies
- * of the experts that cost most per copy, in reserve for micro-batches that are unlike the mean.
+ * Decides which experts of a layer are held more than once, by popularity (MegaScale-Infer, arXiv
+ * 2504.02263, section 6): minimize max_j C_j, where C_j = Σ_i x_ij max(a_i, K). Greedily: experts
+ * by falling cost go to the worker with most room below the mean, and what does not fit there goes
+ * on to the next one as a copy, as long as there are spare slots; every expert keeps one. Slots
+ * that are left then hold further copies of the experts that cost most per copy, in reserve for
+ * micro-batches that are unlike the mean.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' when the slots do not hold all experts.
  */

@@ -4,13 +4,19 @@ export interface ZipfOptions extends LoadTraceHeader {
   /** The r-th most popular expert is chosen in proportion to r^-exponent. 0: all alike. */
   readonly exponent: number;
   readonly seed: number;
-  /** Whether one expert is hot in every layer, or each layer has an order of its own. Default 'each-layer'. */
+  /**
+   * Whether one expert is hot in every layer, or each layer has an order of its own. Default
+   * 'each-layer'.
+   */
   readonly order?: 'each-layer' | 'all-layers';
   /** Pairs of experts of each layer that trade their popularity between two windows. Default 0. */
   readonly swapsPerWindow?: number;
 }
 
-/** Draws routes of tokens whose experts' popularity follows Zipf's law: traffic for tests, benchmarks and plans before there is any. */
+/**
+ * Draws routes of tokens whose experts' popularity follows Zipf's law: traffic for tests,
+ * benchmarks and plans before there is any.
+ */
 export class ZipfRoutes {
   readonly #options: ZipfOptions;
   /** Of the ranks in popularity: [experts] sums of the weights up to each. */
@@ -110,7 +116,10 @@ export interface ZipfTraceOptions extends ZipfOptions {
   readonly windowUs: number;
 }
 
-/** The windows of a trace of such traffic, in one object that is filled again. The same options give the same trace. */
+/**
+ * The windows of a trace of such traffic, in one object that is filled again. The same options give
+ * the same trace.
+ */
 export function* zipfTrace(options: ZipfTraceOptions): Generator<LoadWindow, void> {
   const { layerCount, expertCount, topK, dispatchesPerWindow, tokensPerDispatch } = options;
   const routes = new ZipfRoutes(options);

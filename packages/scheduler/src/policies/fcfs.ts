@@ -56,9 +56,9 @@ function oneTokenEach(view: SchedulerView): StepPlan | undefined {
 }
 
 /**
- * [running] tokens for each running sequence, within the step's limit. The first gets one before all
- * others, because it must go on so that none starves; then every decoding sequence gets its one, and
- * prefill chunks share what is left.
+ * [running] tokens for each running sequence, within the step's limit. The first gets one before
+ * all others, because it must go on so that none starves; then every decoding sequence gets its
+ * one, and prefill chunks share what is left.
  */
 function shareTokens(view: SchedulerView): number[] {
   const { running, prefillChunkTokensMax } = view;

@@ -6,8 +6,9 @@ import { serviceOrder } from './service-order.js';
 const stallMs = 1_000;
 
 /**
- * Prompts before answers: as long as a prompt can be taken in, a step computes prompt tokens and nothing else. Best time to the first token, and
- * answers that stutter while prompts come; for at most a second, after which a step decodes. Otherwise, and while pages are short, like `fcfs`.
+ * Prompts before answers: as long as a prompt can be taken in, a step computes prompt tokens and
+ * nothing else. Best time to the first token, and answers that stutter while prompts come; for at
+ * most a second, after which a step decodes. Otherwise, and while pages are short, like `fcfs`.
  */
 export const prefillFirst: SchedulerPolicy = {
   specVersion: 1,
@@ -17,14 +18,17 @@ export const prefillFirst: SchedulerPolicy = {
       ({ tokensLeft, lastTokenAtMs }) =>
         tokensLeft === 1 && lastTokenAtMs !== undefined && view.nowMs - lastTokenAtMs > stallMs,
     );
-    // Whoever lost its pages would lose them again if it did not let the others go on.
+    // A preempted sequence would lose its pages again if it did not let the others go on.
     const short = [...view.running, ...view.waiting].some(({ preemptions }) => preemptions > 0);
     const prefill = stalled || short ? [] : planPrefill(view);
     return prefill.length > 0 ? { run: prefill, preempt: [] } : fcfs.plan(view);
   },
 };
 
-/** Chunks of running prompts, then new ones, as far as every running sequence still finds the pages it needs next. */
+/**
+ * Chunks of running prompts, then new ones, as far as every running sequence still finds the pages
+ * it needs next.
+ */
 function planPrefill(view: SchedulerView): StepPlan['run'][number][] {
   const run: StepPlan['run'][number][] = [];
   let left = view.maxNumBatchedTokens;

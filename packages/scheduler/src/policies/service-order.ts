@@ -4,16 +4,17 @@ import type { ServiceView } from '@megascale/core';
 const priorityMs = 10_000;
 
 /**
- * When a sequence would have come had it no priority: smaller is served sooner. A level of priority is worth ten seconds of waiting, so whoever waits
- * is overtaken by finitely many: nobody starves.
+ * When a sequence would have come had it no priority: smaller is served sooner. A level of priority
+ * is worth ten seconds of waiting, so finitely many overtake a sequence that waits: none starves.
  */
 export function virtualArrivalMs({ arrivedAtMs, priority }: ServiceView): number {
   return arrivedAtMs - priority * priorityMs;
 }
 
 /**
- * The order in which they are served: by virtual arrival and, where requests name their tenants, in turns between tenants, those first who have
- * fewest sequences running. Without priorities and tenants it is the order given, and costs next to nothing.
+ * The order in which they are served: by virtual arrival and, where requests name their tenants, in
+ * turns between tenants, those first who have fewest sequences running. Without priorities and
+ * tenants it is the order given, and costs next to nothing.
  */
 export function serviceOrder<View extends ServiceView>(
   sequences: readonly View[],
@@ -26,7 +27,10 @@ export function serviceOrder<View extends ServiceView>(
   return sorted.some(({ tenant }) => tenant !== undefined) ? inTurns(sorted, running) : sorted;
 }
 
-/** Next is always the first of the tenant with the fewest sequences, running and taken so far; of equal ones, whose turn came first in the order given. */
+/**
+ * Next is always the first of the tenant with the fewest sequences, running and taken so far; of
+ * equal ones, whose turn came first in the order given.
+ */
 function inTurns<View extends ServiceView>(
   sorted: readonly View[],
   running: readonly ServiceView[],

@@ -10,9 +10,11 @@ export interface SloOptions {
 }
 
 /**
- * Holds to the times that requests want. Prompts come by their deadline for the first token; of their tokens, a step takes as many as leave every
- * decoding sequence the time it wants from token to token, by what a step is expected to cost (`view.stepCost`); at least a page's worth, so that nobody
- * waits for ever. A prompt that would miss its deadline at that pace gets the whole step. While nothing is known of costs it is `fcfs`.
+ * Holds to the times that requests want. Prompts come by their deadline for the first token; of
+ * their tokens, a step takes as many as leave every decoding sequence the time it wants from token
+ * to token, by what a step is expected to cost (`view.stepCost`); at least a page's worth, so that
+ * none waits for ever. A prompt that would miss its deadline at that pace gets the whole step.
+ * While nothing is known of costs it is `fcfs`.
  */
 export function sloAware({
   ttftTargetMs = 1_000,
@@ -26,7 +28,7 @@ export function sloAware({
     plan(view) {
       const { stepCost } = view;
       const waiting = [...view.waiting].sort((a, b) => deadline(a) - deadline(b));
-      // Whoever lost its pages goes on before newcomers: its client has read a part of the answer.
+      // Preempted sequences go on before newcomers: their clients have read a part of the answer.
       const ordered = [
         ...waiting.filter(({ preemptions }) => preemptions > 0),
         ...waiting.filter(({ preemptions }) => preemptions === 0),
@@ -48,7 +50,10 @@ export function sloAware({
   };
 }
 
-/** Prompt tokens that fit beside these decoding sequences in a step of `targetMs`. Infinite where nobody decodes. */
+/**
+ * Prompt tokens that fit beside these decoding sequences in a step of `targetMs`. Infinite where
+ * no sequence decodes.
+ */
 function affordable(cost: StepCost, decoding: readonly RunningView[], targetMs: number): number {
   if (decoding.length === 0) return Infinity;
   const left = targetMs * 1000 - stepUs(cost, decoding);

@@ -1,6 +1,9 @@
 import { RequestError } from '@megascale/core';
 
-/** First in, first out, with a limit that has a name: full is a refusal that the client sees, never a silent loss. */
+/**
+ * First in, first out, with a limit that has a name: full is a refusal that the client sees, never
+ * a silent loss.
+ */
 export class BoundedQueue<Item> implements Iterable<Item> {
   readonly limitName: string;
   readonly max: number;

@@ -1,7 +1,10 @@
 import { sequenceId, type SchedulerPolicy } from '@megascale/core';
 import { Batcher, fcfs, type SequenceRequest } from '@megascale/scheduler';
 
-/** First-come, but while anybody decodes a prefill chunk stays small, so that a long prompt does not make the others stutter. */
+/**
+ * FCFS, but prefill chunks stay small while any sequence decodes, so that a long prompt does not
+ * make the answers of the others stutter.
+ */
 export const calmDecode = (calmChunkTokens: number): SchedulerPolicy => ({
   specVersion: 1,
   name: 'calm-decode',
@@ -15,7 +18,10 @@ export const calmDecode = (calmChunkTokens: number): SchedulerPolicy => ({
   },
 });
 
-/** Serves the requests with a model whose next token is the last one plus one; tokens per step of each sequence, as text. */
+/**
+ * Serves the requests with a model whose next token is the last one plus one. Returns the tokens of
+ * each sequence in each step, as text.
+ */
 export function showSteps(policy: SchedulerPolicy, prompts: readonly number[][]): string[] {
   const batcher = new Batcher({
     policy,
@@ -43,7 +49,7 @@ export function showSteps(policy: SchedulerPolicy, prompts: readonly number[][])
   const lines: string[] = [];
   for (let step = batcher.planStep(0); step !== undefined; step = batcher.planStep(0)) {
     lines.push(step.plan.run.map(({ id, tokens }) => `${id}:${tokens}`).join(' '));
-    // Here an attention worker follows pingPong(layers, step.microBatchIndices) and samples from the logits.
+    // Here an attention worker runs the step's micro-batches and samples from their logits.
     const sampled = step.logits.map((rows) =>
       rows.map(({ history }) => (history.tokens.at(-1) ?? 0) + 1),
     );

@@ -1,6 +1,9 @@
 import type { SchedulerPolicy, SchedulerView, StepPlan } from '@megascale/core';
 
-/** Keeps the rules of a plan and nothing else: it preempts, skips, reorders and cuts as a seeded generator says. */
+/**
+ * Keeps the rules of a plan and nothing else: it preempts, skips, reorders and cuts as a seeded
+ * generator says.
+ */
 export function capriciousPolicy(seed: number): SchedulerPolicy {
   const chance = generator(seed);
   return { specVersion: 1, name: 'capricious', plan: (view) => planByChance(view, chance) };

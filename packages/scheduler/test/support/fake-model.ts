@@ -3,7 +3,10 @@ import { pingPong, type PipelineAction, type Step } from '../../src/index.js';
 
 export const fakeLayerCount = 2;
 
-/** What one layer makes of the values of positions 0 … n: any change of a value or of their order changes it. */
+/**
+ * What one layer makes of the values of positions 0 … n: any change of a value or of their order
+ * changes it.
+ */
 function fold(values: readonly number[], layer: number): number {
   return values.reduce(
     (hash, value) => Math.imul(hash ^ value, 0x01000193) >>> 0,
@@ -12,8 +15,9 @@ function fold(values: readonly number[], layer: number): number {
 }
 
 /**
- * A model whose next token depends on every token before it. Like a real one it knows the past only through KV pages,
- * layer by layer: a wrong page table, position, offset or order of micro-batches gives another token.
+ * A model whose next token depends on every token before it. Like a real one it knows the past only
+ * through KV pages, layer by layer: a wrong page table, position, offset or order of micro-batches
+ * gives another token.
  */
 export class FakeModel {
   readonly #vocabSize: number;

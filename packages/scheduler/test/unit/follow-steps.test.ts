@@ -8,7 +8,10 @@ interface Step {
   readonly microBatchIndices: readonly ReturnType<typeof microBatchIndex>[];
 }
 
-/** Writes down every call. `next` gives a step early only where `eager` says so, as a batcher may decline. */
+/**
+ * Writes down every call. `next` gives a step early only where `eager` says so, as a batcher may
+ * decline.
+ */
 function scribe(layers: number, sizes: readonly number[], overlap: boolean, eager: boolean[]) {
   const log: string[] = [];
   let given = 1;

@@ -65,7 +65,10 @@ describe('the closed form of a step', () => {
   });
 });
 
-/** Two workers and a link each way, each busy with one micro-batch at a time, in the order of `pingPong`. */
+/**
+ * Two workers and a link each way, each busy with one micro-batch at a time, in the order of
+ * `pingPong`.
+ */
 function simulated(given: StageTimes, m: number, layers: number): number {
   const { attentionTimeUs, expertTimeUs, transferTimeUs } = given;
   const free = { attention: 0, there: 0, expert: 0, back: 0 };

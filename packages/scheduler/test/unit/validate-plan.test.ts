@@ -90,7 +90,10 @@ describe('the check of a plan', () => {
 describe('a batcher', () => {
   const count = (min: number, max: number) => fc.integer({ min, max });
 
-  /** Steps of a policy that plans one token for each, whether or not there is room: [plans that were taken, plans that were refused]. */
+  /**
+   * Steps of a policy that plans one token for each, whether or not there is room: [plans that were
+   * taken, plans that were refused].
+   */
   function plansOfOneEach(given: {
     readonly prompts: readonly number[];
     readonly kvPageSize: number;

@@ -21,7 +21,7 @@ export interface BackendContractOptions {
 
 /**
  * What every backend must keep, as tests: it matches `reference` within its bound, a row's numbers
- * never depend on its company (to the bit), wrong shapes throw before any work, and closed things
+ * never depend on its batch (to the bit), wrong shapes throw before any work, and closed things
  * refuse calls.
  *
  * The weights come from memory: `WeightSource.read` must serve where there is no file to map. On a

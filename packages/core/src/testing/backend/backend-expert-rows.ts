@@ -39,7 +39,9 @@ function randomRows(length: number): Float32Array {
   return Float32Array.from({ length }, () => random.integer(-128, 128) / 64);
 }
 
-/** Rows [rows, hiddenSize], all of them for expert 3 of the first layer → its answers, same shape. */
+/**
+ * Rows [rows, hiddenSize], all of them for expert 3 of the first layer → its answers, same shape.
+ */
 function answersOfOneExpert(colocated: Colocated, rows: Float32Array, dtype: DType): Float32Array {
   const { hiddenSize, topK } = colocated.model.sizes;
   const [slot] = colocated.slots;

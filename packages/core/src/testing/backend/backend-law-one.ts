@@ -15,7 +15,7 @@ const promptTokens = 37;
 const ownPages = [0, 1, 2];
 const rowCountMax = 40;
 
-/** Law 1: a token's numbers do not depend on its company, to the bit. */
+/** Law 1, batch invariance: the numbers of a token do not depend on its batch, to the bit. */
 export function backendLawOne(test: ContractTest, subject: BackendUnderTest): void {
   for (const { family, make } of tinyFamilies) {
     const model = make();
@@ -58,8 +58,8 @@ export function backendLawOne(test: ContractTest, subject: BackendUnderTest): vo
       }
     });
 
-    law('in company', (colocated, alone) => {
-      expectSameBits(inCompany(colocated, tokenIds), alone, 'logits');
+    law('in a batch', (colocated, alone) => {
+      expectSameBits(inBatch(colocated, tokenIds), alone, 'logits');
     });
 
     law('with any number of rows beside it', (colocated, alone) => {
@@ -107,7 +107,7 @@ export function backendLawOne(test: ContractTest, subject: BackendUnderTest): vo
       }
     });
 
-    test(`${family}: combine does not see who answered first`, async () => {
+    test(`${family}: combine does not depend on the order of expert outputs`, async () => {
       const colocated = await open(4);
       const batch = microBatch({ sequences: [{ tokenIds, kvPages: ownPages }] });
       const inOrder = colocated.run(batch);
@@ -118,7 +118,7 @@ export function backendLawOne(test: ContractTest, subject: BackendUnderTest): vo
       expectSameBits(found, inOrder, 'logits');
     });
 
-    test(`${family}: combine leaves out answers of no expert`, async () => {
+    test(`${family}: combine leaves out outputs of no expert`, async () => {
       const [colocated, dtype] = [await open(), (await subject.shared()).activationDType];
       const batch = microBatch({ sequences: [{ tokenIds, kvPages: ownPages }] });
       const zeros = runWithoutLastExperts(colocated, batch, { filler: 0, dtype });
@@ -129,7 +129,7 @@ export function backendLawOne(test: ContractTest, subject: BackendUnderTest): vo
 }
 
 /** The prompt between two others: one from its start, one in the middle of its way. */
-function inCompany(colocated: Colocated, tokenIds: readonly number[]): Float32Array {
+function inBatch(colocated: Colocated, tokenIds: readonly number[]): Float32Array {
   const random = new SeededRandom(29);
   const others = [10, 12].map((count, i): BatchedSequence => {
     const ids = random.tokenIds(count, colocated.model.sizes.vocabSize);

@@ -106,7 +106,10 @@ export function backendMovingExperts(test: ContractTest, subject: BackendUnderTe
 
 interface MovingExperts {
   readonly stage: ExpertStage;
-  /** What the stage answers to [tokens, topK] routes on always the same rows: [tokens, topK, hiddenSize], zeros where it writes nothing. */
+  /**
+   * What the stage answers to [tokens, topK] routes on always the same rows: [tokens, topK,
+   * hiddenSize], zeros where it writes nothing.
+   */
   answers(layer: LayerIndex, routes: Int32Array): Float32Array;
   answerBytes(): Uint8Array;
 }

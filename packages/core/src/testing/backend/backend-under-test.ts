@@ -64,7 +64,7 @@ export class BackendUnderTest {
   }
 }
 
-/** Both halves of a tiny model on any backend. */
+/** Opens both stages of a tiny model on any backend. */
 export function openTiny(
   backend: Backend,
   model: TinyModel,

@@ -34,7 +34,7 @@ export interface ColocatedOptions {
 }
 
 /**
- * Both halves of a model in one thread with no transport between: the smallest thing that computes
+ * Both stages of a model in one thread with no transport between: the smallest thing that computes
  * logits.
  */
 export interface Colocated {

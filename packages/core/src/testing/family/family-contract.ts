@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest';
 import { MegascaleError } from '../../errors.js';
-import { costOfModel, decodeWorkload, parameterCount } from '../../graph/cost.js';
+import { costOfModel, parameterCount } from '../../graph/cost.js';
+import { decodeWorkload } from '../../graph/workload.js';
 import { inputsOf, outputsOf, weightsOf } from '../../graph/node-values.js';
 import type { Graph, GraphNode, ModelGraph, Value } from '../../graph/ops.js';
 import { partition } from '../../graph/partition.js';

@@ -49,7 +49,10 @@ function brokenLimit(view: SchedulerView, plan: StepPlan): string | undefined {
   return undefined;
 }
 
-/** A policy cannot ask to be called later: nothing would change until it runs somebody, or preempts some and not all. */
+/**
+ * A policy cannot ask to be called later: nothing would change until it runs somebody, or preempts
+ * some and not all.
+ */
 function brokenProgress(view: SchedulerView, plan: StepPlan): string | undefined {
   const work = view.waiting.length + view.running.length;
   const makesRoom = plan.preempt.length > 0 && plan.preempt.length < view.running.length;

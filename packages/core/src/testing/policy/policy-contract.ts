@@ -17,7 +17,8 @@ const simulationCount = 60;
 /**
  * What every scheduler policy must keep, as tests: it is pure, an empty view gives an empty plan,
  * its plans break no rule (no pages it has not, each id once, all limits), it always makes progress
- * and it starves nobody. Views and loads are random; a failure names the seed that shows it again.
+ * and it starves no sequence. Views and loads are random; a failure names the seed that shows it
+ * again.
  */
 export function policyContract({ policy, skip }: PolicyContractOptions): void {
   describe(`scheduler policy contract: ${policy.name}`, () => {
@@ -43,7 +44,7 @@ export function policyContract({ policy, skip }: PolicyContractOptions): void {
       });
     });
 
-    test('nobody starves: every sequence finishes within a bound', () => {
+    test('no sequence starves: every sequence finishes within a bound', () => {
       forEachSeed(simulationCount, (random, seed) => {
         const work = randomWork(random);
         const { finished, trouble } = simulateWorker(policy, work);

@@ -86,7 +86,11 @@ function stepsAlone(arrival: SimulatedWork['arrivals'][number], work: Limits): n
 function serviceOf(sequence: SimulatedSequence): ServiceView {
   const { id, contextTokens, kvPages, knownTokens, promptTokens, preemptions } = sequence;
   return {
-    ...{ id, contextTokens, kvPages, preemptions, priority: sequence.priority },
+    id,
+    contextTokens,
+    kvPages,
+    preemptions,
+    priority: sequence.priority,
     tenant: `tenant ${id % 3}`,
     arrivedAtMs: sequence.arrivedAtStep * 10,
     outputTokens: knownTokens - promptTokens,
@@ -149,7 +153,11 @@ class SimulatedWorker {
         kvPagesFreed: sequence.kvPages,
       })),
       kvPagesFree: kvPageCount - taken,
-      ...{ kvPageSize, microBatchCount, maxNumBatchedTokens, maxNumSeqs, prefillChunkTokensMax },
+      kvPageSize,
+      microBatchCount,
+      maxNumBatchedTokens,
+      maxNumSeqs,
+      prefillChunkTokensMax,
     };
   }
 

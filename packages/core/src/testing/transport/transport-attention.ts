@@ -242,7 +242,8 @@ export class AttentionActor {
       }
       if (found === expected) continue;
       this.trouble.push(
-        `layer ${layer}, micro-batch ${microBatch}, token ${token}: the sum is ${found} instead of ${expected}`,
+        `layer ${layer}, micro-batch ${microBatch}, token ${token}: the sum is ${found} ` +
+          `instead of ${expected}`,
       );
       return;
     }

@@ -35,7 +35,10 @@ export function optionsFor(
   };
 }
 
-/** Epochs 1, 2, … of random placements of the tests' experts, each on 1 to `n` ranks; every other one the same in both layers. */
+/**
+ * Epochs 1, 2, … of random placements of the tests' experts, each on 1 to `n` ranks; every other
+ * one the same in both layers.
+ */
 export function randomPlacements(
   random: SeededRandom,
   n: number,

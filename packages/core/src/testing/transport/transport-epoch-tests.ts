@@ -16,7 +16,10 @@ import {
 const learning = (placements: readonly PlacementEpoch[]) =>
   placements.map((each) => ({ type: 'learn', ...each }) as const);
 
-/** Placements change while steps run: every (token, expert) pair is computed once, by a replica of its step's epoch. */
+/**
+ * Placements change while steps run: every (token, expert) pair is computed once, by a replica of
+ * its step's epoch.
+ */
 export function epochTests(test: TransportTest, run: RunTeam): void {
   test('placements change on each attention rank in its own time, and every row comes back once', async () => {
     const random = new SeededRandom(11);

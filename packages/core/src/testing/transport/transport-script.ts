@@ -13,8 +13,9 @@ interface Expecting {
 }
 
 /**
- * What both sides can do. 'die' ends the process with SIGKILL, or the thread without a word. 'signal'
- * tells all participants of an event; 'await' makes no call of the port until the event has come.
+ * What both sides can do. 'die' ends the process with SIGKILL, or the thread without a word.
+ * 'signal' tells all participants of an event; 'await' makes no call of the port until the event
+ * has come.
  */
 export type CommonAction = Expecting &
   (

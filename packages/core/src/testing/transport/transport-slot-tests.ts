@@ -79,7 +79,8 @@ export function slotTests(test: TransportTest, run: RunTeam): void {
   });
 
   test('receive and reply take turns', async () => {
-    // Waits for an answer that does not come, so that it is here until the expert rank has done its part.
+    // Waits for an answer that does not come, so that it is here until the expert rank has done its
+    // part.
     const other = { ...dispatch, microBatch: 1, experts: [0, 1] } as const;
     const attention = [
       [

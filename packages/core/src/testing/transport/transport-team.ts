@@ -147,7 +147,8 @@ export class TransportTeam {
           onSignal: tellAll,
         }).finally(() => {
           tellAll(endOfRank(own.role, own.rank));
-          // Who ended without an address has none to be reached at: the others need not wait for it.
+          // Who ended without an address has none to be reached at: the others need not wait for
+          // it.
           if (addresses[index] === undefined) giveAddress(index, '');
           leaveOpening(participant);
         });

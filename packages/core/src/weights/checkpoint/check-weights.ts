@@ -40,7 +40,10 @@ export function checkWeights(model: ModelGraph, weights: WeightSource): void {
   const shown = unknown.slice(0, namesShownMax).join(', ');
   const more = unknown.length > namesShownMax ? ` and ${unknown.length - namesShownMax} more` : '';
   throw new ConfigError('ERR_WEIGHT_UNKNOWN', {
-    message: `The checkpoint has ${unknown.length} tensors that a ${model.family} model does not use: ${shown}${more}. Computing without them would give wrong text; use the model family that knows them, or remove them.`,
+    message:
+      `The checkpoint has ${unknown.length} tensors that a ${model.family} model does not use: ` +
+      `${shown}${more}. Computing without them would give wrong text; use the model family ` +
+      'that knows them, or remove them.',
     details: { names: unknown, family: model.family },
   });
 }
@@ -49,7 +52,9 @@ function requirePlainTable({ name, shape }: WeightRef, weights: WeightSource): v
   const { dtype, file } = weights.locate(name, shape);
   if (dtype !== 'I8' && dtype !== 'I4') return;
   throw new ConfigError('ERR_WEIGHT_FORMAT', {
-    message: `Tensor ${name} in ${file} is an embedding table and quantized (${dtype}); only matrices that are multiplied may be. Take the model in bf16 and run: megascale quantize.`,
+    message:
+      `Tensor ${name} in ${file} is an embedding table and quantized (${dtype}); only matrices ` +
+      'that are multiplied may be. Take the model in bf16 and run: megascale quantize.',
     details: { name, file, dtype },
   });
 }

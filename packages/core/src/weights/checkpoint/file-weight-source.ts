@@ -15,8 +15,8 @@ const plainDTypes: ReadonlySet<string> = new Set<PlainWeightDType>(['F32', 'BF16
  * A weight source over safetensors files whose headers were read. Files are opened for each read,
  * so nothing is to close. `forms` is what config.json says about quantized matrices.
  *
- * @throws ConfigError 'ERR_WEIGHT_FORMAT' or 'ERR_CONFIG_FIELD' for quantized tensors that cannot be
- * read.
+ * @throws ConfigError 'ERR_WEIGHT_FORMAT' or 'ERR_CONFIG_FIELD' for quantized tensors that cannot
+ * be read.
  */
 export function fileWeightSource(
   origin: string,

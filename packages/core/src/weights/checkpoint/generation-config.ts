@@ -79,7 +79,9 @@ function parse<Schema extends z.ZodType>(
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `${file}: field "${path}": ${issue?.message ?? 'invalid'} (found ${JSON.stringify(issue?.input)}). Correct the field or remove it.`,
+    message:
+      `${file}: field "${path}": ${issue?.message ?? 'invalid'} (found ` +
+      `${JSON.stringify(issue?.input)}). Correct the field or remove it.`,
     details: { file, path, issues: result.error.issues },
   });
 }

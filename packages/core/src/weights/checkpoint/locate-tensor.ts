@@ -32,7 +32,10 @@ export function locateTensor(
     shape.every((size, index) => size === location.shape[index]);
   if (same) return location;
   throw new ConfigError('ERR_WEIGHT_SHAPE', {
-    message: `Tensor ${name} in ${location.file} has shape [${location.shape.join(', ')}], but config.json asks for [${shape.join(', ')}]. The weights and config.json do not belong together.`,
+    message:
+      `Tensor ${name} in ${location.file} has shape [${location.shape.join(', ')}], but ` +
+      `config.json asks for [${shape.join(', ')}]. The weights and config.json do not belong ` +
+      'together.',
     details: { name, file: location.file, found: location.shape, expected: shape },
   });
 }
@@ -41,7 +44,9 @@ function missingTensor(table: TensorTable, name: string, shape: readonly number[
   const dtype = table.unreadable?.get(name);
   if (dtype !== undefined) {
     return new ConfigError('ERR_WEIGHT_MISSING', {
-      message: `Tensor ${name} of ${table.origin} is stored as ${dtype}, which cannot be read. Convert the checkpoint to BF16, F16 or F32.`,
+      message:
+        `Tensor ${name} of ${table.origin} is stored as ${dtype}, which cannot be read. ` +
+        'Convert the checkpoint to BF16, F16 or F32.',
       details: { name, dtype },
     });
   }
@@ -51,7 +56,9 @@ function missingTensor(table: TensorTable, name: string, shape: readonly number[
       ? `Did it mean ${near.join(' or ')}? `
       : `None of its ${table.tensors.size} tensors has a similar name. `;
   return new ConfigError('ERR_WEIGHT_MISSING', {
-    message: `Tensor ${name} [${shape.join(', ')}] is not in ${table.origin}. ${hint}Give the checkpoint that belongs to config.json.`,
+    message:
+      `Tensor ${name} [${shape.join(', ')}] is not in ${table.origin}. ${hint}Give the ` +
+      'checkpoint that belongs to config.json.',
     details: { name, expected: shape, near },
   });
 }

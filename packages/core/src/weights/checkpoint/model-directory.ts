@@ -1,5 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { ConfigError } from '../../errors.js';
 import { missingCheckpoint } from './checkpoint-errors.js';
 
 const layout =
@@ -30,6 +32,23 @@ export function requireModelDirectory(path: string): string {
   const names = readdirSync(absolute);
   const what = `${absolute} has no config.json${names.length === 0 ? ': it is empty' : ''}`;
   throw missingCheckpoint(what, directoryRemedy(absolute, names));
+}
+
+/**
+ * Checks a directory that a checkpoint is to be written into.
+ *
+ * @throws ConfigError 'ERR_CONFIG_FIELD' naming what the directory holds.
+ */
+export async function requireEmptyDirectory(dir: string): Promise<void> {
+  const entries = await readdir(dir);
+  if (entries.length === 0) return;
+  const found = entries.slice(0, 3).join(', ');
+  throw new ConfigError('ERR_CONFIG_FIELD', {
+    message:
+      `${dir} holds ${found}; expected a new or empty directory. Give another one, or remove ` +
+      'what is there.',
+    details: { field: 'dir', found: entries.slice(0, 3) },
+  });
 }
 
 function absentRemedy(path: string): string {

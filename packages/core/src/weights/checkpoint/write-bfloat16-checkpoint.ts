@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { buildModelGraph } from '../../families/registry.js';
 import type { WeightRef } from '../../graph/ops.js';
 import { requiredWeights } from './check-weights.js';
-import { elementCount } from './element-count.js';
+import { elementCount } from './tensor-location.js';
 import { writeCheckpointTensors, type CheckpointWriteOptions } from './write-checkpoint-tensors.js';
 import type { TensorToWrite } from '../safetensors/write-safetensors.js';
 

@@ -76,7 +76,9 @@ const schema = z
       context.addIssue({
         code: 'custom',
         path: ['config_groups', name, 'weights', 'num_bits'],
-        message: `expected ${stored === 'pack-quantized' ? 4 : 8}, the only width read from ${stored} tensors`,
+        message:
+          `expected ${stored === 'pack-quantized' ? 4 : 8}, the only width read from ${stored} ` +
+          'tensors',
       });
     }
   });
@@ -98,7 +100,10 @@ export function readQuantizationConfig(config: unknown): QuantizedForms | undefi
   const path = ['quantization_config', ...(issue?.path ?? [])].join('.');
   const method = quotedMethod(found);
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `config.json, field "${path}": ${issue?.message ?? 'invalid'}. Of quantized checkpoints${method} only symmetric 8- and 4-bit integers of compressed-tensors are read; take the model in bf16 and run: megascale quantize.`,
+    message:
+      `config.json, field "${path}": ${issue?.message ?? 'invalid'}. Of quantized ` +
+      `checkpoints${method} only symmetric 8- and 4-bit integers of compressed-tensors are ` +
+      'read; take the model in bf16 and run: megascale quantize.',
     details: { path, issues: result.error.issues },
   });
 }

@@ -73,7 +73,9 @@ function requireWholeGroups({ name, shape }: WeightRef, { groupSize }: Quantized
   const columns = shape[1] ?? 1;
   if (groupSize === undefined || columns % groupSize === 0) return;
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `Tensor ${name} [${shape.join(', ')}] cannot be quantized in groups of ${groupSize}: its rows have ${columns} weights. Give a --group-size that divides ${columns}.`,
+    message:
+      `Tensor ${name} [${shape.join(', ')}] cannot be quantized in groups of ${groupSize}: its ` +
+      `rows have ${columns} weights. Give a --group-size that divides ${columns}.`,
     details: { name, shape, groupSize },
   });
 }

@@ -5,8 +5,8 @@ import { buildModelGraph } from '../../families/registry.js';
 import type { PlainTensorLocation, WeightSource } from '../../spec/weight-source.js';
 import { checkWeights, requiredWeights } from '../checkpoint/check-weights.js';
 import { openCheckpoint } from '../checkpoint/checkpoint.js';
-import { requireEmptyDirectory } from '../checkpoint/empty-directory.js';
-import { plainLocation } from '../checkpoint/plain-location.js';
+import { requireEmptyDirectory } from '../checkpoint/model-directory.js';
+import { plainLocation } from '../checkpoint/tensor-location.js';
 import { quantizationConfig, quantizationField } from './quantization-config.js';
 import { quantizationPlan, type QuantizationOptions } from './quantization-plan.js';
 import type { QuantizationError } from './quantize-groups.js';
@@ -99,7 +99,9 @@ export async function quantizeCheckpoint(
 function requirePlain(dir: string, config: unknown): void {
   if (quantizationField(config) === undefined) return;
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `${dir} is quantized already: its config.json has a "quantization_config". Quantize the model it was made from.`,
+    message:
+      `${dir} is quantized already: its config.json has a "quantization_config". Quantize the ` +
+      'model it was made from.',
     details: { path: 'quantization_config', dir },
   });
 }

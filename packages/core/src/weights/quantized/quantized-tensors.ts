@@ -107,7 +107,8 @@ class QuantizedMatrix {
       BigInt(wordsPerRow(Number(columns))) !== BigInt(words)
     ) {
       this.#refuse(
-        `has ${rows} rows of ${words} words, which are not [${statedRows}, ${columns}] values of 4 bits as ${name} says`,
+        `has ${rows} rows of ${words} words, which are not [${statedRows}, ${columns}] values ` +
+          `of 4 bits as ${name} says`,
       );
     }
     return [rows, Number(columns)];
@@ -137,7 +138,10 @@ class QuantizedMatrix {
     const { forms } = this.#source;
     if (forms === undefined) {
       throw new ConfigError('ERR_CONFIG_FIELD', {
-        message: `Tensor ${this.#tensor.name} is quantized, but config.json has no "quantization_config" that says how. Give the config.json that belongs to the checkpoint.`,
+        message:
+          `Tensor ${this.#tensor.name} is quantized, but config.json has no ` +
+          '"quantization_config" that says how. Give the config.json that belongs to the ' +
+          'checkpoint.',
         details: { path: 'quantization_config', tensor: this.#tensor.name },
       });
     }
@@ -170,7 +174,9 @@ function integers(bytes: Uint8Array, dtype: string): readonly [bigint, bigint] {
 
 function unreadable(name: string, where: string, reason: string): ConfigError {
   return new ConfigError('ERR_WEIGHT_FORMAT', {
-    message: `Tensor ${name} (${where}) ${reason}. Symmetric 8-bit and 4-bit integers with a scale per row or group are read; take the model in bf16 and run: megascale quantize.`,
+    message:
+      `Tensor ${name} (${where}) ${reason}. Symmetric 8-bit and 4-bit integers with a scale ` +
+      'per row or group are read; take the model in bf16 and run: megascale quantize.',
     details: { name, reason },
   });
 }

@@ -2,7 +2,7 @@ import type { ModelGraph } from '../../graph/ops.js';
 import type { TensorLocation, WeightSource } from '../../spec/weight-source.js';
 import { requiredWeights } from '../checkpoint/check-weights.js';
 import { locateTensor } from '../checkpoint/locate-tensor.js';
-import { plainLocation } from '../checkpoint/plain-location.js';
+import { plainLocation } from '../checkpoint/tensor-location.js';
 import { quantizationPlan, type QuantizationOptions } from './quantization-plan.js';
 import type { QuantizedForm } from './quantize-groups.js';
 import { quantizeMatrix } from './quantize-matrix.js';

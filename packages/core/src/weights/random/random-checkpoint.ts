@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ConfigError } from '../../errors.js';
 import { buildModelGraph } from '../../families/registry.js';
-import { requireEmptyDirectory } from '../checkpoint/empty-directory.js';
+import { requireEmptyDirectory } from '../checkpoint/model-directory.js';
 import { randomConfig, type RandomModelOptions } from './random-config.js';
 import { randomTokenizer } from './random-tokenizer.js';
 import { fillRandomBfloat16 } from './random-weights.js';

@@ -1,7 +1,7 @@
 import type { ModelGraph } from '../../graph/ops.js';
 import type { TensorLocation, WeightSource } from '../../spec/weight-source.js';
 import { requiredWeights } from '../checkpoint/check-weights.js';
-import { elementCount } from '../checkpoint/element-count.js';
+import { elementCount } from '../checkpoint/tensor-location.js';
 import { locateTensor } from '../checkpoint/locate-tensor.js';
 import { fillRandomBfloat16 } from './random-weights.js';
 

@@ -93,7 +93,8 @@ async function writeTensor(
   }
   if (written === expected) return;
   throw new RangeError(
-    `Tensor ${tensor.name} [${tensor.shape.join(', ')}] ${tensor.dtype} takes ${expected} bytes, its pieces have ${written}.`,
+    `Tensor ${tensor.name} [${tensor.shape.join(', ')}] ${tensor.dtype} takes ${expected} ` +
+      `bytes, its pieces have ${written}.`,
   );
 }
 

@@ -4,16 +4,14 @@ import { buildModelGraph } from '../../../src/families/registry.js';
 import { GraphBuilder } from '../../../src/graph/builder.js';
 import {
   costOf,
-  costOfAttentionHalf,
+  costOfAttentionStage,
   costOfCombine,
-  costOfExpertHalf,
+  costOfExpertStage,
   costOfModel,
   costOfNodes,
-  decodeWorkload,
-  keysOfChunk,
   parameterCount,
-  type Workload,
 } from '../../../src/graph/cost.js';
+import { decodeWorkload, keysOfChunk, type Workload } from '../../../src/graph/workload.js';
 import type { GraphNode } from '../../../src/graph/ops.js';
 import { partition } from '../../../src/graph/partition.js';
 
@@ -153,8 +151,8 @@ describe('sums', () => {
   it('the model is its ends and its halves', () => {
     const parts = [
       costOfNodes(attention.prologue, halves),
-      ...attention.stages.map((stage) => costOfAttentionHalf(stage, halves)),
-      ...expert.stages.map((node) => costOfExpertHalf(node, halves)),
+      ...attention.stages.map((stage) => costOfAttentionStage(stage, halves)),
+      ...expert.stages.map((node) => costOfExpertStage(node, halves)),
       costOfNodes(attention.epilogue, halves),
     ];
     const model5 = costOfModel(model, halves);

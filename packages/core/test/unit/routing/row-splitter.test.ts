@@ -51,8 +51,9 @@ function partsOf(splitter: RowSplitter, { placement }: Case): number[][] {
 }
 
 /**
- * The least greatest number of rows on a rank when rows can be divided at will: experts that only ranks of a set hold have nowhere else
- * to go, so the mean of the most loaded set is a bound, and the bound is reached (Hall's theorem for flows).
+ * The least greatest number of rows on a rank when rows can be divided at will: experts that only
+ * ranks of a set hold have nowhere else to go, so the mean of the most loaded set is a bound, and
+ * the bound is reached (Hall's theorem for flows).
  */
 function leastGreatest({ ranks, placement, counts }: Case): number {
   let most = 0;

@@ -33,7 +33,7 @@ class RangeAttention {
 
   void Run() {
     for (std::size_t tile = 0; tile < tiles_; ++tile) Score(tile);
-    for (std::size_t row = 0; row < rows_; ++row) SoftenRow(row);
+    for (std::size_t row = 0; row < rows_; ++row) SoftmaxRow(row);
     for (std::size_t i = 0; i < rows_ * layout_.head_size_padded; ++i) partial_.sums[i] = 0.0f;
     for (std::size_t tile = 0; tile < tiles_; ++tile) Sum(tile);
   }
@@ -136,7 +136,7 @@ class RangeAttention {
     });
   }
 
-  void SoftenRow(std::size_t row) {
+  void SoftmaxRow(std::size_t row) {
     const std::size_t token = row / p_.group, begin = Begin(token), end = End(token);
     if (begin >= end) {
       partial_.largest[row] = kNoScore;
@@ -154,7 +154,7 @@ class RangeAttention {
       scores.value_scales = value_scales;
     }
     constexpr float kLogTwoE = 1.44269504f;
-    Soften<A>(scores, p_.scale * kLogTwoE, &partial_.largest[row], &partial_.totals[row]);
+    Softmax<A>(scores, p_.scale * kLogTwoE, &partial_.largest[row], &partial_.totals[row]);
   }
 
   void Sum(std::size_t tile) {

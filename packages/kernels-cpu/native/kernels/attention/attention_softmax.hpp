@@ -42,7 +42,7 @@ struct ScoreRow {
 // Overwrites the scores with powers, as A keeps them, from the first block seen to the last; what
 // is not seen becomes 0. Returns the largest score and the total.
 template <class A>
-inline void Soften(const ScoreRow& row, float scale, float* largest_score, float* total) {
+inline void Softmax(const ScoreRow& row, float scale, float* largest_score, float* total) {
   using V = typename A::V;
   const std::size_t first = row.begin / kKvBlock, last = (row.end - 1) / kKvBlock;
   const auto keep = [&](std::size_t block, const typename V::F& x, float fill) {

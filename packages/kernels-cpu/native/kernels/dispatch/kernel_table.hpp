@@ -130,7 +130,7 @@ struct CombineParams {
 };
 
 // Absolute positions whose softmax is taken in one go. Longer contexts are folded range by range,
-// ascending, whoever computed the ranges.
+// ascending, whichever threads computed the ranges.
 constexpr std::size_t kAttentionRange = 256;
 
 // Consecutive tokens of one sequence and one KV head over one range: the partial result of every

@@ -113,7 +113,7 @@ describe('what cannot run is refused by name', () => {
     expect(() => compileAttention(bad)).toThrow(/Op lmHead has/);
   });
 
-  it('experts in the attention half', () => {
+  it('experts in the attention stage', () => {
     const { layers } = tinyMixtral().graph;
     const bad = { sizes, prologue: [], stages: [], epilogue: layers[0]?.nodes ?? [] };
     expect(() => compileAttention(bad)).toThrow(/read before it is computed|Partition the model/);

@@ -62,7 +62,10 @@ export function directionOf(
   return carries === 'frames' ? index : attentionWorkerCount * expertWorkerCount + index;
 }
 
-/** What a frame takes on a wire with the routes of its tokens and the rows of those that have one to its expert rank. */
+/**
+ * What a frame takes on a wire with the routes of its tokens and the rows of those that have one to
+ * its expert rank.
+ */
 export function frameBytes(shape: PortShape, tokens: number, tokensWithRoute: number): number {
   const route = 2 * Int32Array.BYTES_PER_ELEMENT;
   return 4 * frameWords + tokens * shape.topK * route + tokensWithRoute * rowBytes(shape);
@@ -77,7 +80,10 @@ function rowBytes({ hiddenSize, elementBytes }: PortShape): number {
   return hiddenSize * elementBytes;
 }
 
-/** Of a slot's first `tokens`, those with at least one route to this expert rank. `expertRanks` is [tokens, topK]. */
+/**
+ * Of a slot's first `tokens`, those with at least one route to this expert rank. `expertRanks` is
+ * [tokens, topK].
+ */
 export function tokensWithRoute(
   expertRanks: Int32Array,
   { tokens, topK }: { readonly tokens: number; readonly topK: number },

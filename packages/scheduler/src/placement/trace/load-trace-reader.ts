@@ -2,7 +2,8 @@ import { emptyWindow, type LoadTraceHeader, type LoadWindow } from '../expert-lo
 import { checkHeader, loadTraceFormat, traceCorrupt, windowBytesMax } from './load-trace-format.js';
 
 /**
- * Reads a load trace from bytes that nobody vouches for: every length is checked before it is used, and one window is in memory at a time.
+ * Reads a load trace from untrusted bytes: every length is checked before it is used,
+ * and one window is in memory at a time.
  */
 export class LoadTraceReader {
   readonly header: LoadTraceHeader;
@@ -13,7 +14,9 @@ export class LoadTraceReader {
   #startUs = 0;
   #truncated = false;
 
-  /** @throws ConfigError 'ERR_TRACE_CORRUPT' when this is no load trace, or one of another version. */
+  /**
+   * @throws ConfigError 'ERR_TRACE_CORRUPT' when this is no load trace, or one of another version.
+   */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.#end = bytes.length;

@@ -3,7 +3,10 @@ import { checkHeader, loadTraceFormat, windowBytesMax } from './load-trace-forma
 
 const lengthBytesMax = 5;
 
-/** Encodes a load trace: the header once, then window by window. It allocates one buffer, for the largest window. */
+/**
+ * Encodes a load trace: the header once, then window by window. It allocates one buffer, for the
+ * largest window.
+ */
 export class LoadTraceWriter {
   readonly #header: LoadTraceHeader;
   readonly #bytes: Uint8Array;

@@ -46,7 +46,8 @@ describe('requiredWeights', () => {
   it('lists every tensor once, the table of a tied model too', () => {
     const names = requiredWeights(model).map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
-    // Two tables and the last norm; per layer two norms, four projections, the router, three per expert.
+    // Two tables and the last norm; per layer two norms, four projections, the router, three per
+    // expert.
     expect(names).toHaveLength(3 + 2 * (2 + 4 + 1 + 3 * 3));
     const tied = buildModelGraph(randomConfig({ ...sizes, tied: true }));
     expect(requiredWeights(tied)).toHaveLength(names.length - 1);
