@@ -2,11 +2,11 @@ import type { OptionUnit } from '@megascale/engine';
 
 const sizes: Readonly<Record<string, number>> = {
   '': 1,
+  k: 1e3,
   K: 2 ** 10,
   M: 2 ** 20,
   G: 2 ** 30,
   T: 2 ** 40,
-  k: 1e3,
 };
 const byteSizes: Readonly<Record<string, number>> = {
   ...sizes,
@@ -26,8 +26,8 @@ const durations: Readonly<Record<string, number>> = {
   µs: 1,
   ms: 1e3,
   s: 1e6,
-  min: 6e7,
   m: 6e7,
+  min: 6e7,
   h: 3.6e9,
 };
 
