@@ -28,24 +28,26 @@ const alias = packages
 
 /**
  * The three tiers of tests; CONTRIBUTING.md says what stands in which. Suites of the long tier
- * mostly wait for other processes, so more of them run at once than there are cores.
+ * mostly wait for other processes, so more of them run at once than there are cores. Unit tests change
+ * nothing outside of themselves, so the files that a worker runs share the modules it has loaded.
  */
 const tiers = [
-  { name: 'unit', maxWorkers: availableParallelism() },
-  { name: 'process', maxWorkers: availableParallelism() },
-  { name: 'long', maxWorkers: availableParallelism() + 1 },
+  { name: 'unit', maxWorkers: availableParallelism(), isolate: false },
+  { name: 'process', maxWorkers: availableParallelism(), isolate: true },
+  { name: 'long', maxWorkers: availableParallelism() + 1, isolate: true },
 ];
 
 export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    projects: tiers.map(({ name, maxWorkers }, order) => ({
+    projects: tiers.map(({ name, maxWorkers, isolate }, order) => ({
       extends: true,
       resolve: { alias },
       test: {
         name,
         maxWorkers,
+        isolate,
         provide: { tier: name },
         include: [`packages/*/test/${name}/**/*.test.ts`],
         environment: 'node',

@@ -1,12 +1,15 @@
 /**
- * What it costs to drive a step from TypeScript: the time per layer and micro-batch that is spent outside native
- * calls, and its share of the step.
+ * Measures what it costs to drive a step from TypeScript: the time per layer and micro-batch
+ * outside native calls, and its share of the step.
  *
- *     node packages/engine/bench/driving-cost.mjs [MODEL ...] [--json]      default: the built-in model
+ *     node packages/engine/bench/driving-cost.mjs [MODEL ...] [--json]
  *
- * Native calls are timed at their border, the call itself included. What is left is TypeScript: planning, batching, the loop over
- * actions, dispatching (counting rows, writing headers), choosing tokens. Decode of B sequences; several runs, interleaved
- * over the topologies, medians. On a shared machine only the shares and the ratios mean something.
+ * The default is the built-in model.
+ *
+ * Native calls are timed at their border, the call itself included. What is left is TypeScript:
+ * planning, batching, the loop over actions, dispatching (counting rows, writing headers), choosing
+ * tokens. Decode of B sequences; several runs, interleaved over the topologies, medians. On a
+ * shared machine only the shares and the ratios mean something.
  */
 import { fileURLToPath } from 'node:url';
 import { LLM } from '../dist/index.js';
@@ -91,12 +94,15 @@ function print(all) {
     `${(median * 100).toFixed(1)} % (${(min * 100).toFixed(1)}–${(max * 100).toFixed(1)})`;
   console.log('Per layer and micro-batch, microseconds: median (min–max) of', runs, 'runs\n');
   console.log(
-    '| model | topology | batch | native | waiting | outside native calls | of it dispatch | share of the step | sampling |',
+    '| model | topology | batch | native | waiting | outside native calls | of it dispatch ' +
+      '| share of the step | sampling |',
   );
   console.log('|---|---|---|---|---|---|---|---|---|');
   for (const row of all) {
     console.log(
-      `| ${row.model} | ${row.topology} | ${row.batch} | ${us(row.computeUs)} | ${us(row.waitUs)} | ${us(row.outsideUs)} | ${us(row.dispatchUs)} | ${percent(row.outsideShare)} | ${percent(row.samplingShare)} |`,
+      `| ${row.model} | ${row.topology} | ${row.batch} | ${us(row.computeUs)} ` +
+        `| ${us(row.waitUs)} | ${us(row.outsideUs)} | ${us(row.dispatchUs)} ` +
+        `| ${percent(row.outsideShare)} | ${percent(row.samplingShare)} |`,
     );
   }
 }

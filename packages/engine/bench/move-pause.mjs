@@ -1,6 +1,8 @@
 /**
- * What moving experts costs those who are served meanwhile: eight sequences decode on one attention and two expert workers, all experts change their places again and again, and
- * the time from token to token with moves and without is taken from the same answers. Beside it the longest time that loading kept an expert worker from its rows.
+ * Measures what moving experts costs the requests that are served meanwhile. Eight sequences decode
+ * on one attention and two expert workers while all experts change their places again and again.
+ * The time from token to token, with moves and without, is taken from the same outputs. The bench
+ * also prints the longest time that loading kept an expert worker from its rows.
  *
  *     npm run build && node packages/engine/bench/move-pause.mjs [MiB a second] [moves]
  */
@@ -15,8 +17,17 @@ const moves = Number(process.argv[3] ?? 6);
 const experts = 16;
 const directory = mkdtempSync(join(tmpdir(), 'megascale-move-pause-'));
 await makeRandomCheckpoint(directory, {
-  ...{ family: 'mixtral', hidden: 512, layers: 4, experts, topK: 2, expertWidth: 896 },
-  ...{ heads: 8, kvHeads: 2, vocab: 4096, positions: 4096, seed: 1 },
+  family: 'mixtral',
+  hidden: 512,
+  layers: 4,
+  experts,
+  topK: 2,
+  expertWidth: 896,
+  heads: 8,
+  kvHeads: 2,
+  vocab: 4096,
+  positions: 4096,
+  seed: 1,
 });
 const llm = await LLM.load(directory, { expertWorkers: 2, threads: 1, microBatches: 2 });
 
@@ -59,12 +70,15 @@ const at = (values, part) => values.toSorted((a, b) => a - b)[Math.floor(part * 
 for (const [name, values] of Object.entries(gaps)) {
   const figures = [0.5, 0.99, 0.999].map((part) => at(values, part)?.toFixed(2));
   console.log(
-    `${name.padEnd(7)} ${String(values.length).padStart(7)} tokens, from one to the next (ms): median ${figures[0]}, p99 ${figures[1]}, p99.9 ${figures[2]}`,
+    `${name.padEnd(7)} ${String(values.length).padStart(7)} tokens, from one to the next (ms): ` +
+      `median ${figures[0]}, p99 ${figures[1]}, p99.9 ${figures[2]}`,
   );
 }
 const { bytesMoved } = reports[0];
 const pauses = reports.map(({ longestPauseMs }) => longestPauseMs);
 const elapsed = reports.map(({ elapsedMs }) => elapsedMs);
 console.log(
-  `${moves} moves of ${(bytesMoved / 2 ** 20).toFixed(1)} MiB: ${(at(elapsed, 0.5) / 1000).toFixed(2)} s each (median), longest pause ${Math.max(...pauses).toFixed(2)} ms`,
+  `${moves} moves of ${(bytesMoved / 2 ** 20).toFixed(1)} MiB: ` +
+    `${(at(elapsed, 0.5) / 1000).toFixed(2)} s each (median), ` +
+    `longest pause ${Math.max(...pauses).toFixed(2)} ms`,
 );

@@ -1,6 +1,8 @@
 /**
- * Sequences with unequal contexts on two attention workers, placed by tokens and by predicted attention time, in turns: how unequal the workers' attention is (the busiest over
- * their mean), and how long everything takes. The null backend takes a fixed time per half-layer and 2 µs per key; one request in eight has a long prompt.
+ * Places sequences with unequal contexts on two attention workers by tokens and by predicted
+ * attention time, in turns. Measures how unequal the attention of the workers is (the busiest over
+ * their mean), and how long everything takes. The attention stage of the null backend takes a fixed
+ * time and 2 µs per key; one request in eight has a long prompt.
  *
  *     npm run build && node packages/engine/bench/place-by.mjs [rounds]
  */
@@ -13,18 +15,34 @@ import { LLM, pipelineNumbers } from '../dist/index.js';
 const rounds = Number(process.argv[2] ?? 3);
 const directory = mkdtempSync(join(tmpdir(), 'megascale-place-by-'));
 await makeRandomCheckpoint(directory, {
-  ...{ family: 'mixtral', hidden: 64, layers: 4, experts: 4, topK: 2, expertWidth: 64 },
-  ...{ heads: 2, kvHeads: 1, vocab: 512, positions: 1024, seed: 1 },
+  family: 'mixtral',
+  hidden: 64,
+  layers: 4,
+  experts: 4,
+  topK: 2,
+  expertWidth: 64,
+  heads: 2,
+  kvHeads: 1,
+  vocab: 512,
+  positions: 1024,
+  seed: 1,
 });
 
 const load = (placeBy) =>
   LLM.load(directory, {
-    ...{ placeBy, backend: 'null', threads: 1, attentionWorkers: 2, microBatches: 2 },
-    ...{ prefixSharing: false, gather: { type: 'lockstep' } },
+    placeBy,
+    backend: 'null',
+    threads: 1,
+    attentionWorkers: 2,
+    microBatches: 2,
+    prefixSharing: false,
+    gather: { type: 'lockstep' },
     backendSettings: { attendUs: 300, attendContextTokenUs: 2, expertUs: 200 },
   });
 
-/** The same for both, from the round's number: long prompts with short answers, short ones with long answers. */
+/**
+ * Returns the requests of a round: long prompts with short outputs, short ones with long outputs.
+ */
 function requests(round) {
   return Array.from({ length: 32 }, (_, index) => {
     const long = (index * 5 + round) % 8 === 0;

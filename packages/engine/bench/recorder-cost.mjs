@@ -1,5 +1,6 @@
 /**
- * What the flight recorder costs: decode on the built-in model with it and without, in turns; medians of tokens per second and their ratio.
+ * Measures what the flight recorder costs: decode on the built-in model with it and without, in
+ * turns. Prints the median of the ratios of tokens per second.
  *
  *     npm run build && node packages/engine/bench/recorder-cost.mjs [rounds]
  */
@@ -31,7 +32,7 @@ const on = await load(16_384);
 const off = await load(0);
 const ratios = [];
 for (let round = -1; round < rounds; round += 1) {
-  // Whoever goes second finds the machine as the first one left it.
+  // The engine that goes second finds the machine as the first one left it.
   const first = round % 2 === 0 ? on : off;
   const second = first === on ? off : on;
   const rates = new Map([[first, await tokensPerSecond(first)]]);
@@ -41,5 +42,6 @@ for (let round = -1; round < rounds; round += 1) {
 await Promise.all([on.close(), off.close()]);
 const sorted = ratios.toSorted((a, b) => a - b);
 console.log(
-  `with over without: ${median(ratios).toFixed(4)} (${sorted[0].toFixed(3)} … ${sorted.at(-1).toFixed(3)}), ${rounds} rounds in turns`,
+  `with over without: ${median(ratios).toFixed(4)} ` +
+    `(${sorted[0].toFixed(3)} … ${sorted.at(-1).toFixed(3)}), ${rounds} rounds in turns`,
 );

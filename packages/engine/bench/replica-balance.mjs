@@ -1,6 +1,10 @@
-// What replicas of experts bring, by counting alone: the distinct experts that the busiest expert worker has to read for one micro-batch,
-// against the least possible, and what choosing the replicas costs a dispatch. Run after a build:
-//   node packages/engine/bench/replica-balance.mjs
+/**
+ * Counts what replicas of experts bring: the distinct experts that the busiest expert worker reads
+ * for one micro-batch, against the least possible. It also times what the choice of replicas costs
+ * a dispatch.
+ *
+ *     npm run build && node packages/engine/bench/replica-balance.mjs
+ */
 import { performance } from 'node:perf_hooks';
 import { ReplicaBalancer } from '@megascale/core';
 import { SeededRandom } from '@megascale/core/testing';
@@ -18,7 +22,10 @@ function neighbours(replicas) {
   );
 }
 
-/** [tokens, topK] distinct experts of each token; expert e is chosen in proportion to (e + 1)^-skew, shuffled once. */
+/**
+ * Returns [tokens, topK] distinct experts of each token. Expert e is chosen in proportion to
+ * (e + 1)^-skew, shuffled once.
+ */
 function routes(random, tokens, popularity) {
   const ids = new Int32Array(tokens * topK);
   for (let token = 0; token < tokens; token++) {
@@ -63,7 +70,8 @@ for (const skew of [0, 0.8]) {
       return `${replicas}: ${mean(loads).toFixed(2)}, ${median(times).toFixed(2)}`;
     });
     console.log(
-      `${skew.toFixed(1).padEnd(6)}${String(tokens).padEnd(8)}${least.toFixed(2).padEnd(16)}${cells.join('   ')}`,
+      `${skew.toFixed(1).padEnd(6)}${String(tokens).padEnd(8)}` +
+        `${least.toFixed(2).padEnd(16)}${cells.join('   ')}`,
     );
   }
 }

@@ -16,7 +16,7 @@ import {
 } from '@megascale/scheduler';
 import { Command } from 'commander';
 import type { CliWorld } from '../world.js';
-import { wholeNumber } from '../flags/number-flags.js';
+import { sizeNumber, wholeNumber } from '../flags/number-flags.js';
 import { UsageError } from '../output/usage-error.js';
 
 interface BalanceFlags {
@@ -61,7 +61,7 @@ export function balanceCommand(world: CliWorld): Command {
     .option(
       '--expert-bytes <bytes>',
       'of one expert in one layer: to say how many bytes move',
-      wholeNumber(1),
+      sizeNumber('bytes', 1),
     )
     .option('--json', 'print one JSON document')
     .action((path: string, flags: BalanceFlags) => {
@@ -110,14 +110,14 @@ export function balanceReport(bytes: Uint8Array, flags: BalanceFlags): BalanceRe
   const { placement, imbalance } = planPlacement(cost, slots);
   const copiesToLoad = copiesBetween(even, placement);
   return {
-    ...{
-      workers: expertWorkers,
-      layers: layerCount,
-      experts: expertCount,
-      windows,
-      truncated: reader.truncated,
-    },
-    ...{ before: cost.of(even), after: imbalance, copiesToLoad },
+    workers: expertWorkers,
+    layers: layerCount,
+    experts: expertCount,
+    windows,
+    truncated: reader.truncated,
+    before: cost.of(even),
+    after: imbalance,
+    copiesToLoad,
     ...(expertBytes === undefined ? {} : { bytesToMove: copiesToLoad * expertBytes }),
     placement,
   };

@@ -13,7 +13,13 @@ import {
 } from '../flags/deployment-flags.js';
 import { loadWithProgress } from '../output/load-model.js';
 import { createLogger } from '../output/logger.js';
-import { realNumber, safeInteger, tokenIdList, wholeNumber } from '../flags/number-flags.js';
+import {
+  realNumber,
+  safeInteger,
+  sizeNumber,
+  tokenIdList,
+  wholeNumber,
+} from '../flags/number-flags.js';
 import { mapTogether } from '../output/map-together.js';
 import { readPromptsFile, type PromptLine } from '../flags/prompts-file.js';
 import { runPrompt, type PromptResult } from './run-prompt.js';
@@ -49,7 +55,7 @@ export function generateCommand(world: CliWorld): Command {
     .option(
       '--max-tokens <count>',
       'output tokens at most (default: what the context leaves)',
-      wholeNumber(1),
+      sizeNumber('tokens', 1),
     )
     .option(
       '--temperature <t>',

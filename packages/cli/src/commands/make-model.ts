@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { makeRandomCheckpoint, type RandomCheckpointOptions } from '@megascale/core';
 import { Command, Option } from 'commander';
 import type { CliWorld } from '../world.js';
-import { safeInteger, wholeNumber } from '../flags/number-flags.js';
+import { safeInteger, sizeNumber, wholeNumber } from '../flags/number-flags.js';
 import { progressBar } from '../output/progress-bar.js';
 
 interface MakeModelFlags {
@@ -44,8 +44,12 @@ export function makeModelCommand(world: CliWorld): Command {
     .option('--kv-heads <count>', 'key and value heads', count, 2)
     .option('--head-size <size>', 'width of a head (default: hidden / heads)', count)
     .option('--vocab <count>', 'tokens in the vocabulary', count, 2048)
-    .option('--positions <tokens>', 'longest context', count, 4096)
-    .option('--sliding-window <tokens>', 'keys a token sees (default: all)', count)
+    .option('--positions <tokens>', 'longest context', sizeNumber('tokens', 1), 4096)
+    .option(
+      '--sliding-window <tokens>',
+      'keys a token sees (default: all)',
+      sizeNumber('tokens', 1),
+    )
     .option('--tied', 'the LM head is the embedding table')
     .option('--seed <seed>', 'same options and seed, same bytes', safeInteger, 0)
     .option('--json', 'print one JSON document, at the end')

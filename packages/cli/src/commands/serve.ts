@@ -40,7 +40,8 @@ export function serveCommand(world: CliWorld): Command {
     .addHelpText(
       'after',
       `
-SIGINT or SIGTERM drains: no new requests, running ones finish within --drain-ms; a second signal exits at once.
+SIGINT or SIGTERM drains: no new requests, running ones finish within --drain-ms; a second signal
+exits at once.
 
 Examples:
   megascale serve models/dictionary

@@ -8,7 +8,10 @@ const worker = '(attention|expert):(\\d+)@(\\d+(?:\\.\\d+)?)\\+(\\d+(?:\\.\\d+)?
 export function failuresFlag(text: string): readonly WorkerFailure[] {
   return each(text, new RegExp(`^${worker}$`), 'attention:0@30+10,expert:1@60+5').map(
     ([, role, rank, at, recovery]) => ({
-      ...{ role: roleOf(role), rank: Number(rank), atS: Number(at), recoveryS: Number(recovery) },
+      role: roleOf(role),
+      rank: Number(rank),
+      atS: Number(at),
+      recoveryS: Number(recovery),
     }),
   );
 }
@@ -17,7 +20,10 @@ export function failuresFlag(text: string): readonly WorkerFailure[] {
 export function stragglersFlag(text: string): readonly Straggler[] {
   const pattern = new RegExp(`^${worker}x(\\d+(?:\\.\\d+)?)$`);
   return each(text, pattern, 'expert:1@20+30x2.5').map(([, role, rank, from, lasts, factor]) => ({
-    ...{ role: roleOf(role), rank: Number(rank), fromS: Number(from), forS: Number(lasts) },
+    role: roleOf(role),
+    rank: Number(rank),
+    fromS: Number(from),
+    forS: Number(lasts),
     factor: Number(factor),
   }));
 }

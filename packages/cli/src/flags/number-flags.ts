@@ -1,4 +1,6 @@
+import type { OptionUnit } from '@megascale/engine';
 import { InvalidArgumentError } from 'commander';
+import { quantity } from '../options/quantity.js';
 
 /** A commander parser for a whole number within limits. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -7,6 +9,18 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
     if (/^[+-]?\d+$/.test(text) && value >= min && value <= max) return value;
     const upTo = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
     throw new InvalidArgumentError(`Expected a whole number ${upTo}.`);
+  };
+}
+
+/** A commander parser for a whole number that may be written as a size: '32K' tokens, '2MiB'. */
+export function sizeNumber(unit: OptionUnit, min: number): (text: string) => number {
+  return (text) => {
+    const value = quantity(text, unit);
+    if (value !== undefined && Number.isSafeInteger(value) && value >= min) return value;
+    const example = unit === 'bytes' ? '2MiB' : '32K';
+    throw new InvalidArgumentError(
+      `Expected a whole number of at least ${min}, or a size like ${example}.`,
+    );
   };
 }
 

@@ -141,7 +141,9 @@ function deploymentOfFlags(
   }
   const accelerator = findAccelerator(catalogue, flags.expertGpu);
   return {
-    ...{ kind: 'disaggregated', attention, microBatchCount: flags.microBatches },
+    kind: 'disaggregated',
+    attention,
+    microBatchCount: flags.microBatches,
     expert: { accelerator, tensorParallel: flags.expertTp, workers, expertsPerWorker, replicas },
   };
 }
@@ -150,13 +152,16 @@ function deploymentOfPlan({ deployment }: PlanFile, catalogue: Catalogue): Deplo
   type PoolData = Extract<PlanFile['deployment'], { kind: 'colocated' }>['pool'];
   const pool = ({ accelerator, tensorParallel, workers }: PoolData) => ({
     accelerator: findAccelerator(catalogue, accelerator),
-    ...{ tensorParallel, workers },
+    tensorParallel,
+    workers,
   });
   if (deployment.kind === 'colocated') return { ...deployment, pool: pool(deployment.pool) };
   const { attention, expert, microBatchCount } = deployment;
   const { expertsPerWorker, replicas } = expert;
   return {
-    ...{ kind: 'disaggregated', microBatchCount, attention: pool(attention) },
+    kind: 'disaggregated',
+    microBatchCount,
+    attention: pool(attention),
     expert: { ...pool(expert), expertsPerWorker, replicas },
   };
 }

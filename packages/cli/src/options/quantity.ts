@@ -1,17 +1,34 @@
 import type { OptionUnit } from '@megascale/engine';
 
 const sizes: Readonly<Record<string, number>> = {
-  ...{ '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 },
-  ...{ k: 1e3 },
+  '': 1,
+  k: 1e3,
+  K: 2 ** 10,
+  M: 2 ** 20,
+  G: 2 ** 30,
+  T: 2 ** 40,
 };
 const byteSizes: Readonly<Record<string, number>> = {
   ...sizes,
-  ...{ B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 },
-  ...{ kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 },
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
 };
 /** Microseconds of each. */
 const durations: Readonly<Record<string, number>> = {
-  ...{ us: 1, µs: 1, ms: 1e3, s: 1e6, min: 6e7, m: 6e7, h: 3.6e9 },
+  us: 1,
+  µs: 1,
+  ms: 1e3,
+  s: 1e6,
+  m: 6e7,
+  min: 6e7,
+  h: 3.6e9,
 };
 
 /**

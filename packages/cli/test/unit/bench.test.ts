@@ -92,14 +92,12 @@ describe('bench', () => {
     expect(await finishedCli(words, { loadBench })).toMatchObject({ code: 0 });
     await finishedCli(['bench', 'pipeline', 'm', '--batch', '16', '--threads', '1'], { loadBench });
     expect(pipelines[0]).toMatchObject({
-      ...{
-        stageUs: 2000,
-        layers: 8,
-        batch: 4,
-        ratios: [0.1, 0.9],
-        microBatchesMax: 8,
-        skew: false,
-      },
+      stageUs: 2000,
+      layers: 8,
+      batch: 4,
+      ratios: [0.1, 0.9],
+      microBatchesMax: 8,
+      skew: false,
       options: { backend: 'null' },
     });
     expect(pipelines[0]).not.toHaveProperty('directory');

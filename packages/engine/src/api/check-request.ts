@@ -31,7 +31,8 @@ export function checkOptions(options: GenerateOptions): void {
 }
 
 /**
- * Returns how many output tokens the request may have: what it asks for, or what the context leaves.
+ * Returns how many output tokens the request may have: what it asks for, or what the context
+ * leaves.
  *
  * @throws RequestError 'ERR_REQUEST_INVALID' for an empty prompt, a token id outside the vocabulary
  * or an invalid `maxTokens`; 'ERR_CONTEXT_LENGTH' when prompt and output exceed `maxModelLen`.

@@ -32,8 +32,8 @@ export class CompletionBuilder {
   }
 
   /**
-   * Returns the piece that this token completes; undefined while its text is held back. Tokens travel
-   * with the piece that has their text.
+   * Returns the piece that this token completes; undefined while its text is held back. Tokens
+   * travel with the piece that has their text.
    */
   add(token: GeneratedToken): Piece | undefined {
     const startUs = systemClock.nowUs();

@@ -151,16 +151,16 @@ export class LLM implements LanguageModel {
 
   /**
    * Returns what every worker's ops have cost, and the ops and steps recorded since the last call.
-   * From now on each stage records the next `recordsMax` ops (default 0: none). For benchmarks: call
-   * it while nothing runs.
+   * From now on each stage records the next `recordsMax` ops (default 0: none). For benchmarks:
+   * call it while nothing runs.
    */
   profile(options: { readonly recordsMax?: number } = {}): Promise<WorkerProfile[]> {
     return this.#coordinator.profile(options.recordsMax ?? 0);
   }
 
   /**
-   * Returns where the time of a request went, one account for each completion. The engine keeps those
-   * of the newest thousand requests that have ended; an aborted request has none.
+   * Returns where the time of a request went, one account for each completion. The engine keeps
+   * those of the newest thousand requests that have ended; an aborted request has none.
    */
   accounts(requestId: string): readonly RequestAccount[] {
     return this.#accounts.get(requestId);
@@ -172,8 +172,8 @@ export class LLM implements LanguageModel {
   }
 
   /**
-   * Returns which expert workers hold which expert, by layer with experts and expert id, and whether
-   * experts are being moved.
+   * Returns which expert workers hold which expert, by layer with experts and expert id, and
+   * whether experts are being moved.
    */
   placement(): PlacementEpoch & { readonly moving: boolean } {
     return this.#coordinator.placement;
@@ -181,8 +181,8 @@ export class LLM implements LanguageModel {
 
   /**
    * Moves experts between the expert workers: placement[layer][expert] are the ranks that hold it
-   * from now on; one layer stands for all of them. Serving goes on and no token changes. Workers load
-   * what they gain between their other work, at most `bytesPerSecond` (default: the option
+   * from now on; one layer stands for all of them. Serving goes on and no token changes. Workers
+   * load what they gain between their other work, at most `bytesPerSecond` (default: the option
    * `moveBytesPerSecond`). Requests change over from step to step, and only then the workers drop
    * what they lost. Until then they hold both.
    *

@@ -8,7 +8,10 @@ import {
 } from '@megascale/core';
 import type { ChatMessage } from '../spec/language-model.js';
 
-/** Makes prompts into tokens, and remembers how long each took: a server does it before it asks for answers. */
+/**
+ * Makes prompts into tokens, and remembers how long each took: a server does it before it calls
+ * `generate`.
+ */
 export class PromptTokenizer {
   readonly tokenizer: Tokenizer;
   readonly #modelName: string;
@@ -29,12 +32,14 @@ export class PromptTokenizer {
     return this.#timed(() => this.tokenizer.encode(text));
   }
 
-  /** Throws RequestError 'ERR_REQUEST_INVALID' where the model has no chat template. */
+  /** @throws RequestError 'ERR_REQUEST_INVALID' where the model has no chat template. */
   encodeChat(messages: readonly ChatMessage[]): number[] {
     const template = this.#chatTemplate;
     if (template === undefined) {
       throw new RequestError('ERR_REQUEST_INVALID', {
-        message: `Model ${this.#modelName} has no chat template. Use /v1/completions with a text prompt.`,
+        message:
+          `Model ${this.#modelName} has no chat template. ` +
+          'Use /v1/completions with a text prompt.',
         details: { field: 'messages' },
       });
     }
@@ -45,7 +50,10 @@ export class PromptTokenizer {
     });
   }
 
-  /** Of these very tokens; 0 where they were not made here. */
+  /**
+   * Returns the time that made this array of tokens, in microseconds; 0 where it was made
+   * elsewhere.
+   */
   tookUs(tokenIds: readonly number[]): number {
     return this.#tookUs.get(tokenIds) ?? 0;
   }

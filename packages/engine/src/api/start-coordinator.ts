@@ -14,7 +14,10 @@ export interface StartParts {
   readonly config: EngineConfig;
 }
 
-/** Starts the workers of a model and the coordinator before them, and passes on what happens as events. */
+/**
+ * Starts the workers of a model and the coordinator before them, and passes on what happens as
+ * events.
+ */
 export async function startCoordinator(
   { modelDirectory, graph, weights, options, config }: StartParts,
   { onEvent, workerFile }: LoadHooks,

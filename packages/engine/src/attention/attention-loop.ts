@@ -41,7 +41,9 @@ export interface LoopParts {
   readonly expertCount: number;
   readonly topK: number;
   readonly vocabSize: number;
-  /** [micro-batches][tokens × topK] expert ids of each slot; empty where the host cannot read them. */
+  /**
+   * [micro-batches][tokens × topK] expert ids of each slot; empty where the host cannot read them.
+   */
   readonly slotExpertIds: readonly Int32Array[];
   /** Present where expert loads are recorded or balanced. */
   readonly expertLoads?: ExpertLoadCounter;

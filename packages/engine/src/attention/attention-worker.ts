@@ -24,8 +24,8 @@ import { StepTuner } from './step-tuner.js';
 type Config = WorkerContext['start']['config'];
 
 /**
- * Runs the attention stage on one rank: plans its own steps, drives them, samples. In colocated mode
- * the experts run here too, behind a port that calls them instead of sending.
+ * Runs the attention stage on one rank: plans its own steps, drives them, samples. In colocated
+ * mode the experts run here too, behind a port that calls them instead of sending.
  */
 export async function runAttentionWorker(context: WorkerContext): Promise<void> {
   const { start, inbox } = context;

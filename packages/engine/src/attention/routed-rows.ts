@@ -9,7 +9,9 @@ export interface RoutedRowsParts {
   readonly clock: Pick<StepClock, 'stepStartUs'>;
   readonly layerCount: number;
   readonly topK: number;
-  /** [micro-batches][tokens × topK] expert ids of each slot; empty where the host cannot read them. */
+  /**
+   * [micro-batches][tokens × topK] expert ids of each slot; empty where the host cannot read them.
+   */
   readonly slotExpertIds: readonly Int32Array[];
   /** Present where expert loads are recorded or balanced. */
   readonly expertLoads?: ExpertLoadCounter;

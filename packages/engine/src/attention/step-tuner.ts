@@ -2,12 +2,15 @@ import type { MicroBatch, StepCost } from '@megascale/core';
 import { MicroBatchTuner, type Batcher, type Step } from '@megascale/scheduler';
 import type { AttentionTimes, PipelineTimer } from './pipeline-timer.js';
 
-/** Steps between two looks at what was measured. */
+/** Steps between two readings of what was measured. */
 const windowSteps = 16;
-/** A pipeline whose slower half works this part of the time is full. */
+/** A pipeline whose slower stage works this part of the time is full. */
 const fullShare = 0.9;
 
-/** What an expert worker measured: the mean of its runs, and the part of it that does not depend on the rows. */
+/**
+ * What an expert worker measured: the mean of its runs, and the part of it that does not depend on
+ * the rows.
+ */
 export interface ExpertTimes {
   readonly rank: number;
   readonly runUs: number;
@@ -15,8 +18,9 @@ export interface ExpertTimes {
 }
 
 /**
- * Sets the batcher's pace by what the timer measured: micro-batches that take equally long and, where m is to be chosen, the m that the
- * measured T_a, T_e and T_c ask for. T_c is what micro-batches are away beyond T_e, one way.
+ * Tunes the micro-batches of the batcher by what the timer measured: they take equally long and,
+ * where m is to be chosen, there are as many as the measured T_a, T_e and T_c ask for. T_c is one
+ * way of the time that micro-batches are away beyond T_e.
  */
 export class StepTuner {
   readonly #batcher: Batcher;
@@ -27,7 +31,7 @@ export class StepTuner {
   #steps = 0;
   #stepsOfCount = 0;
 
-  /** `choose`: m is chosen, from 1 to as many as there are slots; otherwise it stays. */
+  /** With `choose` the tuner chooses m, from 1 to the number of slots; without, m stays. */
   constructor(parts: {
     readonly batcher: Batcher;
     readonly timer: PipelineTimer;
@@ -45,7 +49,10 @@ export class StepTuner {
     return this.#batcher.pace.microBatchCount;
   }
 
-  /** What a half-layer of a micro-batch takes here; undefined until enough was measured. */
+  /**
+   * What the attention stage takes for one micro-batch in one layer; undefined until enough was
+   * measured.
+   */
   get attentionCost(): StepCost | undefined {
     return this.#timer.cost.cost;
   }
@@ -87,7 +94,10 @@ export class StepTuner {
     });
   }
 
-  /** In a pipeline that is full micro-batches queue, and being away says only how long the link takes at most. */
+  /**
+   * Learns T_c. In a full pipeline micro-batches queue, and the time away is only an upper bound of
+   * what the link takes.
+   */
   #noteTransfer(
     { attentionTimeUs, awayUs, waitShare }: AttentionTimes,
     expertTimeUs: number,

@@ -4,7 +4,7 @@ import { positionOfLogits, type LogitsRow } from '@megascale/scheduler';
 /** How one sequence's tokens are chosen. */
 export interface ChoiceOptions {
   readonly sampling: ResolvedSampling;
-  /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
+  /** How many alternatives get a log-probability. Absent: no log-probabilities. */
   readonly logprobs?: number;
 }
 
@@ -15,7 +15,10 @@ export interface ChoiceDetails {
 
 const noDetails: ChoiceDetails = {};
 
-/** Chooses the next token of every row of a micro-batch's logits, each by its own sequence's options. */
+/**
+ * Chooses the next token of every row of a micro-batch's logits, each by its own sequence's
+ * options.
+ */
 export class TokenChooser {
   readonly #sampler: Sampler;
   readonly #vocabSize: number;
@@ -41,16 +44,20 @@ export class TokenChooser {
     return this.#chosen;
   }
 
-  /** For a micro-batch without logits. */
+  /** Forgets the choices: the next micro-batch may have no logits. */
   chooseNone(): void {
     this.#chosen = [];
     this.#details = [];
   }
 
-  /** `rows` are of `batch`; `logits`: [rows, vocabSize]. A sequence cancelled in mid-step has no options any more: its row is skipped. */
+  /**
+   * Chooses a token for each of the `rows` of `batch`; `logits`: [rows, vocabSize]. The row of a
+   * sequence that was cancelled during the step is skipped: it has no options any more.
+   */
   choose(batch: MicroBatch, rows: readonly LogitsRow[], logits: Float32Array): void {
     this.chooseNone();
-    const [chosen, details] = [this.#chosen, this.#details];
+    const chosen = this.#chosen;
+    const details = this.#details;
     for (const [index, row] of rows.entries()) {
       const options = row.type === 'sample' ? this.#options.get(row.history.request.id) : undefined;
       if (options === undefined) {
@@ -73,7 +80,7 @@ export class TokenChooser {
     }
   }
 
-  /** Of a row of the newest micro-batch. */
+  /** Returns the log-probabilities of a row of the newest micro-batch. */
   detailsOf(row: number): ChoiceDetails {
     return this.#details[row] ?? noDetails;
   }

@@ -19,7 +19,9 @@ export interface TokenPublisherParts {
   readonly inbox: Pick<Inbox, 'send'>;
 }
 
-/** Collects the tokens of the oldest step in flight, and sends them to the coordinator at its end. */
+/**
+ * Collects the tokens of the oldest step in flight, and sends them to the coordinator at its end.
+ */
 export class TokenPublisher {
   readonly #parts: TokenPublisherParts;
   #tokens: GeneratedToken[] = [];

@@ -77,7 +77,9 @@ export class Coordinator {
     });
   }
 
-  /** Resolves when every worker is ready. Rejects with the first worker's error, none left running. */
+  /**
+   * Resolves when every worker is ready. Rejects with the first worker's error, none left running.
+   */
   static async start(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
     await coordinator.#startPool();
@@ -103,8 +105,8 @@ export class Coordinator {
   }
 
   /**
-   * Returns the profile of every worker, attention workers first. Recording starts anew, for the next
-   * `recordsMax` ops of each stage.
+   * Returns the profile of every worker, attention workers first. Recording starts anew, for the
+   * next `recordsMax` ops of each stage.
    */
   async profile(recordsMax: number): Promise<WorkerProfile[]> {
     return this.#collector.profiles(this.#requirePool().all, recordsMax);
@@ -192,8 +194,8 @@ export class Coordinator {
   }
 
   /**
-   * Recovers from the loss of a worker. Its steps cannot go on, so that every sequence ends with the
-   * reason, and all workers start anew.
+   * Recovers from the loss of a worker. Its steps cannot go on, so that every sequence ends with
+   * the reason, and all workers start anew.
    */
   async #recover(error: Error): Promise<void> {
     if (this.#state === 'closed') return;

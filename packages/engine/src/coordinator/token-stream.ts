@@ -1,8 +1,8 @@
 import type { GeneratedToken } from '../protocol/messages.js';
 
 /**
- * Tokens of one sequence on their way from its worker to whoever reads them. Bounded by the sequence's own
- * limit of output tokens.
+ * The tokens of one sequence on their way from its worker to their reader. The sequence's own limit
+ * of output tokens bounds it.
  */
 export class TokenStream {
   readonly #tokens: GeneratedToken[] = [];

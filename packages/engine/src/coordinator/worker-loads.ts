@@ -12,7 +12,7 @@ export interface PlacedSequence {
   readonly rank: AttentionRank;
   readonly promptTokens: number;
   readonly maxTokens: number;
-  /** First tokens that its worker probably held. */
+  /** The first tokens of the prompt that its worker probably held already. */
   readonly sharedTokens: number;
   outputTokens: number;
 }
@@ -28,7 +28,7 @@ interface Load {
   cost: StepCost | undefined;
 }
 
-/** Keeps what every attention worker has still to do, and places newcomers by it. */
+/** Keeps what every attention worker has still to compute, and places new sequences by it. */
 export class WorkerLoads {
   readonly #loads: readonly Load[];
   readonly #hints: PrefixHints | undefined;
@@ -36,7 +36,9 @@ export class WorkerLoads {
 
   constructor({ attentionWorkers, kvPageSize, kvPages, prefixSharing, placeBy }: Config) {
     this.#loads = Array.from({ length: attentionWorkers }, () => ({
-      ...{ tokens: 0, keys: 0, cost: undefined },
+      tokens: 0,
+      keys: 0,
+      cost: undefined,
     }));
     this.#byTime = placeBy === 'time';
     if (!prefixSharing || attentionWorkers === 1 || !this.#byTime) return;
@@ -54,11 +56,11 @@ export class WorkerLoads {
       outstandingTokens: tokens,
       ...(this.#byTime ? { outstandingKeys: keys, cost, sharedTokens: shared?.[rank] ?? 0 } : {}),
     }));
-    const newcomer = { promptTokens: prompt.length, maxTokens };
-    const rank = chooseAttentionWorker(loads, newcomer) ?? attentionRank(0);
+    const added = { promptTokens: prompt.length, maxTokens };
+    const rank = chooseAttentionWorker(loads, added) ?? attentionRank(0);
     this.#hints?.note(rank, prompt);
     const sharedTokens = shared?.[rank] ?? 0;
-    const sequence = { rank, ...newcomer, sharedTokens, outputTokens: 0 };
+    const sequence = { rank, ...added, sharedTokens, outputTokens: 0 };
     this.#count(sequence, 1);
     return sequence;
   }
@@ -73,7 +75,7 @@ export class WorkerLoads {
     this.#count(sequence, -1);
   }
 
-  /** What a worker's attention halves take, newly learnt. */
+  /** Keeps what the attention stage of a worker takes, as the worker has measured it. */
   noteCost(rank: number, cost: StepCost | undefined): void {
     const load = this.#loads[rank];
     if (load !== undefined && cost !== undefined) load.cost = cost;

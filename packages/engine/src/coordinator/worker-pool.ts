@@ -3,7 +3,10 @@ import type { WorkerRole } from '../protocol/worker-role.js';
 import { WorkerProcess, type WorkerProcessOptions } from './worker-process.js';
 
 export interface WorkerPoolOptions extends WorkerProcessOptions {
-  /** Receives the loss of a worker that ended without being asked; called once, with the first cause. */
+  /**
+   * Receives the loss of a worker that ended without being asked; called once, with the first
+   * cause.
+   */
   readonly onLost: (error: Error) => void;
   readonly onReady?: (worker: WorkerHandle) => void;
 }
@@ -27,7 +30,9 @@ export class WorkerPool implements WorkersByRole {
     this.backend = backend;
   }
 
-  /** Resolves when every worker is ready; rejects with the first worker's error, everything stopped. */
+  /**
+   * Resolves when every worker is ready; rejects with the first worker's error, everything stopped.
+   */
   static async start(options: WorkerPoolOptions): Promise<WorkerPool> {
     const { config } = options;
     const processes = [

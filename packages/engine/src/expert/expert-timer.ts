@@ -1,9 +1,11 @@
 import { StepCostLearner } from '@megascale/scheduler';
 
-/** How often the coordinator is told, at most. */
+/** Time between two reports to the coordinator, at least. */
 const reportUs = 200_000;
 
-/** Times an expert worker's runs, and tells now and then what they take. */
+/**
+ * Learns what the runs of an expert worker take, and reports it now and then. It reads no clock.
+ */
 export class ExpertTimer {
   readonly #report: (times: { readonly runUs: number; readonly fixedUs: number }) => void;
   readonly #cost = new StepCostLearner();
@@ -15,7 +17,7 @@ export class ExpertTimer {
     this.#report = report;
   }
 
-  /** A run of so many rows. */
+  /** Notes a run of so many rows. */
   note(rows: number, startUs: number, endUs: number): void {
     this.#sumUs += endUs - startUs;
     this.#runs += 1;

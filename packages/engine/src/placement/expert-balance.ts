@@ -10,12 +10,12 @@ import type { LoadTraceFile } from './load-trace-file.js';
 import type { WorkerMessage } from '../protocol/messages.js';
 import type { RebalanceOptions } from '../config/rebalance-options.js';
 
-/** Planning gives way to requests after so long. */
+/** After this time planning lets requests go on. */
 const sliceUs = 3_000;
 
 export interface ExpertBalanceOptions extends LoadTraceHeader {
   readonly expertWorkers: number;
-  /** Experts of a worker in a layer, before any are spare. */
+  /** Experts of a worker in a layer, spare ones left out. */
   readonly evenShare: number;
   readonly splitRowsMin: number;
   /** Of one expert in one layer. */
@@ -32,21 +32,26 @@ export interface ExpertBalanceOptions extends LoadTraceHeader {
 }
 
 export interface ExpertsMoved {
-  /** By recent traffic, with the placement before and with the one now in force. */
+  /** The imbalance of recent traffic under the placement before, and under the one now in force. */
   readonly before: Imbalance;
   readonly after: Imbalance;
   readonly bytes: number;
 }
 
 export interface ExpertBalanceStats {
-  /** Of recent traffic under the placement in force; undefined before there was enough. */
+  /**
+   * The imbalance of recent traffic under the placement in force; absent before there was enough.
+   */
   readonly imbalance?: Imbalance;
   readonly movesTotal: number;
   readonly movedBytesTotal: number;
   readonly lastMove?: ExpertsMoved;
 }
 
-/** Listens to how many rows go to which expert, records it, and lets experts move where recent traffic makes that worth the bytes. */
+/**
+ * Receives how many rows go to which expert, records it, and moves experts where recent traffic
+ * makes that worth the bytes.
+ */
 export class ExpertBalance {
   readonly #options: ExpertBalanceOptions;
   readonly #planner: PlacementPlanner | undefined;
@@ -82,12 +87,14 @@ export class ExpertBalance {
     const endUs = this.#options.clock.nowUs() - this.#startUs;
     this.#options.trace?.add({
       startUs: Math.max(0, Math.round(endUs - durationUs)),
-      ...{ durationUs, dispatches, rows },
+      durationUs,
+      dispatches,
+      rows,
     });
     this.#planner?.observe({ durationUs, dispatches, rows });
   }
 
-  /** Asks once whether experts should move, and moves them. Never rejects. */
+  /** Decides once whether experts should move, and moves them. Never rejects. */
   async rebalance(): Promise<void> {
     const placement = this.#options.placement();
     if (this.#planning || placement === undefined || this.#planner === undefined) return;
@@ -112,7 +119,10 @@ export class ExpertBalance {
     this.#options.trace?.close();
   }
 
-  /** In slices, so that requests go on; undefined where nothing is worth it, or the engine was closed. */
+  /**
+   * Plans in slices, so that requests go on. Returns undefined where no move is worth it, or the
+   * engine was closed.
+   */
   async #plan(
     planner: PlacementPlanner,
     placement: Placement,

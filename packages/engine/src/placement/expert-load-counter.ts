@@ -3,15 +3,18 @@ import type { WorkerMessage } from '../protocol/messages.js';
 export interface ExpertLoadCounterOptions {
   readonly layerCount: number;
   readonly expertCount: number;
-  /** How often the coordinator is told, at most. */
+  /** Time between two reports to the coordinator, at least. */
   readonly windowUs: number;
   readonly send: (message: Extract<WorkerMessage, { type: 'expert-load-counted' }>) => void;
 }
 
-/** Counts on an attention worker how many rows go to which expert of which layer. Counting allocates nothing; telling, now and then, does. */
+/**
+ * Counts on an attention worker how many rows go to which expert of which layer. Counting allocates
+ * nothing; a report does.
+ */
 export class ExpertLoadCounter {
   readonly #options: ExpertLoadCounterOptions;
-  /** [layers, experts] since the coordinator was told. */
+  /** [layers, experts] rows since the last report. */
   readonly #rows: Int32Array;
   #dispatches = 0;
   #startUs: number | undefined;
@@ -21,7 +24,7 @@ export class ExpertLoadCounter {
     this.#rows = new Int32Array(options.layerCount * options.expertCount);
   }
 
-  /** The routes of one micro-batch: expertIds[count], -1 = none. */
+  /** Counts the routes of one micro-batch: expertIds[count], where −1 is no expert. */
   count(layer: number, expertIds: Int32Array, count: number, nowUs: number): void {
     const { expertCount } = this.#options;
     const rows = this.#rows;
@@ -34,7 +37,10 @@ export class ExpertLoadCounter {
     }
   }
 
-  /** Between steps. `idle`: what there is is told at once, since no step may follow for long. */
+  /**
+   * Reports between steps, once the window is over; with `idle` at once, since no step may follow
+   * for long.
+   */
   report(nowUs: number, idle = false): void {
     const startUs = this.#startUs;
     if (startUs === undefined) return;

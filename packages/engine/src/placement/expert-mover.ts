@@ -13,7 +13,10 @@ import { expertsBesides, MoveBudget, type LayerExpert } from '@megascale/schedul
 import type { CoordinatorMessage } from '../protocol/messages.js';
 import type { Inbox } from '../worker/thread-inbox.js';
 
-/** Loads go on at a stretch for so long, and then until the one under way is done: rows wait no longer. */
+/**
+ * Loads go on without a break for this time, and then until the one under way ends: rows wait no
+ * longer.
+ */
 const pauseUs = 2_000;
 
 export interface ExpertMoverParts {
@@ -21,7 +24,7 @@ export interface ExpertMoverParts {
   readonly stage: ExpertStage;
   readonly port: ExpertPort;
   readonly layerCount: number;
-  /** Of the start. */
+  /** The placement at the start. */
   readonly placement: Placement;
   readonly clock: Clock;
   readonly inbox: Pick<Inbox, 'send'>;
@@ -37,12 +40,13 @@ interface Loading {
 }
 
 /**
- * An expert worker's part in a move. Weights are loaded one (layer, expert) at a time, between two inputs or while nothing is there to
- * do, on the thread that serves: the stage has one caller.
+ * The part of an expert worker in a move. It loads weights one (layer, expert) at a time, between
+ * two inputs or while there is nothing to serve, on the thread that serves: the stage has one
+ * caller.
  */
 export class ExpertMover {
   readonly #parts: ExpertMoverParts;
-  /** [layers] those that are here, or about to be. */
+  /** [layers] experts that are loaded here, or are about to be. */
   readonly #experts: readonly Set<ExpertId>[];
   #loading: Loading | undefined;
 
@@ -67,7 +71,7 @@ export class ExpertMover {
     }
   }
 
-  /** Goes on with what is to be loaded, as far as the budget and the pause allow. */
+  /** Loads more of what is to be loaded, as far as the budget and the pause allow. */
   work(): void {
     const loading = this.#loading;
     if (loading === undefined) return;

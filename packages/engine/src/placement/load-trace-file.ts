@@ -2,7 +2,10 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { ConfigError } from '@megascale/core';
 import { LoadTraceWriter, type LoadTraceHeader, type LoadWindow } from '@megascale/scheduler';
 
-/** Writes a load trace while the engine runs, up to a number of bytes. A window that cannot be written ends it, not the engine. */
+/**
+ * Writes a load trace while the engine runs, up to a number of bytes. A write error ends the trace,
+ * not the engine.
+ */
 export class LoadTraceFile {
   readonly #writer: LoadTraceWriter;
   readonly #bytesMax: number;
@@ -10,15 +13,16 @@ export class LoadTraceFile {
   #bytes = 0;
   #state: 'recording' | 'full' | 'failed' | 'closed' = 'recording';
 
-  /** @throws ConfigError 'ERR_CONFIG_FIELD' when the file cannot be made. */
+  /** @throws ConfigError 'ERR_CONFIG_FIELD' when the file cannot be created. */
   constructor(path: string, header: LoadTraceHeader, bytesMax: number) {
     this.#writer = new LoadTraceWriter(header);
     this.#bytesMax = bytesMax;
     try {
       this.#file = openSync(path, 'w');
     } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
       throw new ConfigError('ERR_CONFIG_FIELD', {
-        message: `Option expertLoadFile: ${path} cannot be written (${cause instanceof Error ? cause.message : String(cause)}). Name another file.`,
+        message: `Option expertLoadFile: ${path} cannot be written (${reason}). Name another file.`,
         details: { path: 'expertLoadFile', file: path },
         cause,
       });

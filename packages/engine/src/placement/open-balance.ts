@@ -4,14 +4,15 @@ import { LoadTraceFile } from './load-trace-file.js';
 import type { EngineConfig } from '../config/engine-config.js';
 import type { ParsedOptions } from '../config/options.js';
 
-/** What the balance asks of the one who has the workers. */
+/** What the balance needs from the coordinator. */
 export type BalanceLinks = Pick<ExpertBalanceOptions, 'placement' | 'move'>;
 
-/** An expert is three matrices; the backends keep 16 bits a weight unless the checkpoint has fewer, so this is at most what moves. */
+/** Backends keep 16 bits a weight unless the checkpoint has fewer: an upper bound of what moves. */
 const bytesPerWeight = 2;
 
 /**
- * Undefined where nobody asked for it.
+ * Returns a function that opens the balance of experts; undefined where expert loads are neither
+ * recorded nor balanced.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' when the trace file cannot be made.
  */
@@ -32,7 +33,10 @@ export function balanceOpener(
   return (links) =>
     new ExpertBalance({
       ...header,
-      ...{ expertWorkers, splitRowsMin, rebalance, trace },
+      expertWorkers,
+      splitRowsMin,
+      rebalance,
+      trace,
       evenShare: Math.ceil(expertCount / expertWorkers) * expertReplicas,
       expertBytes: 3 * hiddenSize * expertWidth * bytesPerWeight,
       clock: systemClock,

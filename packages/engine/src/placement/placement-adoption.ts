@@ -4,14 +4,14 @@ import type { CoordinatorMessage } from '../protocol/messages.js';
 import type { Inbox } from '../worker/thread-inbox.js';
 
 /**
- * An attention worker's part in a move: its next step runs in the new epoch, and once that step has ended no older one is under way,
- * because steps end in the order they began.
+ * The part of an attention worker in a move. Its next step runs in the new epoch. Once that step
+ * has ended no older one is under way, because steps end in the order they began.
  */
 export class PlacementAdoption {
   readonly #port: AttentionPort;
   readonly #inbox: Pick<Inbox, 'send'>;
   #epoch: number | undefined;
-  /** The first in the new epoch. */
+  /** The first step in the new epoch. */
   #first: Step | undefined;
 
   constructor(port: AttentionPort, inbox: Pick<Inbox, 'send'>) {
@@ -27,7 +27,7 @@ export class PlacementAdoption {
     this.#first = undefined;
   }
 
-  /** This step comes next. */
+  /** The loop has planned this step to come next. */
   planned(step: Step): void {
     if (this.#epoch !== undefined) this.#first ??= step;
   }

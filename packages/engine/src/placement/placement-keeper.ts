@@ -25,20 +25,20 @@ import type { EngineConfig } from '../config/engine-config.js';
 
 /** What a move of experts did. */
 export interface MoveReport {
-  /** Of the placement in force now. */
+  /** The epoch of the placement in force now. */
   readonly epoch: number;
-  /** (Layer, expert, worker) triples that came to be, and that are no more. */
+  /** (Layer, expert, worker) triples that were loaded, and that were dropped. */
   readonly expertsLoaded: number;
   readonly expertsDropped: number;
-  /** Of weights, as expert workers hold them. */
+  /** Bytes of weights, as expert workers hold them. */
   readonly bytesMoved: number;
   readonly bytesDropped: number;
-  /** The longest time that loading kept one expert worker from its rows at a stretch. */
+  /** The longest time without a break that loading kept one expert worker from its rows. */
   readonly longestPauseMs: number;
   readonly elapsedMs: number;
 }
 
-type Answer = Extract<
+type MoveReply = Extract<
   WorkerMessage,
   { type: 'experts-loaded' | 'placement-learned' | 'placement-adopted' | 'experts-dropped' }
 >;
@@ -59,7 +59,7 @@ interface Move {
 export class PlacementKeeper {
   readonly #config: EngineConfig;
   #inForce: PlacementEpoch;
-  /** Of any move so far: one that was undone is not used again. */
+  /** The newest epoch of any move so far. The epoch of an undone move is not used again. */
   #newestEpoch: number;
   #move: Move | undefined;
 
@@ -69,7 +69,7 @@ export class PlacementKeeper {
     this.#newestEpoch = start.epoch;
   }
 
-  /** What workers that start have. */
+  /** The placement that workers have when they start. */
   get inForce(): PlacementEpoch {
     return this.#inForce;
   }
@@ -79,8 +79,10 @@ export class PlacementKeeper {
   }
 
   /**
-   * @throws ConfigError 'ERR_CONFIG_FIELD' for a placement that cannot be, or a deployment that cannot move; RequestError
-   * 'ERR_UNAVAILABLE' during another move. Rejects when a worker cannot load its experts, or is lost.
+   * Moves experts between the workers. Rejects when a worker cannot load its experts, or is lost.
+   *
+   * @throws ConfigError 'ERR_CONFIG_FIELD' for an impossible placement, or a deployment whose
+   * experts cannot move; RequestError 'ERR_UNAVAILABLE' during another move.
    */
   move(workers: WorkersByRole, asked: unknown, bytesPerSecond: number): Promise<MoveReport> {
     const placement = this.#checked(asked);
@@ -115,9 +117,9 @@ export class PlacementKeeper {
 
   receive(worker: WorkerHandle, message: WorkerMessage): void {
     const move = this.#move;
-    if (move === undefined || !isAnswer(message)) return;
+    if (move === undefined || !isMoveReply(message)) return;
     const phase = phaseOf(message, move.state.phase);
-    // Of a move before, or of a fleet that is no more.
+    // The reply belongs to a move before, or to workers that are gone.
     const { epoch } = phase === 'undoing' ? move.from : move.to;
     if (message.epoch !== epoch) return;
     const failed = note(move, message);
@@ -132,7 +134,10 @@ export class PlacementKeeper {
     this.#send(move);
   }
 
-  /** The workers are no more: those that come next have the placement in force. */
+  /**
+   * Ends the move with an error: the workers are gone, and those that come next have the placement
+   * in force.
+   */
   fail(error: Error): void {
     this.#move?.end.reject(error);
     this.#move = undefined;
@@ -165,7 +170,9 @@ export class PlacementKeeper {
     checkMovedPlacement(placement, { layerCount, expertCount, expertWorkerCount });
     if (this.#move === undefined) return placement;
     throw new RequestError('ERR_UNAVAILABLE', {
-      message: `Experts are being moved to placement epoch ${String(this.#move.to.epoch)}. One move runs at a time: await it, then ask again.`,
+      message:
+        `Experts are being moved to placement epoch ${String(this.#move.to.epoch)}. ` +
+        'One move runs at a time: await it, then ask again.',
       details: { epoch: this.#move.to.epoch, phase: this.#move.state.phase },
     });
   }
@@ -182,7 +189,7 @@ function cannotMove(path: string, why: string): ConfigError {
   });
 }
 
-function isAnswer(message: WorkerMessage): message is Answer {
+function isMoveReply(message: WorkerMessage): message is MoveReply {
   switch (message.type) {
     case 'experts-loaded':
     case 'placement-learned':
@@ -194,7 +201,7 @@ function isAnswer(message: WorkerMessage): message is Answer {
   }
 }
 
-function phaseOf({ type }: Answer, phase: MovePhase): OpenPhase {
+function phaseOf({ type }: MoveReply, phase: MovePhase): OpenPhase {
   switch (type) {
     case 'experts-loaded':
       return 'loading';
@@ -207,8 +214,8 @@ function phaseOf({ type }: Answer, phase: MovePhase): OpenPhase {
   }
 }
 
-/** Adds an answer to the report. True when the worker could not load. */
-function note(move: Move, message: Answer): boolean {
+/** Adds a reply to the report. Returns true when the worker could not load its experts. */
+function note(move: Move, message: MoveReply): boolean {
   const { report } = move;
   if (message.type === 'experts-dropped') {
     report.expertsDropped += message.experts;

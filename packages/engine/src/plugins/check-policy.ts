@@ -5,9 +5,11 @@ import { ConfigError, deserializeError, type SerializedError } from '@megascale/
 const loadLimitMs = 30_000;
 
 /**
- * Loads a policy that somebody else wrote in a thread of its own, to see that it can be: nothing else would end one whose module loops.
+ * Loads a custom policy in a thread of its own, to see that it can be loaded. Only the end of the
+ * thread ends a module that loops.
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when it does not load, is no policy, or is not there after 30 s.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when it does not load, is no policy, or is not there after
+ * 30 s.
  */
 export async function checkPolicy(policy: string, limitMs = loadLimitMs): Promise<void> {
   const thread = new Worker(new URL('./policy-check-main.js', import.meta.url), {
@@ -21,7 +23,9 @@ export async function checkPolicy(policy: string, limitMs = loadLimitMs): Promis
       limit = setTimeout(() => {
         reject(
           new ConfigError('ERR_CONFIG_FIELD', {
-            message: `The policy ${policy} cannot be loaded: its module did not come to an end within ${String(limitMs / 1000)} s. Let it define the policy and do nothing else.`,
+            message:
+              `The policy ${policy} cannot be loaded: its module did not come to an end within ` +
+              `${String(limitMs / 1000)} s. Let it define the policy and do nothing else.`,
             details: { path: 'policy', policy, limitMs },
           }),
         );

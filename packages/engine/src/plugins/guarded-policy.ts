@@ -7,10 +7,11 @@ import {
 } from '@megascale/core';
 
 /**
- * A policy that somebody else wrote, with a limit on its time. The step loop is synchronous: nothing else could end a policy that loops. Past the limit it is
- * stopped, and not asked again.
+ * Bounds the time of a custom policy. The step loop is synchronous: only this limit ends a policy
+ * that loops. Past the limit the policy is stopped, and not called again.
  *
- * Its `plan` throws PolicyError 'ERR_PLAN_TIMEOUT' from then on, and what the policy throws before.
+ * The `plan` of the result throws PolicyError 'ERR_PLAN_TIMEOUT' from then on, and before that what
+ * the policy throws.
  */
 export function guardedPolicy(policy: SchedulerPolicy, timeLimitMs: number): SchedulerPolicy {
   const script = new Script('plan()');
@@ -36,7 +37,9 @@ export function guardedPolicy(policy: SchedulerPolicy, timeLimitMs: number): Sch
         if ((error as NodeJS.ErrnoException | null)?.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT')
           throw error;
         stopped = new PolicyError('ERR_PLAN_TIMEOUT', {
-          message: `Policy '${policy.name}' took more than ${String(timeLimitMs)} ms for one plan and is not asked again; fcfs plans from now on. Mend it, or raise policyTimeMs.`,
+          message:
+            `Policy '${policy.name}' took more than ${String(timeLimitMs)} ms for one plan and ` +
+            'is not asked again; fcfs plans from now on. Mend it, or raise policyTimeMs.',
           details: { policy: policy.name, timeLimitMs },
           cause: error,
         });

@@ -10,8 +10,9 @@ import {
 import { expectPolicy, importPolicyFile, isPolicyFile, policySpecifier } from './policy-file.js';
 
 /**
- * Which package brings which implementation. Workers import them by name, in their own process, so this package
- * depends on none of them. Any other name is taken as the name (or file URL) of a package that exports `plugin`.
+ * Which package brings which implementation. Workers import them by name, in their own process, so
+ * this package depends on none of them. Any other name is taken as the name (or file URL) of a
+ * package that exports `plugin`.
  */
 const knownBackends: Readonly<Record<string, string>> = {
   cpu: '@megascale/kernels-cpu',
@@ -32,14 +33,18 @@ const knownPolicies: Readonly<Record<string, string>> = {
 export const backendNames: readonly string[] = Object.keys(knownBackends);
 export const transportNames: readonly string[] = Object.keys(knownTransports);
 
-/** @throws BackendError 'ERR_BACKEND_UNAVAILABLE' when the package or the backend in it is missing. */
+/**
+ * @throws BackendError 'ERR_BACKEND_UNAVAILABLE' when the package or the backend in it is missing.
+ */
 export async function loadBackend(name: string): Promise<BackendFactory> {
   const specifier = knownBackends[name] ?? name;
   const { backends = [] } = await importPlugin('backend', name, knownBackends);
   const factory = knownBackends[name] === undefined ? backends[0] : backends.find(named(name));
   if (factory !== undefined) return factory;
   throw new BackendError('ERR_BACKEND_UNAVAILABLE', {
-    message: `Package ${specifier} brings no backend "${name}". Known backends: ${backendNames.join(', ')}.`,
+    message:
+      `Package ${specifier} brings no backend "${name}". ` +
+      `Known backends: ${backendNames.join(', ')}.`,
     details: { name, specifier },
   });
 }
@@ -58,7 +63,10 @@ export function isKnownPolicy(name: string): boolean {
   return knownPolicies[name] !== undefined;
 }
 
-/** @throws ConfigError 'ERR_CONFIG_FIELD' when the package, the file or the policy in it is missing, or is no policy. */
+/**
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when the package, the file or the policy in it is missing,
+ * or is no policy.
+ */
 export async function loadPolicy(name: string): Promise<SchedulerPolicy> {
   const specifier = policySpecifier(name);
   if (isPolicyFile(specifier)) {
@@ -85,7 +93,9 @@ async function importPlugin(
     if (!isNotFound(cause)) throw cause;
     if (known[name] === undefined) throw unknown(kind, name, Object.keys(known), cause);
     throw new ConfigError('ERR_CONFIG_FIELD', {
-      message: `The ${kind} "${name}" needs the package ${specifier}, which is not installed. Run: npm install ${specifier}`,
+      message:
+        `The ${kind} "${name}" needs the package ${specifier}, which is not installed. ` +
+        `Run: npm install ${specifier}`,
       details: { kind, name, specifier },
       cause,
     });
@@ -108,7 +118,9 @@ function unknown(
   cause?: unknown,
 ): ConfigError {
   return new ConfigError('ERR_CONFIG_FIELD', {
-    message: `Unknown ${kind} "${name}". Known: ${known.join(', ')}, or the name of an installed package that exports \`plugin\`.`,
+    message:
+      `Unknown ${kind} "${name}". Known: ${known.join(', ')}, ` +
+      'or the name of an installed package that exports `plugin`.',
     details: { kind, name, known },
     cause,
   });

@@ -4,7 +4,10 @@ import { ConfigError, type SchedulerPolicy } from '@megascale/core';
 
 const filePattern = /\.[cm]?[jt]s$/;
 
-/** What workers import: a file named relative to this process's directory becomes a URL; a name or a package stays what it is. */
+/**
+ * Returns what workers import: a file relative to the directory of this process becomes a URL; a
+ * name or a package stays.
+ */
 export function policySpecifier(policy: string): string {
   return isPolicyPath(policy) ? pathToFileURL(resolve(policy)).href : policy;
 }
@@ -19,9 +22,11 @@ export function isPolicyFile(specifier: string): boolean {
 }
 
 /**
- * A policy in a file of its own: its default export, or its `policy`. TypeScript needs no build (jiti strips the types).
+ * Imports a policy from a file: its default export, or its `policy`. TypeScript needs no build
+ * (jiti strips the types).
  *
- * @throws ConfigError 'ERR_CONFIG_FIELD' when the file is missing, does not load or exports no policy.
+ * @throws ConfigError 'ERR_CONFIG_FIELD' when the file is missing, does not load or exports no
+ * policy.
  */
 export async function importPolicyFile(specifier: string): Promise<Record<string, unknown>> {
   try {
@@ -53,7 +58,9 @@ export function expectPolicy(candidate: unknown, specifier: string): SchedulerPo
             : undefined;
   if (lacks === undefined) return policy as SchedulerPolicy;
   throw new ConfigError('ERR_CONFIG_FIELD', {
-    message: `${specifier} exports no scheduler policy: expected ${lacks}. Export it as default, as \`policy\`, or in \`plugin.policies\`.`,
+    message:
+      `${specifier} exports no scheduler policy: expected ${lacks}. ` +
+      'Export it as default, as `policy`, or in `plugin.policies`.',
     details: { path: 'policy', specifier, expected: lacks },
   });
 }

@@ -7,8 +7,8 @@ import { isKnownPolicy, loadBackend, loadPolicy, loadTransport } from './plugins
  * Loads the plugins of a deployment in this process, so that one that is missing or cannot run here
  * is found before any worker is started. `policyLoadMs` bounds the load of a custom policy.
  *
- * @throws BackendError 'ERR_BACKEND_UNAVAILABLE' for the backend, ConfigError 'ERR_CONFIG_FIELD' for
- * the policy or the transport.
+ * @throws BackendError 'ERR_BACKEND_UNAVAILABLE' for the backend, ConfigError 'ERR_CONFIG_FIELD'
+ * for the policy or the transport.
  */
 export async function requirePlugins(config: EngineConfig, policyLoadMs?: number): Promise<void> {
   await loadBackend(config.backend);

@@ -5,7 +5,9 @@ export interface Deferred<Value> {
   readonly reject: (error: Error) => void;
 }
 
-/** A rejection that nobody awaits is not an unhandled one: whoever holds the promise decides. */
+/**
+ * Makes a deferred whose rejection is never an unhandled one: the holder of the promise decides.
+ */
 export function deferred<Value>(): Deferred<Value> {
   let resolve!: (value: Value) => void;
   let reject!: (error: Error) => void;

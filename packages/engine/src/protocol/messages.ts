@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { engineConfigSchema } from '../config/engine-config.js';
-import { placementAnswers, placementEpoch, placementOrders } from './placement-messages.js';
+import { placementReplies, placementEpoch, placementOrders } from './placement-messages.js';
 import { workerRole } from './worker-role.js';
 
 /**
- * What the coordinator and the workers say to each other: one union by `type`, noun then verb. Checked on arrival, on
- * both sides. Within a worker, the main thread passes the same messages on to its data thread.
+ * The messages between coordinator and workers: one union by `type`, noun then verb. Both sides
+ * check what arrives. Within a worker, the main thread passes the same messages on to its data
+ * thread.
  */
 export const protocolVersion = 2;
 
@@ -33,7 +34,7 @@ const admission = z.object({
   /** Tokens that end the sequence. Empty where the request ignores them. */
   endTokenIds: z.array(index),
   sampling,
-  /** Alternatives whose log-probabilities are wanted; absent: no log-probabilities. */
+  /** How many alternatives get a log-probability. Absent: no log-probabilities. */
   logprobs: index.optional(),
   priority: z.int().optional(),
   tenant: z.string().optional(),
@@ -57,24 +58,24 @@ export const coordinatorMessage = z.discriminatedUnion('type', [
     config: engineConfigSchema,
     placement: placementEpoch,
   }),
-  /** Everyone's address, by rank: the answer to 'worker-reachable'. */
+  /** The addresses of all workers by rank: the reply to 'worker-reachable'. */
   z.object({
     type: z.literal('addresses-known'),
     attention: z.array(z.string()),
     expert: z.array(z.string()),
   }),
-  /** What was submitted together comes together: it can start in one step. */
+  /** Sequences that were submitted together, so that they can start in one step. */
   z.object({ type: z.literal('sequences-admitted'), sequences: z.array(admission) }),
   z.object({ type: z.literal('sequence-cancelled'), id: index }),
-  /** A peer is gone: waits for it must end. */
+  /** A worker was lost: waits for it must end. */
   z.object({ type: z.literal('peer-lost'), role: workerRole, rank: index }),
-  /** Answered by 'profile-taken'; from then on the next `recordsMax` ops are recorded anew. */
+  /** The worker replies 'profile-taken', and records its next `recordsMax` ops anew. */
   z.object({ type: z.literal('profile-requested'), recordsMax: index }),
-  /** Answered by 'recording-taken', with the flight recorder's newest events. */
+  /** The worker replies 'recording-taken' with the newest events of its flight recorder. */
   z.object({ type: z.literal('recording-requested') }),
-  /** Answered at once by 'clock-read'. */
+  /** The worker replies 'clock-read' at once. */
   z.object({ type: z.literal('clock-requested'), sentUs: z.number() }),
-  /** What an expert worker's runs take, for attention workers that choose m. */
+  /** What the runs of an expert worker take, for attention workers that choose m. */
   z.object({ type: z.literal('experts-timed'), rank: index, ...expertTimes }),
   ...placementOrders,
   z.object({ type: z.literal('worker-stop') }),
@@ -100,7 +101,10 @@ const generatedToken = z.object({
   id: index,
   logprob: z.number().optional(),
   top: z.array(z.object({ id: index, logprob: z.number() })).optional(),
-  /** On a sequence's first token, where there are any: prompt tokens whose keys and values others had computed. */
+  /**
+   * On a sequence's first token: prompt tokens whose keys and values were there already (prefix
+   * cache hits).
+   */
   cached: index.optional(),
   /** Present on a sequence's last token. */
   finished: z.enum(['stop', 'length']).optional(),
@@ -118,7 +122,7 @@ const workerStats = z.object({
   kvPagesCached: index,
   cachedPromptTokens: index,
   computedTokens: index,
-  /** Steps that the policy failed to plan, and another had to. */
+  /** Steps that the policy failed to plan, and the fallback policy planned. */
   policyErrors: index,
   steps: index,
   totalUs: z.number(),
@@ -129,7 +133,10 @@ const workerStats = z.object({
   dispatchUs: z.number(),
   samplingUs: z.number(),
   halfLayers: index,
-  /** Of one half-layer of one micro-batch; absent until enough was measured. */
+  /**
+   * What the attention stage takes for one micro-batch in one layer; absent until enough was
+   * measured.
+   */
   attentionCost: z
     .object({ fixedUs: z.number(), tokenUs: z.number(), contextTokenUs: z.number() })
     .optional(),
@@ -187,13 +194,16 @@ export const workerMessage = z.discriminatedUnion('type', [
     backend: z.string(),
     isa: z.string(),
   }),
-  /** All tokens of one step, and the worker's numbers after it. Also sent without tokens when only the numbers changed. */
+  /**
+   * All tokens of one step and the worker's numbers after it; without tokens when only the numbers
+   * changed.
+   */
   z.object({
     type: z.literal('tokens-generated'),
     tokens: z.array(generatedToken),
     stats: workerStats,
   }),
-  /** The policy failed, in a way it had not before. */
+  /** The policy failed with an error that it has not had before. */
   z.object({ type: z.literal('policy-failed'), error: serializedError }),
   z.object({ type: z.literal('sequence-failed'), id: index, error: serializedError }),
   z.object({
@@ -202,11 +212,11 @@ export const workerMessage = z.discriminatedUnion('type', [
     steps: z.array(stepRecord),
   }),
   z.object({ type: z.literal('recording-taken'), recording }),
-  /** The worker's clock, and when the coordinator asked. */
+  /** The worker's clock, and when the coordinator sent its request. */
   z.object({ type: z.literal('clock-read'), sentUs: z.number(), workerUs: z.number() }),
   z.object({ type: z.literal('experts-timed'), ...expertTimes }),
-  ...placementAnswers,
-  /** Rows per expert of one attention worker, [layers, experts], since it told last. */
+  ...placementReplies,
+  /** Rows per expert of one attention worker since its last message: [layers, experts]. */
   z.object({
     type: z.literal('expert-load-counted'),
     durationUs: index,

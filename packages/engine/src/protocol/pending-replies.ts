@@ -12,7 +12,10 @@ export class PendingReplies<Reply> {
     this.#what = what;
   }
 
-  /** Sends the message. Rejects when `fail` is called, or a newer request to the same worker is made. */
+  /**
+   * Sends the message. Rejects when `fail` is called, or a newer request to the same worker is
+   * made.
+   */
   request(worker: WorkerHandle, message: CoordinatorMessage): Promise<Reply> {
     const reply = deferred<Reply>();
     this.#pending.get(worker)?.reject(new Error(`Another ${this.#what} was requested.`));

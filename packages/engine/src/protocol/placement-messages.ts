@@ -9,17 +9,26 @@ export const placementEpoch = z.object({ epoch: index, placement });
 
 /** Coordinator → worker: the phases of a move, in their order (`MovePhase` of the scheduler). */
 export const placementOrders = [
-  /** Expert workers load what this placement gives them besides, so many bytes a second; answered by 'experts-loaded'. */
+  /**
+   * Expert workers load what they gain by this placement, so many bytes a second, and reply
+   * 'experts-loaded'.
+   */
   z.object({
     type: z.literal('placement-planned'),
     ...placementEpoch.shape,
     bytesPerSecond: index,
   }),
-  /** Expert workers serve frames of this epoch from now on; answered by 'placement-learned'. */
+  /** Expert workers serve frames of this epoch from now on, and reply 'placement-learned'. */
   z.object({ type: z.literal('placement-opened'), ...placementEpoch.shape }),
-  /** Attention workers change over at their next step; answered by 'placement-adopted' once no older step is under way. */
+  /**
+   * Attention workers change over at their next step, and reply 'placement-adopted' once no older
+   * step is under way.
+   */
   z.object({ type: z.literal('placement-changed'), ...placementEpoch.shape }),
-  /** Expert workers retire older epochs and drop what this placement does not give them; answered by 'experts-dropped'. */
+  /**
+   * Expert workers retire older epochs, drop what this placement does not give them, and reply
+   * 'experts-dropped'.
+   */
   z.object({ type: z.literal('placement-settled'), ...placementEpoch.shape }),
 ] as const;
 
@@ -31,16 +40,16 @@ const serializedError = z.object({
 });
 
 /** Worker → coordinator. */
-export const placementAnswers = [
+export const placementReplies = [
   z.object({
     type: z.literal('experts-loaded'),
     epoch: index,
-    /** Each of one layer. */
+    /** How many (layer, expert) pairs were loaded. */
     experts: index,
     bytes: z.number(),
-    /** The longest time that loading kept the worker from its rows at a stretch. */
+    /** The longest time without a break that loading kept the worker from its rows. */
     longestPauseUs: z.number(),
-    /** Why it could not load them all. */
+    /** Present when the worker could not load them all. */
     error: serializedError.optional(),
   }),
   z.object({ type: z.literal('placement-learned'), epoch: index }),

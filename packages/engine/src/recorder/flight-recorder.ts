@@ -1,6 +1,6 @@
 /**
- * What a data thread can be doing. Attention workers: 'step' holds everything of one step; 'wait' is for the experts' answers. Expert workers: 'wait' is for
- * rows, 'experts' computes them.
+ * What a data thread can be doing. On attention workers 'step' holds everything of one step, and
+ * 'wait' is for expert outputs. On expert workers 'wait' is for rows, and 'experts' computes them.
  */
 export const eventKinds = [
   'step',
@@ -17,29 +17,32 @@ export const eventKinds = [
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 
-/** Numbers of `eventKinds`, for the hot path. */
+/** The index of each kind in `eventKinds`, for the hot path. */
 export const eventKind = Object.fromEntries(
   eventKinds.map((kind, index) => [kind, index]),
 ) as Readonly<Record<EventKind, number>>;
 
-/** The newest events of one thread, oldest first, field by field: entry i of each belongs to event i. Times as `Clock.nowUs`. */
+/**
+ * The newest events of one thread, oldest first, field by field: entry i of each array belongs to
+ * event i. Times are those of `Clock.nowUs`.
+ */
 export interface Recording {
   /** Index into `eventKinds`. */
   readonly kinds: readonly number[];
   readonly startUs: readonly number[];
   readonly endUs: readonly number[];
-  /** −1: of no layer, of no micro-batch. */
+  /** −1 where the event belongs to no layer, or to no micro-batch. */
   readonly layers: readonly number[];
   readonly microBatches: readonly number[];
   /** Tokens or rows. */
   readonly sizes: readonly number[];
-  /** Older events that found no room any more. */
+  /** Older events that the ring has overwritten. */
   readonly lost: number;
 }
 
 /**
- * Remembers what a thread did last, in a ring of fixed size: cheap enough to be always on. Nothing is allocated per event. A
- * capacity of 0 turns it off.
+ * Keeps what a thread did last, in a ring of fixed size: cheap enough to be always on. It allocates
+ * nothing per event. A capacity of 0 turns it off.
  */
 export class FlightRecorder {
   readonly #capacity: number;
@@ -75,7 +78,7 @@ export class FlightRecorder {
     this.#places[3 * at + 2] = size;
   }
 
-  /** A copy of what is there; recording goes on. */
+  /** Returns a copy of the events; recording goes on. */
   read(): Recording {
     const kept = Math.min(this.#count, this.#capacity);
     const lost = this.#count - kept;

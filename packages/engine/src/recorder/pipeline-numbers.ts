@@ -2,8 +2,9 @@ import { BusyTimes, type Interval } from '@megascale/core';
 import { eventsOf, type RecordedEvent, type WorkerRecording } from './worker-recording.js';
 
 /**
- * Why a worker waited. 'experts': they computed. 'attention': attention workers computed, planned or sampled. 'link': neither did; rows or answers were
- * under way, or a waiting thread had yet to wake. 'idle': no attention worker had a step.
+ * Why a worker waited. 'experts': the experts computed. 'attention': attention workers computed,
+ * planned or sampled. 'link': neither did; rows or expert outputs were under way, or a waiting
+ * thread had yet to wake. 'idle': no attention worker had a step.
  */
 export type BubbleCause = 'experts' | 'attention' | 'link' | 'idle';
 
@@ -13,19 +14,22 @@ export interface WorkerNumbers {
   /** From its first event to its last. */
   readonly windowUs: number;
   readonly busyUs: number;
-  /** Waiting, by cause, over `windowUs`. */
+  /** The share of `windowUs` that the worker waited, by cause. */
   readonly bubbles: Readonly<Record<BubbleCause, number>>;
 }
 
-/** The pipeline of the newest steps, in numbers. Times in microseconds, medians; absent where nothing was recorded. */
+/**
+ * The pipeline of the newest steps, in numbers. Times are medians in microseconds, and absent where
+ * nothing was recorded.
+ */
 export interface PipelineNumbers {
   /** T_a: attend and combine of one micro-batch in one layer. */
   readonly attentionUs?: number;
   /** T_e: one run of an expert worker. */
   readonly expertUs?: number;
-  /** T_c: one way, of those micro-batches whose answers were waited for. */
+  /** T_c: one way, of those micro-batches whose expert outputs were waited for. */
   readonly linkUs?: number;
-  /** Of attention workers' time: waiting while no expert computed. */
+  /** The share of the attention workers' time in which they waited while no expert computed. */
   readonly exposedCommunication: number;
   /** Busiest worker over the mean of its pool. */
   readonly attentionImbalance: number;
@@ -80,7 +84,9 @@ function workerNumbers(
   const busy = new BusyTimes(events.filter(({ kind }) => kind !== 'wait' && kind !== 'step'));
   const share = (us: number): number => (windowUs > 0 ? us / windowUs : 0);
   return {
-    ...{ role, rank, windowUs },
+    role,
+    rank,
+    windowUs,
     busyUs: windowUs > 0 ? busy.within({ startUs, endUs }) : 0,
     bubbles: {
       experts: share(bubbles.experts),
@@ -149,7 +155,10 @@ function expertTimes(events: readonly RecordedEvent[]): number[] {
   return events.filter(isOf('experts')).map(({ startUs, endUs }) => endUs - startUs);
 }
 
-/** Half of a round trip without the experts' computing, where the answers came while they were waited for. */
+/**
+ * Returns half of each round trip without the computing of the experts, where the worker waited for
+ * it.
+ */
 function linkTimes(events: readonly RecordedEvent[], experts: BusyTimes): number[] {
   const sent = new Map<string, number>();
   const times: number[] = [];
@@ -165,7 +174,7 @@ function linkTimes(events: readonly RecordedEvent[], experts: BusyTimes): number
   return times;
 }
 
-/** A shorter wait found the answers there. */
+/** A shorter wait found the expert outputs there. */
 const waitedUs = 5;
 
 function imbalance(workers: readonly WorkerNumbers[]): number {

@@ -77,9 +77,9 @@ export class RecordingCollector {
 }
 
 /**
- * Returns how far a worker's clock is ahead of the coordinator's: the quickest round trip counts, and
- * is taken to be as long there as back. The error is at most half of that round trip. Exported for
- * the test.
+ * Returns how far a worker's clock is ahead of the coordinator's: the quickest round trip counts,
+ * and is taken to be as long there as back. The error is at most half of that round trip. Exported
+ * for the test.
  */
 export function clockOffset(
   readings: readonly ClockReading[],

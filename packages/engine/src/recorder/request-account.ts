@@ -3,22 +3,27 @@ import type { StepSpan } from './step-clock.js';
 
 /** Where the milliseconds of one request's time on its attention worker went, in microseconds. */
 export interface WorkerAccount {
-  /** From when it was submitted to its first step. */
+  /** From the submission of the request to its first step. */
   readonly queueUs: number;
-  /** Attention halves, embedding and logits of the steps it was in. Its step is its time, whoever else was in it. */
+  /**
+   * The attention stage, embedding and logits of the steps that the request was in. The whole step
+   * counts, also where other requests shared it.
+   */
   readonly attentionUs: number;
   readonly dispatchUs: number;
-  /** Waiting for the experts' answers, or computing them where they are colocated. */
+  /** Waiting for expert outputs, or computing them where the experts are colocated. */
   readonly expertsUs: number;
-  /** Adding their answers up. */
+  /** Adding up expert outputs. */
   readonly combineUs: number;
   readonly samplingUs: number;
   /** Planning steps, and the loop itself. */
   readonly planningUs: number;
-  /** Between steps that it was in: after a preemption, or where the policy left it out. */
+  /**
+   * Between the steps that the request was in: after a preemption, or where the policy left it out.
+   */
   readonly pausedUs: number;
   readonly steps: number;
-  /** [experts] its rows in one layer of each step, which goes through all layers in turn. */
+  /** [experts] rows of the request in one layer of each step; steps take the layers in turn. */
   readonly expertRows: readonly number[];
 }
 
@@ -30,7 +35,7 @@ interface OpenAccount extends Times {
   readonly expertRows: number[];
 }
 
-/** Keeps the accounts of the sequences that a worker has. */
+/** Keeps the accounts of the sequences on one attention worker. */
 export class WorkerAccounts {
   readonly #accounts = new Map<SequenceId, OpenAccount>();
   readonly #expertCount: number;
@@ -65,7 +70,8 @@ export class WorkerAccounts {
       if (account === undefined) continue;
       if (account.steps === 0) {
         account.queueUs = Math.max(0, step.startUs - account.submittedUs);
-        // It came after the end of the step before, when this one was not planned yet: until then the loop's time was not its time.
+        // The request came after the end of the step before, when this step was not planned yet:
+        // the time of the loop until then was not its own.
         account.planningUs -= Math.max(0, account.submittedUs - step.startUs);
       } else account.pausedUs += Math.max(0, step.startUs - account.lastEndUs);
       account.attentionUs += computeUs - combineUs - expertUs;
@@ -79,7 +85,7 @@ export class WorkerAccounts {
     }
   }
 
-  /** expertIds[row · topK + k] of the rows [firstRow, endRow) of one layer. */
+  /** Counts the entries [from, to) of `expertIds`, [rows × topK] of one layer, for the sequence. */
   addRows(id: SequenceId, expertIds: Int32Array, from: number, to: number): void {
     const rows = this.#accounts.get(id)?.expertRows;
     if (rows === undefined) return;
@@ -109,18 +115,21 @@ export class WorkerAccounts {
   }
 }
 
-/** The whole way of one answer, from when the engine was asked, its prompt's tokenizing included, to its last token. The parts add up to `totalUs`. */
+/**
+ * Where the time of one completion went, from the call of the engine, the tokenizing of its prompt
+ * included, to its last token. The parts add up to `totalUs`.
+ */
 export interface RequestAccount extends WorkerAccount {
   readonly totalUs: number;
   readonly tokenizingUs: number;
   readonly detokenizingUs: number;
-  /** Messages between processes, and a reader that takes its time. */
+  /** Messages between processes, and a slow reader. */
   readonly otherUs: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
 }
 
-/** The accounts of the newest requests, by the id that their answers carry. */
+/** The accounts of the newest requests, by request id. */
 export class RequestAccounts {
   readonly #max: number;
   readonly #byId = new Map<string, RequestAccount[]>();
@@ -129,7 +138,7 @@ export class RequestAccounts {
     this.#max = max;
   }
 
-  /** Several answers may share an id. */
+  /** Several completions may share an id. */
   add(id: string, account: RequestAccount): void {
     const known = this.#byId.get(id);
     if (known !== undefined) {

@@ -2,8 +2,8 @@ import type { Clock } from '@megascale/core';
 import { eventKind } from './flight-recorder.js';
 
 /**
- * Where step time went, in microseconds, summed over steps. What the parts leave of `totalUs` is the
- * driving itself.
+ * Where step time went, in microseconds, summed over steps. What the parts leave of `totalUs` is
+ * the driving itself.
  */
 export interface StepTimes {
   totalUs: number;
@@ -15,7 +15,10 @@ export interface StepTimes {
   expertUs: number;
   /** Inside the `combine` of the port: the worker waits for expert outputs. */
   waitUs: number;
-  /** Inside `dispatch`: the port counts rows and notifies the experts. Colocated experts are not in it. */
+  /**
+   * Inside `dispatch`: the port counts rows and notifies the experts. Colocated experts are not in
+   * it.
+   */
   dispatchUs: number;
   samplingUs: number;
   /** Calls of `attend`: layers × micro-batches. */

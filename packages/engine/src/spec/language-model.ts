@@ -7,28 +7,39 @@ import type { WorkerRecording } from '../recorder/worker-recording.js';
 /** What a program (and the HTTP server) sees of a running model. `LLM` is the implementation. */
 export interface LanguageModel {
   readonly info: ModelInfo;
-  /** Text → token ids, with the special tokens the model expects in front. */
+  /** Makes a text into token ids, with the special tokens in front that the model expects. */
   encode(text: string): number[];
   detokenize(tokenIds: readonly number[]): string;
   /**
-   * Messages → prompt token ids, by the model's chat template, which also says where the assistant's answer begins.
+   * Makes messages into the token ids of a prompt with the model's chat template, which also opens
+   * the assistant's message.
    *
-   * @throws RequestError 'ERR_REQUEST_INVALID' when there is no template or it refuses the messages.
+   * @throws RequestError 'ERR_REQUEST_INVALID' when there is no template or it refuses the
+   * messages.
    */
   encodeChat(messages: readonly ChatMessage[]): number[];
   /**
-   * Generates from a text or from token ids. The iteration ends with a piece that has a `finishReason`; it throws RequestError ('ERR_CONTEXT_LENGTH',
-   * 'ERR_REQUEST_INVALID', 'ERR_QUEUE_FULL', 'ERR_UNAVAILABLE', 'ERR_ABORTED') or TransportError when a worker is lost. Leaving the
-   * loop early, or aborting `signal`, frees the sequence's pages.
+   * Generates from a text or from token ids. The iteration ends with a piece that has a
+   * `finishReason`. Leaving the loop early, or aborting `signal`, frees the KV pages of the
+   * sequence.
+   *
+   * @throws RequestError 'ERR_CONTEXT_LENGTH', 'ERR_REQUEST_INVALID', 'ERR_QUEUE_FULL',
+   * 'ERR_UNAVAILABLE' or 'ERR_ABORTED'; TransportError when a worker is lost.
    */
   generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
-  /** What is going on now: for /health, /metrics and tests. */
+  /** Returns the present state and counts: for /health, /metrics and tests. */
   stats(): Promise<EngineStats>;
-  /** Where the time of a finished request went, one account per answer; empty where nothing is known of it. */
+  /**
+   * Returns where the time of a finished request went, one account for each completion; empty for
+   * an unknown id.
+   */
   accounts(requestId: string): readonly RequestAccount[];
-  /** What every worker did last, for a trace or for numbers (`flightTrace`, `pipelineNumbers`). */
+  /** Returns the newest events of every worker, for `flightTrace` and `pipelineNumbers`. */
   recordings(): Promise<WorkerRecording[]>;
-  /** Refuses new requests, lets running ones finish within the limit, then stops every worker. Idempotent. */
+  /**
+   * Refuses new requests, lets running ones finish within the limit, then stops every worker.
+   * Idempotent.
+   */
   close(options?: { readonly drainMs?: number }): Promise<void>;
 }
 
@@ -71,13 +82,19 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: readonly string[];
   /** Goes on past end-of-sequence tokens. Default false. */
   readonly ignoreEos?: boolean;
-  /** Log-probabilities of each output token and of so many alternatives (0–20). Absent: none are computed. */
+  /**
+   * How many alternatives of each output token get a log-probability, 0–20. Absent: none are
+   * computed.
+   */
   readonly logprobs?: number;
-  /** The id that `accounts` is asked by. Default: one that is not told. */
+  /** The id under which `accounts` finds the request. Default: an id of the engine's own. */
   readonly requestId?: string;
-  /** Higher is served sooner. Whole, −1,000 to 1,000; default 0. What a level is worth is the policy's matter. */
+  /**
+   * A whole number, −1,000 to 1,000; default 0. Policies serve a higher one sooner, each by its own
+   * rule.
+   */
   readonly priority?: number;
-  /** Whose request it is: tenants take turns. At most 256 characters. */
+  /** The owner of the request, at most 256 characters: policies may let tenants take turns. */
   readonly tenant?: string;
   /** Wanted from arrival to the first token, in milliseconds, for policies that look at it. */
   readonly ttftTargetMs?: number;
@@ -86,11 +103,17 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A part of the answer: usually one token, sometimes none (half a character, or a possible stop text, is held back) or several. */
+/**
+ * A part of the completion: usually one token; none or several where a character or a possible stop
+ * text is held back.
+ */
 export interface Piece {
   readonly text: string;
   readonly tokens: readonly OutputToken[];
-  /** On the last piece only. 'stop': end-of-sequence token or stop text. 'length': maxTokens or the context's end. */
+  /**
+   * On the last piece only. 'stop': end-of-sequence token or stop text. 'length': maxTokens or the
+   * context's end.
+   */
   readonly finishReason?: 'stop' | 'length';
   /** On the last piece only. */
   readonly usage?: Usage;
@@ -98,9 +121,12 @@ export interface Piece {
 
 export interface OutputToken {
   readonly id: number;
-  /** What this token alone adds; may be half a character, shown as U+FFFD. */
+  /** The text of this token alone. A part of a character is shown as U+FFFD. */
   readonly text: string;
-  /** Natural logarithm; present when logprobs were asked for. Of the model's distribution, before temperature and cuts. */
+  /**
+   * Natural logarithm; present when logprobs were asked for. Of the model's distribution, before
+   * temperature and cuts.
+   */
   readonly logprob?: number;
   readonly topLogprobs?: readonly {
     readonly id: number;
@@ -111,23 +137,23 @@ export interface OutputToken {
 
 export interface Usage {
   readonly promptTokens: number;
-  /** Of those, so many were in KV pages that other requests had filled. */
+  /** Prompt tokens that were found in KV pages of other requests: prefix cache hits. */
   readonly cachedPromptTokens: number;
   readonly outputTokens: number;
 }
 
 export interface EngineStats {
   readonly state: 'ready' | 'draining' | 'failed' | 'closed';
-  /** Why, when the state is 'failed'. */
+  /** Present when the state is 'failed': the error that led to it. */
   readonly reason?: string;
   readonly requestsWaiting: number;
   readonly requestsRunning: number;
   readonly kvPagesTotal: number;
   readonly kvPagesFree: number;
-  /** Pages whose contents a new request may take over. */
+  /** Pages that hold published prefix blocks, which a new request may share. */
   readonly kvPagesCached: number;
   readonly promptTokensTotal: number;
-  /** Of those, found in pages that other requests had filled. */
+  /** Prompt tokens that were found in KV pages of other requests: prefix cache hits. */
   readonly cachedPromptTokensTotal: number;
   /** Tokens that steps computed: of prompts, of output, and again after a preemption. */
   readonly computedTokensTotal: number;
@@ -135,10 +161,10 @@ export interface EngineStats {
   readonly policyErrorsTotal: number;
   readonly outputTokensTotal: number;
   readonly preemptionsTotal: number;
-  /** m: micro-batches of a step at most, the most of any attention worker; 0 before the first step. */
+  /** m: the most micro-batches of a step on any attention worker; 0 before the first step. */
   readonly microBatches: number;
   readonly stepsTotal: number;
-  /** Of expert balance, where expert loads are recorded or balanced. */
+  /** The balance of experts. Present where expert loads are recorded or balanced. */
   readonly experts?: ExpertBalanceStats;
   /** Process ids of the workers, for people and tests. */
   readonly workers: readonly {
@@ -155,19 +181,22 @@ export interface StepTime {
   readonly totalUs: number;
   /** Inside the backend's calls; colocated experts included. */
   readonly computeUs: number;
-  /** Waiting for the experts' answers. */
+  /** Waiting for expert outputs. */
   readonly waitUs: number;
-  /** Counting rows and telling the experts. */
+  /** Counting rows and notifying the expert workers. */
   readonly dispatchUs: number;
   /** Choosing tokens. */
   readonly samplingUs: number;
   /** Planning, batching, the loop itself. */
   readonly drivingUs: number;
-  /** Half-layers run: layers × micro-batches, summed over steps. */
+  /** Calls of the attention stage: layers × micro-batches, summed over steps. */
   readonly halfLayers: number;
 }
 
-/** What one worker's stages did: for benchmarks. Two of them in colocated mode, otherwise one. */
+/**
+ * What the stages of one worker did, for benchmarks. In colocated mode there are two stages,
+ * otherwise one.
+ */
 export interface WorkerProfile {
   readonly role: 'attention' | 'expert';
   readonly rank: number;
@@ -175,12 +204,12 @@ export interface WorkerProfile {
   readonly stages: readonly {
     readonly stage: 'attention' | 'expert';
     readonly totals: StageProfile;
-    /** Of the ops since recording was asked for. */
+    /** The ops since the profile was requested last. */
     readonly records: readonly OpRecord[];
-    /** Ops that found no room among the records. */
+    /** Ops that were not kept because the records were full. */
     readonly recordsLost: number;
   }[];
-  /** Of an attention worker, as long as ops are recorded. */
+  /** The steps of an attention worker while ops are recorded; empty on an expert worker. */
   readonly steps: readonly StepRecord[];
 }
 

@@ -1,4 +1,7 @@
-/** Start file of a worker's data thread: runs the synchronous step loop of its role and reports how it ended. */
+/**
+ * Start file of a worker's data thread: runs the synchronous step loop of its role and reports how
+ * it ended.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { serializeError } from '@megascale/core';
 import { runAttentionWorker } from '../attention/attention-worker.js';

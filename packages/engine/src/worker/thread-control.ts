@@ -1,8 +1,8 @@
 import type { WorkerRole } from '../protocol/worker-role.js';
 
 /**
- * Two words of memory shared by a worker's main thread and its data thread. The data thread may be inside a
- * wait when the main thread learns that it should stop; every wait looks here.
+ * Two words of memory shared by a worker's main thread and its data thread. The data thread may be
+ * inside a wait when the main thread learns that it should stop: every wait reads them.
  */
 const reasonWord = 0;
 const peerWord = 1;

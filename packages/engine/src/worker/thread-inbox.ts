@@ -1,9 +1,9 @@
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import type { CoordinatorMessage, WorkerMessage } from '../protocol/messages.js';
 
-/** What a data thread hears of the coordinator, and tells it. */
+/** The messages that a data thread receives from the coordinator and sends to it. */
 export interface Inbox {
-  /** Every message so far, in order. */
+  /** Returns every message that has arrived, in order, and empties the inbox. */
   drain(): CoordinatorMessage[];
   /** Resolves once `drain` has something to return, or there is a reason to stop. */
   arrival(): Promise<void>;
@@ -15,8 +15,9 @@ export interface Inbox {
 }
 
 /**
- * The data thread's end of the channel to its main thread. `drain` takes what has arrived without an event-loop turn, so that the step
- * loop stays synchronous; `arrival` waits, for when there is nothing to do.
+ * The data thread's end of the channel to its main thread. `drain` takes what has arrived without
+ * an event-loop turn, so that the step loop stays synchronous; `arrival` waits, for when there is
+ * nothing to do.
  */
 export class ThreadInbox implements Inbox {
   readonly #port: MessagePort;

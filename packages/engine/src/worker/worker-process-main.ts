@@ -1,6 +1,7 @@
 /**
- * Start file of a worker process: its main thread. It owns the data thread and passes messages between it and the
- * coordinator; it computes nothing, so it always answers. The process ends with its coordinator, whatever happens to that.
+ * Start file of a worker process: its main thread. It owns the data thread and passes messages
+ * between it and the coordinator. It computes nothing, so that it always responds. The process ends
+ * when its coordinator does, however that ends.
  */
 import { Worker } from 'node:worker_threads';
 import { serializeError, systemClock } from '@megascale/core';
@@ -11,7 +12,7 @@ import {
 } from '../protocol/messages.js';
 import { ThreadControl } from './thread-control.js';
 
-/** What the data thread has to end by itself before it is stopped by force. */
+/** Time that the data thread has to end by itself before the process is killed. */
 const stopGraceMs = 2_000;
 
 const control = new ThreadControl();
@@ -20,8 +21,9 @@ let ending = false;
 let pendingSends = 0;
 let allSent: (() => void) | undefined;
 
-// Ctrl-C, and a service manager's SIGTERM, reach the whole group; the coordinator decides what they mean and drains first. If it
-// is gone, so is the channel, and this process ends by that.
+// Ctrl-C, and a service manager's SIGTERM, reach the whole process group. The coordinator decides
+// what they mean, and drains first. When the coordinator is gone its channel closes, and this
+// process ends.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 process.on('disconnect', () => {
@@ -45,9 +47,9 @@ function receive(message: CoordinatorMessage): void {
         workerData: { start: message, control: control.memory },
         name: `${message.role}-${String(message.rank)}`,
       });
-      dataThread.on('message', (answer: WorkerMessage) => {
-        send(answer);
-        if (answer.type === 'worker-failed') end(1);
+      dataThread.on('message', (reply: WorkerMessage) => {
+        send(reply);
+        if (reply.type === 'worker-failed') end(1);
       });
       dataThread.on('error', fail);
       dataThread.on('exit', () => {
@@ -83,7 +85,10 @@ function fail(error: unknown): void {
   end(1);
 }
 
-/** Ends the data thread at its next wait, then the process. A thread stuck in a long native call is not waited for. */
+/**
+ * Ends the data thread at its next wait, then the process. A thread inside a long native call is
+ * not waited for.
+ */
 function end(code: number): void {
   if (ending) return;
   ending = true;

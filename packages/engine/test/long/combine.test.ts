@@ -35,7 +35,8 @@ function divergence(p: ReadonlyMap<number, number>, q: ReadonlyMap<number, numbe
   let sum = 0;
   for (const [id, logprob] of p) {
     const other = q.get(id);
-    // p·ln(p/q) − p + q is the divergence's term, at least 0 each, so that cutting the list cuts no sign.
+    // p·ln(p/q) − p + q is the divergence's term, at least 0 each, so that cutting the list cuts no
+    // sign.
     if (other !== undefined) {
       sum += Math.exp(logprob) * (logprob - other) - Math.exp(logprob) + Math.exp(other);
     }

@@ -141,7 +141,9 @@ it('says why hosts cannot be tested here', () => {
   expect(reason ?? 'tested').toMatch(/\w/);
 });
 
-/** Kills the first worker of a pool while requests run, and resolves when the engine is ready again. */
+/**
+ * Kills the first worker of a pool while requests run, and resolves when the engine is ready again.
+ */
 async function killWorker(llm: LLM, role: 'attention' | 'expert'): Promise<void> {
   const victim = (await llm.stats()).workers.find((worker) => worker.role === role);
   const options = { maxTokens: 300, ignoreEos: true, temperature: 0 };

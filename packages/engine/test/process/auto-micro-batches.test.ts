@@ -9,8 +9,11 @@ async function settledCount(latencyUs: number, options: LlmOptions = {}): Promis
   const llm = await LLM.load(
     directory,
     {
-      ...{ backend: 'null', backendSettings: { attendTokenUs: 300, expertRowUs: 75 } },
-      ...{ microBatches: 'auto', gather: { type: 'lockstep' }, threads: 1 },
+      backend: 'null',
+      backendSettings: { attendTokenUs: 300, expertRowUs: 75 },
+      microBatches: 'auto',
+      gather: { type: 'lockstep' },
+      threads: 1,
       emulatedLink: { latencyUs },
       ...options,
     },
@@ -34,7 +37,7 @@ describe('m that is chosen', () => {
     expect(await settledCount(3000, { microBatchesMax: 2 })).toBeLessThanOrEqual(2);
   });
 
-  it('is 1 where both halves are in one worker', async () => {
+  it('is 1 where both stages are in one worker', async () => {
     const llm = await LLM.load(
       directory,
       { backend: 'null', microBatches: 'auto', colocated: true },

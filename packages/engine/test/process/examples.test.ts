@@ -24,7 +24,7 @@ describe('examples', () => {
     expect(await example('02-disaggregate.mjs')).toContain('equal on all topologies');
   }, 60_000);
 
-  it('a policy in TypeScript is loaded as it is, and lets the short prompt start first', async () => {
+  it('loads a policy in TypeScript, which lets the short prompt start first', async () => {
     const policy = fileURLToPath(
       new URL('../../../../examples/shortest-first.ts', import.meta.url),
     );

@@ -34,7 +34,7 @@ async function withModel<Result>(
 }
 
 describe.each(topologies)('the flight recorder of $name', ({ options }) => {
-  it('puts all workers on one clock, in a trace whose events do not cross, and in numbers', async () => {
+  it('puts all workers on one clock, in a trace without crossing events, and in numbers', async () => {
     const recordings = await withModel(options, async (llm) => {
       await runRequests(llm, mixedRequests(8, 4096));
       return llm.recordings();
@@ -83,8 +83,8 @@ describe.each(topologies)('the flight recorder of $name', ({ options }) => {
         const named = steps + account.samplingUs + account.planningUs + queueUs + pausedUs;
         const sum = named + tokenizingUs + detokenizingUs + otherUs;
         expect(Math.abs(sum / totalUs - 1)).toBeLessThan(0.02);
-        // What was measured is never more than the whole, but for the error of reading two clocks, and tokens that are turned to text
-        // while the next ones are computed.
+        // What was measured is never more than the whole, but for the error of reading two clocks,
+        // and tokens that are turned to text while the next ones are computed.
         expect(otherUs).toBeGreaterThan(-0.02 * totalUs - detokenizingUs);
         expect(account.outputTokens).toBe(answer.tokens.length);
         expect(account.expertRows.reduce((total, rows) => total + rows, 0)).toBeGreaterThan(0);

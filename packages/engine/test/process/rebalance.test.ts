@@ -13,7 +13,10 @@ const directory = randomQwen3();
 const expertWorkers = 4;
 const roundsMax = 200;
 
-/** Each repeats one of two tokens: all its rows meet nearly the same router, which likes a few experts. */
+/**
+ * Each repeats one of two tokens: all its rows meet nearly the same router, which likes a few
+ * experts.
+ */
 const requests: TestRequest[] = Array.from({ length: 12 }, (_, index) => ({
   prompt: Array<number>(60 + index).fill(index % 3 === 0 ? 17 : 41),
   options: { maxTokens: 12, ignoreEos: true, temperature: 0 },
@@ -23,7 +26,9 @@ async function tokens(llm: LLM): Promise<(readonly number[])[]> {
   return (await runRequests(llm, requests)).map((answer) => answer.tokens);
 }
 
-/** Rows that each expert worker computed after `sinceUs`: busiest over mean. And when the last were. */
+/**
+ * Rows that each expert worker computed after `sinceUs`: busiest over mean. And when the last were.
+ */
 async function measured(llm: LLM, sinceUs: number): Promise<{ ratio: number; untilUs: number }> {
   const workers = (await llm.recordings()).filter(({ role }) => role === 'expert');
   let untilUs = sinceUs;
@@ -40,7 +45,7 @@ async function measured(llm: LLM, sinceUs: number): Promise<{ ratio: number; unt
   return { ratio: Math.max(...rows) / mean, untilUs };
 }
 
-it('experts move to where the traffic is while requests run: imbalance falls, and no token changes', async () => {
+it('experts follow the traffic while requests run: imbalance falls, and no token changes', async () => {
   const common: LlmOptions = { threads: 1, prefixSharing: false, recorderEvents: 1 << 16 };
   const colocated = await LLM.load(directory, { ...common, colocated: true });
   const expected = await tokens(colocated);
@@ -52,7 +57,10 @@ it('experts move to where the traffic is while requests run: imbalance falls, an
   const llm = await LLM.load(
     directory,
     {
-      ...{ ...common, attentionWorkers: 2, expertWorkers, expertLoadFile: file },
+      ...common,
+      attentionWorkers: 2,
+      expertWorkers,
+      expertLoadFile: file,
       expertLoadWindowMs: 50,
       rebalance: { intervalMs: 400, margin: 0.05, spareExperts: 1, moveBytesMax: 130_000 },
     },
@@ -73,8 +81,16 @@ it('experts move to where the traffic is while requests run: imbalance falls, an
     expect(await tokens(llm)).toEqual(expected);
     const after = await measured(llm, untilUs);
     const { experts, state } = await llm.stats();
+    const predicted = events.flatMap((event) => {
+      if (event.type !== 'experts-moved') return [];
+      const { before: from, after: to } = event.move;
+      const rows = `${from.rows.toFixed(3)} → ${to.rows.toFixed(3)}`;
+      return [`${rows} (cost ${from.cost.toFixed(3)} → ${to.cost.toFixed(3)})`];
+    });
     console.log(
-      `rows of the busiest of ${expertWorkers} over the mean: ${before.ratio.toFixed(3)} before, ${after.ratio.toFixed(3)} after ${moved()} moves of ${experts?.movedBytesTotal} bytes in all; by layer, predicted: ${events.map((event) => (event.type === 'experts-moved' ? `${event.move.before.rows.toFixed(3)} → ${event.move.after.rows.toFixed(3)} (cost ${event.move.before.cost.toFixed(3)} → ${event.move.after.cost.toFixed(3)})` : '')).join(' ')}`,
+      `rows of the busiest of ${expertWorkers} over the mean: ${before.ratio.toFixed(3)} before, ` +
+        `${after.ratio.toFixed(3)} after ${moved()} moves of ${experts?.movedBytesTotal} bytes ` +
+        `in all; by layer, predicted: ${predicted.join(' ')}`,
     );
     expect(state).toBe('ready');
     expect(events.filter(({ type }) => type === 'experts-not-moved')).toEqual([]);

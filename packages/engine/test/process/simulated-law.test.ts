@@ -8,10 +8,12 @@ import { peerTimeoutMs, schedules, type Schedule } from '../support/simulation/s
 import { Simulation, type Simulated } from '../support/simulation/simulation.js';
 
 /**
- * Law 1 on a simulated clock: what ships (batcher, policies, step driver, attention loop, expert loop, ports, gather, emulated link), under schedules that are drawn.
+ * Law 1 on a simulated clock: what ships (batcher, policies, step driver, attention loop, expert
+ * loop, ports, gather, emulated link), under schedules that are drawn.
  *
- *     MEGASCALE_SCHEDULES=5000 npx vitest run packages/engine/test/process/simulated-law.test.ts     more of them
- *     MEGASCALE_SEED=… MEGASCALE_PATH=…                                                       again, as a failure printed them
+ * MEGASCALE_SCHEDULES=5000 npx vitest run packages/engine/test/process/simulated-law.test.ts
+ * more of them MEGASCALE_SEED=… MEGASCALE_PATH=…
+ * again, as a failure printed them
  */
 const { MEGASCALE_SCHEDULES, MEGASCALE_SEED, MEGASCALE_PATH } = process.env;
 const runs = Number(MEGASCALE_SCHEDULES ?? 120);
@@ -44,7 +46,8 @@ function expectLaw(schedule: Schedule, { outputs, ranks, moves }: Simulated): bo
     const ends = tokens.flatMap(({ finished }, place) =>
       finished === undefined ? [] : [`${finished} at ${place}`],
     );
-    const end = `${stopsAtZero && expected.at(-1) === 0 ? 'stop' : 'length'} at ${expected.length - 1}`;
+    const reason = stopsAtZero && expected.at(-1) === 0 ? 'stop' : 'length';
+    const end = `${reason} at ${expected.length - 1}`;
     if (!lost && leavesAfterUs === undefined) {
       expect(ids).toEqual(expected);
       expect(ends).toEqual([end]);
@@ -73,7 +76,14 @@ describe('drawn schedules on a simulated clock', () => {
     'change no token, end every request once, and give every page back',
     async () => {
       const seen = {
-        ...{ schedules: 0, lost: 0, preempted: 0, early: 0, moved: 0, tokens: 0, turns: 0, ms: 0 },
+        schedules: 0,
+        lost: 0,
+        preempted: 0,
+        early: 0,
+        moved: 0,
+        tokens: 0,
+        turns: 0,
+        ms: 0,
       };
       await fc.assert(
         fc.asyncProperty(schedules, async (schedule) => {

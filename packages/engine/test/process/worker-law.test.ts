@@ -8,8 +8,9 @@ import { randomPlacement } from '../support/random-placement.js';
 /**
  * Law 1 on real workers: schedules that are drawn, several on each deployment that is drawn.
  *
- *     MEGASCALE_WORKER_SCHEDULES=300 npx vitest run packages/engine/test/process/worker-law.test.ts     more of them
- *     MEGASCALE_SEED=… MEGASCALE_PATH=…                                                          again, as a failure printed them
+ * MEGASCALE_WORKER_SCHEDULES=300 npx vitest run packages/engine/test/process/worker-law.test.ts
+ * more of them MEGASCALE_SEED=… MEGASCALE_PATH=…
+ * again, as a failure printed them
  */
 const { MEGASCALE_WORKER_SCHEDULES, MEGASCALE_SEED, MEGASCALE_PATH } = process.env;
 const schedulesEach = 10;
@@ -81,7 +82,9 @@ const deployments: fc.Arbitrary<LlmOptions> = fc
   })
   .map(({ emulatedLink, expertReplicas, ...rest }) => ({
     ...rest,
-    ...{ threads: 1, kvPageSize: 16, maxModelLen: 128 },
+    threads: 1,
+    kvPageSize: 16,
+    maxModelLen: 128,
     expertReplicas: Math.min(expertReplicas, rest.expertWorkers),
     ...(emulatedLink === undefined ? {} : { emulatedLink }),
   }));
@@ -120,8 +123,11 @@ describe('drawn schedules on real workers', () => {
   let alone: LLM;
   beforeAll(async () => {
     alone = await LLM.load(directory, {
-      ...{ colocated: true, microBatches: 1, threads: 1 },
-      ...{ prefixSharing: false, maxModelLen: 128 },
+      colocated: true,
+      microBatches: 1,
+      threads: 1,
+      prefixSharing: false,
+      maxModelLen: 128,
     });
   });
   afterAll(() => alone.close());

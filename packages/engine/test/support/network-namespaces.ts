@@ -18,8 +18,8 @@ export interface NamespaceHost {
 }
 
 /**
- * Hosts of one machine: network namespaces of this process's own making, joined by veth pairs and a bridge, 10.199.0.0/24 and
- * fd00:6d73::/64. Needs root, `ip` and `tc`.
+ * Hosts of one machine: network namespaces of this process's own making, joined by veth pairs and a
+ * bridge, 10.199.0.0/24 and fd00:6d73::/64. Needs root, `ip` and `tc`.
  */
 export class NamespaceHosts {
   readonly hosts: readonly NamespaceHost[];
@@ -46,7 +46,10 @@ export class NamespaceHosts {
     }
   }
 
-  /** Shapes what every host and the switch send. False where the kernel has no way to delay: only the rate then holds. */
+  /**
+   * Shapes what every host and the switch send. False where the kernel has no way to delay: only
+   * the rate then holds.
+   */
   shape({ delayMs, megabitsPerSecond }: LinkShape): boolean {
     const rate = `${String(megabitsPerSecond)}mbit`;
     const devices = this.hosts.flatMap(({ name }, index) => [

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { makeRandomCheckpoint } from '@megascale/core';
 import { afterAll, beforeAll } from 'vitest';
 
-/** The directory of a small random Qwen3-MoE, which is there while the tests of this file run. Vocabulary: 512. */
+/**
+ * The directory of a small random Qwen3-MoE, which is there while the tests of this file run.
+ * Vocabulary: 512.
+ */
 export function randomQwen3(): string {
   const directory = mkdtempSync(join(tmpdir(), 'megascale-qwen3-'));
   beforeAll(async () => {

@@ -37,7 +37,10 @@ export async function collect(
   };
 }
 
-/** `count` requests of mixed prompt lengths (1 … 120 tokens) and output lengths, half greedy, half sampled with a seed. */
+/**
+ * `count` requests of mixed prompt lengths (1 … 120 tokens) and output lengths, half greedy, half
+ * sampled with a seed.
+ */
 export function mixedRequests(count: number, vocabSize: number): TestRequest[] {
   return Array.from({ length: count }, (_, index) => {
     const promptTokens = index === 0 ? 1 : 1 + ((index * 37) % 120);

@@ -8,8 +8,11 @@ import {
   type TeamReport,
 } from '@megascale/core/testing';
 import { expertRank } from '@megascale/core';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { shm } from '../../src/transports/shm.js';
+
+/** Five tests at once start twenty participants, which takes a busy machine a while. */
+vi.setConfig({ testTimeout: 120_000 });
 
 const startFile = new URL('../support/faulty-participant.mjs', import.meta.url);
 const timeoutMs = 2000;

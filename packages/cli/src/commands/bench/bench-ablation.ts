@@ -82,7 +82,13 @@ function measure(run: Run, directory: string | undefined, flags: AblationFlags):
   const { batch, promptTokens, outputTokens, seed, runs, microBatchesMax, transports } = flags;
   return run(flags, async (suite, common) => {
     const report = await suite.ablation({
-      ...{ batch, promptTokens, outputTokens, seed, runs, microBatchesMax, transports },
+      batch,
+      promptTokens,
+      outputTokens,
+      seed,
+      runs,
+      microBatchesMax,
+      transports,
       ...(directory === undefined ? {} : { directory }),
       options: presentFields({ ...deploymentOf(flags, undefined, without), transport }),
       ...common,

@@ -90,8 +90,14 @@ function measure(run: Run, directory: string | undefined, flags: PipelineFlags):
   const computes = directory !== undefined && flags.backend !== 'null';
   return run(flags, async (suite, common) => {
     const report = await suite.pipeline({
-      ...{ layers, batch, promptTokens, outputTokens, seed, microBatchesMax },
-      ...{ ratios: flags.ratios, skew: flags.skew === true },
+      layers,
+      batch,
+      promptTokens,
+      outputTokens,
+      seed,
+      microBatchesMax,
+      ratios: flags.ratios,
+      skew: flags.skew === true,
       ...(directory === undefined ? {} : { directory }),
       ...(computes ? {} : { stageUs: flags.stageUs }),
       options: presentFields({

@@ -6,7 +6,7 @@ import {
   givenValues,
   type DeploymentFlags,
 } from '../../flags/deployment-flags.js';
-import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
+import { realNumber, safeInteger, sizeNumber } from '../../flags/number-flags.js';
 import { addServerFlags, type ServerFlags } from '../../flags/server-flags.js';
 import { loadWithProgress } from '../../output/load-model.js';
 import { logOption } from '../../options/all-options.js';
@@ -52,7 +52,7 @@ export function chatCommand(world: CliWorld): Command {
   addServerFlags(command)
     .option('--model <name>', 'the model to ask the server for (default: the first it lists)')
     .option('--system <text>', 'system text of the conversation')
-    .option('--max-tokens <count>', 'output tokens of an answer at most', wholeNumber(1))
+    .option('--max-tokens <count>', 'output tokens of an answer at most', sizeNumber('tokens', 1))
     .option(
       '--temperature <t>',
       "0 takes the likeliest token (default: the model's)",

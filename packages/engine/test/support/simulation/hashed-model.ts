@@ -54,7 +54,10 @@ function combined(value: number, answers: readonly number[]): number {
 
 const chosen = (value: number): number => (value >>> 0) % vocabSize;
 
-/** The output that a request must have, computed from its tokens without pages, micro-batches or anybody else. */
+/**
+ * The output that a request must have, computed from its tokens without pages, micro-batches or
+ * anybody else.
+ */
 export function expectedOutput(
   model: HashedModel,
   prompt: readonly number[],
@@ -84,8 +87,9 @@ export function expectedOutput(
 }
 
 /**
- * The attention half of a model of hashes. Like a real one it knows the past only through KV pages and the experts only through slots: a wrong page, position, route,
- * answer or order gives other tokens.
+ * The attention half of a model of hashes. Like a real one it knows the past only through KV pages
+ * and the experts only through slots: a wrong page, position, route, answer or order gives other
+ * tokens.
  */
 export class HashedAttentionStage implements AttentionStage {
   readonly #model: HashedModel;
@@ -228,7 +232,8 @@ export class HashedExpertStage implements ExpertStage {
   }
 
   run(layer: LayerIndex, input: ExpertInput): void {
-    // Rows are read when the work begins and answers written when it ends: whoever writes in between is found out.
+    // Rows are read when the work begins and answers written when it ends: a writer in
+    // between is found out.
     const answers: number[] = [];
     for (const [row, expert] of expertsOf(input).entries()) {
       if (this.#experts[layer]?.has(expert) !== true)

@@ -1,6 +1,9 @@
 import type { Schedule } from './schedule.js';
 
-/** Two attention workers leave while frames of theirs are still under way over the link: an expert worker that waited for those would never sleep again. */
+/**
+ * Two attention workers leave while frames of theirs are still under way over the link: an expert
+ * worker that waited for those would never sleep again.
+ */
 export const leftUnderWay: Schedule = {
   seed: 1519161036,
   attentionWorkers: 3,

@@ -2,8 +2,8 @@ const capacityBytes = 1 << 16;
 const lengthBytes = 4;
 
 /**
- * Messages from many ranks to one, in shared memory. Only who has the turn writes or reads, so that the order is the simulation's. One reader, with an
- * object of its own.
+ * Messages from many ranks to one, in shared memory. Only who has the turn writes or reads, so that
+ * the order is the simulation's. One reader, with an object of its own.
  */
 export class Mailbox<Message> {
   readonly #length: Int32Array;

@@ -18,7 +18,10 @@ export interface MovesEnd {
   readonly error: string | undefined;
 }
 
-/** The coordinator's part in moves of experts: what ships keeps the placement; its fleet are the ranks of the world. */
+/**
+ * The coordinator's part in moves of experts: what ships keeps the placement; its fleet are the
+ * ranks of the world.
+ */
 export async function playMoves(start: WorldStart): Promise<MovesEnd> {
   const { schedule, mailboxes } = start;
   const { attentionWorkers, expertWorkers } = schedule;

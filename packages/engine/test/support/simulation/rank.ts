@@ -16,7 +16,7 @@ import { StepTuner } from '../../../src/attention/step-tuner.js';
 import { PipelineTimer } from '../../../src/attention/pipeline-timer.js';
 import { PolicyFailures } from '../../../src/plugins/policy-failures.js';
 import { FlightRecorder } from '../../../src/recorder/flight-recorder.js';
-import { serveExperts } from '../../../src/expert/serve-experts.js';
+import { serveExperts } from '../../../src/expert/expert-worker.js';
 import { StepClock } from '../../../src/recorder/step-clock.js';
 import { ThreadControl } from '../../../src/worker/thread-control.js';
 import type { WorkerContext } from '../../../src/worker/worker-context.js';
@@ -37,7 +37,10 @@ export interface WorldStart {
   readonly schedule: Schedule;
   readonly world: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
-  /** One word: attention ranks that nothing is to come for, and the coordinator once its moves have ended. */
+  /**
+   * One word: attention ranks that nothing is to come for, and the coordinator once its moves have
+   * ended.
+   */
   readonly idle: SharedArrayBuffer;
   /** Of all ranks of the world, then of the coordinator. */
   readonly mailboxes: readonly SharedArrayBuffer[];
@@ -192,11 +195,11 @@ class RankPlay {
         this.#world.sleep(schedule.loadUs);
       },
     });
-    let hear: () => void = () => undefined;
+    let receive: () => void = () => undefined;
     const port = await this.#transport().openExpert(rank, {
       ...options,
       stopReason: () => {
-        hear();
+        receive();
         return this.#control.stopReason();
       },
     });
@@ -204,14 +207,14 @@ class RankPlay {
     const inbox = this.#inbox([], () => undefined);
     const clock = this.#world;
     const mover = new ExpertMover({ rank, stage, port, layerCount, placement, clock, inbox });
-    hear = () => {
+    receive = () => {
       for (const message of inbox.drain()) mover.receive(message);
       mover.work();
     };
     const timer = new ExpertTimer(() => undefined);
     const recorder = new FlightRecorder(64);
     const error = await this.#run(async () => {
-      serveExperts({ port, stage, recorder, timer, clock, between: hear });
+      serveExperts({ port, stage, recorder, timer, clock, between: receive });
     }, port);
     const none = { sent: [], kvPagesLeft: 0, preemptions: 0, earlySteps: 0 };
     return { ...none, error, rows: stage.rows, experts: stage.experts };
@@ -222,7 +225,10 @@ class RankPlay {
     const coordinator = schedule.attentionWorkers + schedule.expertWorkers;
     const toCoordinator = new Mailbox<Answer>(mailboxAt(mailboxes, coordinator));
     return new SimulatedInbox({
-      ...{ world: this.#world, coming, control: this.#control, onIdle },
+      world: this.#world,
+      coming,
+      control: this.#control,
+      onIdle,
       mailbox: new Mailbox(mailboxAt(mailboxes, rankInWorld(schedule, role, rank))),
       onSend: (message) => {
         if (!moveAnswers.has(message.type)) return;
@@ -309,7 +315,7 @@ class RankPlay {
     };
   }
 
-  /** What a data thread and the fleet do around a worker's loop. */
+  /** Does what a data thread and the coordinator do around a worker's loop. */
   async #run(loop: () => Promise<void>, port: { close(): void }): Promise<RankEnd['error']> {
     const { role, rank } = this.#start;
     this.#meeting.opened();

@@ -106,7 +106,9 @@ const faults = fc.array(
       weight: 3,
       arbitrary: fc.record({
         type: fc.constant('stall' as const),
-        ...{ role, rank: count(0, 2), message: count(0, 60) },
+        role,
+        rank: count(0, 2),
+        message: count(0, 60),
         ms: fc.oneof({ weight: 4, arbitrary: count(1, 200) }, count(500, 2000)),
       }),
     },
@@ -114,7 +116,9 @@ const faults = fc.array(
       weight: 1,
       arbitrary: fc.record({
         type: fc.constant('loss' as const),
-        ...{ role, rank: count(0, 2), message: count(0, 60) },
+        role,
+        rank: count(0, 2),
+        message: count(0, 60),
         ms: fc.constant(0),
       }),
     },
@@ -139,7 +143,10 @@ const gather = fc.oneof(
 
 const speeds = fc.array(fc.constantFrom(5, 40, 40, 200, 1000), { minLength: 3, maxLength: 3 });
 
-/** Every schedule that the harness draws from. Chosen small: three ranks of each kind, eight requests, two dozen tokens. */
+/**
+ * Every schedule that the harness draws from. Chosen small: three ranks of each kind, eight
+ * requests, two dozen tokens.
+ */
 export const schedules: fc.Arbitrary<Schedule> = fc.record({
   seed: count(0, 0x7fffffff),
   attentionWorkers: count(1, 3),

@@ -16,7 +16,10 @@ import { StepDriver } from '../../../src/attention/step-driver.js';
 const layerCount = 3;
 const microBatchCount = 2;
 
-/** A stage and a port that only write down what they are asked, on a clock that advances 1 µs a reading. */
+/**
+ * A stage and a port that only write down what they are asked, on a clock that advances 1 µs a
+ * reading.
+ */
 function noted(following: Step[] = [], overlap = false) {
   const calls: string[] = [];
   const ticket = (layer: number, microBatch: number, tokens: number): DispatchTicket =>
@@ -152,7 +155,8 @@ describe('StepDriver', () => {
     const { run, times } = noted();
     run(plannedStep());
     const halfLayers = layerCount * microBatchCount;
-    // One microsecond per timed call: attend, combine and logits compute, and so does each embedding.
+    // One microsecond per timed call: attend, combine and logits compute, and so does each
+    // embedding.
     expect(times).toMatchObject({
       halfLayers,
       computeUs: 2 * halfLayers + 2 * microBatchCount,

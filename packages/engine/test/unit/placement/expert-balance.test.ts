@@ -15,10 +15,17 @@ function balance(options: Partial<ExpertBalanceOptions> = {}) {
   const moves: Placement[] = [];
   const state = { placement: even as Placement | undefined, nowUs: 0 };
   const made = new ExpertBalance({
-    ...{ ...header, expertWorkers: 2, evenShare: 2, splitRowsMin: 16, expertBytes: 10 },
+    ...header,
+    expertWorkers: 2,
+    evenShare: 2,
+    splitRowsMin: 16,
+    expertBytes: 10,
     rebalance: {
-      ...{ intervalMs: 86_400_000, margin: 0.05, moveBytesMax: 1000 },
-      ...{ spareExperts: 1, halfLifeMs: 1000 },
+      intervalMs: 86_400_000,
+      margin: 0.05,
+      moveBytesMax: 1000,
+      spareExperts: 1,
+      halfLifeMs: 1000,
     },
     trace: undefined,
     clock: { nowUs: () => (state.nowUs += 100) } as ExpertBalanceOptions['clock'],
@@ -33,7 +40,9 @@ function balance(options: Partial<ExpertBalanceOptions> = {}) {
   const load = (...rows: number[]): void => {
     made.receive({
       type: 'expert-load-counted',
-      ...{ durationUs: 50, dispatches: 1, rows: Int32Array.from(rows) },
+      durationUs: 50,
+      dispatches: 1,
+      rows: Int32Array.from(rows),
     });
   };
   return { made, moves, state, load };

@@ -16,7 +16,7 @@ function counter() {
 }
 
 describe('ExpertLoadCounter', () => {
-  it('tells the rows of each layer and expert once a window has passed, and then begins anew', () => {
+  it('reports the rows of each layer and expert once a window is over, and begins anew', () => {
     const { told, loads } = counter();
     loads.count(0, Int32Array.of(2, 0, 2, 9), 3, 10);
     loads.count(1, Int32Array.of(1, -1, 1), 3, 10);

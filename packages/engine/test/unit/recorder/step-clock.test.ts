@@ -18,7 +18,7 @@ function clockAt() {
 }
 
 describe('StepClock', () => {
-  it('counts colocated experts as computing, and not as part of the dispatch that calls them', () => {
+  it('counts colocated experts as computing, and not as part of the dispatch', () => {
     const { now, clock, call } = clockAt();
     const startUs = clock.nowUs();
     now.us += 2;
