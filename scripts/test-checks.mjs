@@ -17,6 +17,7 @@ const checks = {
     { name: 'format', command: [tool('prettier'), '--check', '.', '--log-level=warn'] },
     { name: 'native format', command: [process.execPath, 'scripts/format-native.mjs'] },
     { name: 'native symbols', command: [process.execPath, 'scripts/check-native-symbols.mjs'] },
+    { name: 'structure', command: [process.execPath, 'scripts/check-structure.mjs'] },
     { name: 'links', command: [process.execPath, 'scripts/check-links.mjs'] },
   ],
   long: [

@@ -5,7 +5,7 @@ import { nameList } from './bench/bench-predict.js';
 import { wholeNumber } from '../flags/number-flags.js';
 import { readVersion } from '../output/read-version.js';
 import { runBench } from './bench/run-bench.js';
-import { writeTextFile } from '../output/write-text-file.js';
+import { writeTextFile } from '../output/write-files.js';
 
 interface ProfileFlags {
   readonly threads?: number;

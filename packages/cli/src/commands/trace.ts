@@ -3,7 +3,7 @@ import type { PipelineNumbers } from '@megascale/engine';
 import { Command } from 'commander';
 import type { CliWorld } from '../world.js';
 import { addServerFlags, askServer, type ServerFlags } from '../flags/server-flags.js';
-import { writeTextFile } from '../output/write-text-file.js';
+import { writeTextFile } from '../output/write-files.js';
 
 export function traceCommand(world: CliWorld): Command {
   const command = new Command('trace').description(

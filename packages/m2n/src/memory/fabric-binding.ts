@@ -1,6 +1,7 @@
 import { loadNative } from '../load-native.js';
 import type { PortShape } from '../protocol/port-shape.js';
-import type { Location, PeerLoss } from './shared-memory.js';
+import type { PeerLoss } from './shared-memory.js';
+import type { Location } from './location.js';
 
 /** native/binding/fabric_binding.cc, function by function. */
 export interface FabricBinding {

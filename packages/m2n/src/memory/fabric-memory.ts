@@ -3,13 +3,13 @@ import { TransportError } from '@megascale/core';
 import { fabricBinding, type FabricPort } from './fabric-binding.js';
 import type {
   DoorbellWait,
-  Location,
   OwnedMemory,
   PeerAddress,
   PeerMemory,
   PortContext,
   SharedMemory,
 } from './shared-memory.js';
+import type { Location } from './location.js';
 
 const openPollMs = 1;
 const defaultHost = '127.0.0.1';

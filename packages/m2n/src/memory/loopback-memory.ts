@@ -1,12 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { BroadcastChannel } from 'node:worker_threads';
-import type {
-  DoorbellWait,
-  Location,
-  OwnedMemory,
-  PeerMemory,
-  SharedMemory,
-} from './shared-memory.js';
+import type { DoorbellWait, OwnedMemory, PeerMemory, SharedMemory } from './shared-memory.js';
+import type { Location } from './location.js';
 import { segmentWord } from '../protocol/wire-format.js';
 
 const channelPrefix = 'megascale-m2n-';

@@ -2,12 +2,7 @@ import type { TransportOptions } from '@megascale/core';
 import type { Nonce, Role } from '../protocol/address.js';
 import type { PortShape } from '../protocol/port-shape.js';
 import type { AttentionSegmentLayout } from '../protocol/segment-layout.js';
-
-/**
- * A thread's place in the world, enough to reach its memory and to see its end. Plain data, travels
- * as JSON.
- */
-export type Location = Readonly<Record<string, unknown>>;
+import type { Location } from './location.js';
 
 /** Memory this thread made for its peers. */
 export interface OwnedMemory {

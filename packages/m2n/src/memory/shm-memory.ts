@@ -1,12 +1,7 @@
 import type { MemoryHints } from '@megascale/core';
 import { binding } from './binding.js';
-import type {
-  DoorbellWait,
-  Location,
-  OwnedMemory,
-  PeerMemory,
-  SharedMemory,
-} from './shared-memory.js';
+import type { DoorbellWait, OwnedMemory, PeerMemory, SharedMemory } from './shared-memory.js';
+import type { Location } from './location.js';
 import { segmentWord } from '../protocol/wire-format.js';
 
 const { doorbellCount, doorbellParked } = segmentWord;

@@ -4,13 +4,13 @@ import { ConfigError, TransportError } from '@megascale/core';
 import { shapeHash } from '../protocol/port-shape.js';
 import type {
   DoorbellWait,
-  Location,
   OwnedMemory,
   PeerAddress,
   PeerMemory,
   PortContext,
   SharedMemory,
 } from './shared-memory.js';
+import type { Location } from './location.js';
 import { tcpBinding, type TcpEngine } from './tcp-binding.js';
 import { endAtExit } from './tcp-exit.js';
 import { pairKeys } from './tcp-keys.js';

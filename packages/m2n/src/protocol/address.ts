@@ -1,6 +1,6 @@
 import { TransportError } from '@megascale/core';
 import type { PortShape } from './port-shape.js';
-import type { Location } from '../memory/shared-memory.js';
+import type { Location } from '../memory/location.js';
 import { addressCharactersMax, protocolVersion } from './wire-format.js';
 
 /** Two 32-bit words that a segment's header repeats. */

@@ -8,7 +8,7 @@ import {
 } from '../../flags/deployment-flags.js';
 import { safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeBenchChart } from '../../output/write-chart-file.js';
+import { writeBenchChart } from '../../output/write-files.js';
 
 type AblationFlags = Omit<DeploymentFlags, 'microBatchesMax'> & {
   readonly batch: number;

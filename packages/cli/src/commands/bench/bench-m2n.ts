@@ -4,7 +4,7 @@ import type { BenchReport, BenchSuite, M2nSearchRequest } from '@megascale/bench
 import { optionFlag } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeBenchChart } from '../../output/write-chart-file.js';
+import { writeBenchChart } from '../../output/write-files.js';
 
 interface M2nFlags {
   readonly transport: readonly string[];

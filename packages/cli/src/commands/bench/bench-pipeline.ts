@@ -8,7 +8,7 @@ import {
 } from '../../flags/deployment-flags.js';
 import { realNumber, safeInteger, wholeNumber } from '../../flags/number-flags.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeBenchChart } from '../../output/write-chart-file.js';
+import { writeBenchChart } from '../../output/write-files.js';
 
 type PipelineFlags = Omit<DeploymentFlags, 'microBatchesMax'> & {
   readonly stageUs: number;

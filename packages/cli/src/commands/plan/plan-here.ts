@@ -10,7 +10,7 @@ import type { CliWorld } from '../../world.js';
 import { modelShapeOf } from './model-shape-argument.js';
 import { readTextFile } from '../../output/read-json-file.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeTextFile } from '../../output/write-text-file.js';
+import { writeTextFile } from '../../output/write-files.js';
 
 export interface PlanHereFlags {
   readonly model: string;

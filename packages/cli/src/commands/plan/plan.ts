@@ -25,8 +25,7 @@ import { planHere } from './plan-here.js';
 import { planText } from './plan-text.js';
 import { readJsonFile } from '../../output/read-json-file.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeChartFile } from '../../output/write-chart-file.js';
-import { writeTextFile } from '../../output/write-text-file.js';
+import { writeChartFile, writeTextFile } from '../../output/write-files.js';
 
 interface PlanFlags {
   readonly attentionGpu?: readonly string[];

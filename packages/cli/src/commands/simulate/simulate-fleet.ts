@@ -16,7 +16,7 @@ import {
   type SimulatedDeploymentFlags,
 } from '../../flags/simulated-deployment-flags.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeChartFile } from '../../output/write-chart-file.js';
+import { writeChartFile } from '../../output/write-files.js';
 
 interface FleetFlags extends SimulatedDeploymentFlags, LengthFlags {
   readonly gpus?: number;

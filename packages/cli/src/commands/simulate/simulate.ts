@@ -27,8 +27,7 @@ import {
   type SimulatedDeploymentFlags,
 } from '../../flags/simulated-deployment-flags.js';
 import { UsageError } from '../../output/usage-error.js';
-import { writeChartFile } from '../../output/write-chart-file.js';
-import { writeTextFile } from '../../output/write-text-file.js';
+import { writeChartFile, writeTextFile } from '../../output/write-files.js';
 
 interface SimulateFlags extends SimulatedDeploymentFlags, LengthFlags {
   readonly requestsPerSecond: number;

@@ -8,8 +8,6 @@ import { slotTests } from './transport-slot-tests.js';
 import type { PlainTransportOptions } from './transport-script.js';
 import { TransportTeam, type Participant } from './transport-team.js';
 
-export { runTransportParticipant } from './transport-participant.js';
-
 export interface TransportContractOptions {
   /** Title of the suite: 'shm between processes'. */
   readonly name: string;

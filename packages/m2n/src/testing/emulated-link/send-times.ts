@@ -1,5 +1,4 @@
 import type {
-  Location,
   OwnedMemory,
   PeerAddress,
   PeerMemory,
@@ -7,6 +6,7 @@ import type {
   PortContext,
   SharedMemory,
 } from '../../memory/shared-memory.js';
+import type { Location } from '../../memory/location.js';
 import { shmMemory } from '../../memory/shm-memory.js';
 import type { PortShape } from '../../protocol/port-shape.js';
 import { ringFrames } from '../../protocol/wire-format.js';

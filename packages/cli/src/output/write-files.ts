@@ -1,7 +1,21 @@
+import { writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { escapeXml as escaped } from '@megascale/planner';
 import type { BenchReport } from '@megascale/bench';
-import { writeTextFile } from './write-text-file.js';
+import { UsageError } from './usage-error.js';
+
+/**
+ * Writes a file that the user asked a command for.
+ *
+ * @throws UsageError when it cannot be written.
+ */
+export function writeTextFile(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new UsageError(`Cannot write ${file}: ${(error as Error).message}.`);
+  }
+}
 
 export interface ChartPage {
   readonly title: string;
