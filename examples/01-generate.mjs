@@ -1,4 +1,5 @@
-// One answer, streamed. Run: node examples/01-generate.mjs [PROMPT]   (after `npm start` or `npm test` has built the packages once)
+// One answer, streamed. Run: node examples/01-generate.mjs [PROMPT]   (after `npm start` or `npm
+// test` has built the packages once)
 import { fileURLToPath } from 'node:url';
 import { LLM } from '@megascale/engine';
 

@@ -1,4 +1,5 @@
-// The same requests on three topologies: the tokens are equal to the bit. Run: node examples/02-disaggregate.mjs
+// The same requests on three topologies: the tokens are equal to the bit. Run: node
+// examples/02-disaggregate.mjs
 import { fileURLToPath } from 'node:url';
 import { LLM } from '@megascale/engine';
 

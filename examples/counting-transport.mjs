@@ -1,5 +1,6 @@
 // A transport: shm, which also counts the rows that an attention worker sends. A transport of your
-// own brings the same two functions; what each method promises stands in core/src/spec/transport.ts.
+// own brings the same two functions; what each method promises stands in
+// core/src/spec/transport.ts.
 import { shm } from '@megascale/m2n';
 
 const counting = {

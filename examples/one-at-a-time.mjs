@@ -1,5 +1,5 @@
-// The simplest policy that starves nobody: one sequence runs until it has ended, then the next. A policy is pure: it sees a view, returns a plan, and the
-// batcher refuses plans that break a rule.
+// The simplest policy that starves nobody: one sequence runs until it has ended, then the next. A
+// policy is pure: it sees a view, returns a plan, and the batcher refuses plans that break a rule.
 const oneAtATime = {
   specVersion: 1,
   name: 'one-at-a-time',

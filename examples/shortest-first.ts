@@ -1,12 +1,19 @@
-// A scheduler policy as a user would write it: short prompts start before long ones, so that a question does not wait behind a book.
-// Run: npx megascale serve MODEL --policy examples/shortest-first.ts
+// A scheduler policy as a user would write it: short prompts start before long ones, so that a
+// question does not wait behind a book. Run: npx megascale serve MODEL --policy
+// examples/shortest-first.ts
 import type { SchedulerPolicy, SchedulerView, WaitingView } from '@megascale/core';
 import { fcfs } from '@megascale/scheduler';
 
-/** Who has waited for so long starts before all others, however long the prompt: nobody waits for ever. */
+/**
+ * Who has waited for so long starts before all others, however long the prompt: nobody waits for
+ * ever.
+ */
 const patienceMs = 2_000;
 
-/** 0: gave up its pages, its client has read half an answer. 1: has waited long enough. 2: the others. */
+/**
+ * 0: gave up its pages, its client has read half an answer. 1: has waited long enough. 2: the
+ * others.
+ */
 function rank({ preemptions, arrivedAtMs }: WaitingView, nowMs: number): number {
   if (preemptions > 0) return 0;
   return nowMs - arrivedAtMs > patienceMs ? 1 : 2;

@@ -1,6 +1,7 @@
-// Files of one instruction set (*_avx2.cc, *_avx512.cc, *_amx.cc, *_neon.cc) must not define inline functions under a name that
-// other files share. The linker keeps one copy of each name; if it keeps the AVX-512 copy, the scalar path dies on a
-// processor without AVX-512. A name that mentions its instruction set (a namespace, a template argument) is safe.
+// Files of one instruction set (*_avx2.cc, *_avx512.cc, *_amx.cc, *_neon.cc) must not define inline
+// functions under a name that other files share. The linker keeps one copy of each name; if it
+// keeps the AVX-512 copy, the scalar path dies on a processor without AVX-512. A name that mentions
+// its instruction set (a namespace, a template argument) is safe.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
-// Packs every package as it is published, checks the tarballs (publint, are-the-types-wrong), installs them
-// in an empty project, checks what lies there and runs an ESM, a CommonJS and a TypeScript program.
+// Packs every package as it is published, checks the tarballs (publint, are-the-types-wrong),
+// installs them in an empty project, checks what lies there and runs an ESM, a CommonJS and a
+// TypeScript program.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,10 +1,12 @@
 // Installs the packed packages in an empty project and runs them there under every runtime that
-// users may have: the oldest Node.js that the manifests allow, the newer lines, and Bun. Programs in
-// ESM and CommonJS, the command line, a server that is asked and ended. The runtimes come from npm.
+// users may have: the oldest Node.js that the manifests allow, the newer lines, and Bun. Programs
+// in ESM and CommonJS, the command line, a server that is asked and ended. The runtimes come from
+// npm.
 //
 //   node scripts/check-runtimes.mjs [--packed FOLDER] [node-20 node-22 node-24 node-26 bun]
 //
-// FOLDER holds the tarballs of a release; without it the packages are packed as they are built here.
+// FOLDER holds the tarballs of a release; without it the packages are packed as they are built
+// here.
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,8 +2,8 @@
 //
 //   node scripts/collect-addons.mjs PREBUILT PLATFORM [GLIBC]
 //
-// PLATFORM, linux-x64 say, must be this machine's. With GLIBC, 2.28 say, an addon that needs a newer
-// one is refused: it would not load on the systems that the packages promise to run on.
+// PLATFORM, linux-x64 say, must be this machine's. With GLIBC, 2.28 say, an addon that needs a
+// newer one is refused: it would not load on the systems that the packages promise to run on.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';

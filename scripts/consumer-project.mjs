@@ -15,8 +15,8 @@ const installArguments = [
 ];
 
 /**
- * Writes the programs of `scripts/package-consumer` and a manifest that names the tarballs. Bun needs
- * them as `overrides` too: it looks for what tarballs depend on in the registry alone.
+ * Writes the programs of `scripts/package-consumer` and a manifest that names the tarballs. Bun
+ * needs them as `overrides` too: it looks for what tarballs depend on in the registry alone.
  */
 export function writeProject(folder, tarballs, { bun = false } = {}) {
   cpSync(join(root, 'scripts', 'package-consumer'), folder, { recursive: true });

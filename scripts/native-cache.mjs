@@ -3,7 +3,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A checkout that was moved or copied carries a CMake cache of another path, which CMake refuses. */
+/**
+ * A checkout that was moved or copied carries a CMake cache of another path, which CMake refuses.
+ */
 export function removeForeignCache(buildRoot, packageRoot) {
   const cachePath = join(buildRoot, 'CMakeCache.txt');
   if (!existsSync(cachePath)) return;
@@ -11,7 +13,10 @@ export function removeForeignCache(buildRoot, packageRoot) {
   if (home !== packageRoot) rmSync(buildRoot, { recursive: true, force: true });
 }
 
-/** The environment of CMake: compilers run through ccache where it is installed, unless the caller chose. */
+/**
+ * The environment of CMake: compilers run through ccache where it is installed, unless the caller
+ * chose.
+ */
 export function buildEnvironment() {
   const root = fileURLToPath(new URL('../', import.meta.url));
   const { CMAKE_CXX_COMPILER_LAUNCHER: chosen } = process.env;

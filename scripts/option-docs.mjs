@@ -1,5 +1,6 @@
-// Keeps what is written about options equal to their schemas: the tables in READMEs and the JSON schema of
-// configuration files. Without arguments it says what differs and exits with 1; `--write` writes it.
+// Keeps what is written about options equal to their schemas: the tables in READMEs and the JSON
+// schema of configuration files. Without arguments it says what differs and exits with 1; `--write`
+// writes it.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createJiti } from 'jiti';

@@ -2,13 +2,13 @@
 //
 //   node scripts/pack-release.mjs OUT [PREBUILT]
 //
-// The native addons go into packages of their own, one per platform, which npm picks by `os` and `cpu`
-// as optional dependencies. They appear only here because a lock file cannot name packages that are not
-// published yet. PREBUILT holds <package>/<platform>-<arch>/<addon>.node for every platform of a
-// release. Without it the packages hold this machine's build alone, for tests.
+// The native addons go into packages of their own, one per platform, which npm picks by `os` and
+// `cpu` as optional dependencies. They appear only here because a lock file cannot name packages
+// that are not published yet. PREBUILT holds <package>/<platform>-<arch>/<addon>.node for every
+// platform of a release. Without it the packages hold this machine's build alone, for tests.
 //
-// Each package gets the license and the changelog of the repository, and a README whose links lead to
-// the files of the release's tag.
+// Each package gets the license and the changelog of the repository, and a README whose links lead
+// to the files of the release's tag.
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
@@ -58,7 +58,10 @@ export function readTarballs(folder) {
   );
 }
 
-/** Copies what a package publishes; returns the staged folders: the package and its platform packages. */
+/**
+ * Copies what a package publishes; returns the staged folders: the package and its platform
+ * packages.
+ */
 function stagePackage(source, stage, prebuiltFolder) {
   const manifest = readManifest(source);
   if (manifest.private) return [];

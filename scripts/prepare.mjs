@@ -26,7 +26,10 @@ export async function prepare() {
   await build();
 }
 
-/** Runs a command in the root, its output shown unless `onOutput` takes it; resolves to its exit code. Signals reach it too. */
+/**
+ * Runs a command in the root, its output shown unless `onOutput` takes it; resolves to its exit
+ * code. Signals reach it too.
+ */
 export async function run(command, args, { onOutput, ...options } = {}) {
   const child = spawn(command, args, {
     cwd: root,

@@ -1,5 +1,5 @@
-// Publishes the tarballs that `pack-release.mjs` left in a folder, each after those it depends on, so
-// that every package installs from the moment it appears:
+// Publishes the tarballs that `pack-release.mjs` left in a folder, each after those it depends on,
+// so that every package installs from the moment it appears:
 //
 //   node scripts/publish-release.mjs FOLDER [--dry-run]
 //

@@ -5,7 +5,8 @@
 // plain    as the addon is compiled
 // address  with AddressSanitizer and UndefinedBehaviorSanitizer
 // thread   with ThreadSanitizer
-// arm64    for 64-bit Arm Linux by a cross compiler, run by qemu's user emulation; the addon is built too, not loaded
+// arm64    for 64-bit Arm Linux by a cross compiler, run by qemu's user emulation; the addon is
+// built too, not loaded
 //
 // A variant whose tools are not installed is skipped, with the reason; any failure fails.
 import { spawnSync } from 'node:child_process';
@@ -103,7 +104,10 @@ function missingTool(command, debianPackage) {
   );
 }
 
-/** A compiler may know the flag and lack the library, and a kernel may refuse the address layout: so run one. */
+/**
+ * A compiler may know the flag and lack the library, and a kernel may refuse the address layout: so
+ * run one.
+ */
 function missingSanitizer(sanitizers) {
   const folder = mkdtempSync(join(tmpdir(), 'megascale-sanitizer-'));
   try {

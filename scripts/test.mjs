@@ -5,8 +5,8 @@
 //   npm run test:all      both
 //
 // Checks run beside tests, in two lanes. One failure fails all, after everything has run. Further
-// arguments go to vitest: `npm test -- packages/core`. MEGASCALE_TEST_REPORTS names a folder that keeps
-// the reports of vitest, one of each tier.
+// arguments go to vitest: `npm test -- packages/core`. MEGASCALE_TEST_REPORTS names a folder that
+// keeps the reports of vitest, one of each tier.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Makes the next version out of the pending changesets: one version for all packages, and one part of
-// CHANGELOG.md, which a person then orders by what users can do.
+// Makes the next version out of the pending changesets: one version for all packages, and one part
+// of CHANGELOG.md, which a person then orders by what users can do.
 //
 //   npm run version-packages
 import { execFileSync } from 'node:child_process';

@@ -1,5 +1,5 @@
-// What a user's ESM program may rely on: every package imports, importing loads no native code, and a model answers,
-// the same colocated and on worker processes.
+// What a user's ESM program may rely on: every package imports, importing loads no native code, and
+// a model answers, the same colocated and on worker processes.
 import assert from 'node:assert/strict';
 import * as bench from '@megascale/bench';
 import * as core from '@megascale/core';

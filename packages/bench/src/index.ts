@@ -1,4 +1,7 @@
-/** @megascale/bench: decode, prefill, load and the transports, each beside what the machine can do, measured in the same run. */
+/**
+ * @megascale/bench: decode, prefill, load and the transports, each beside what the machine can do,
+ * measured in the same run.
+ */
 import type { BenchSuite } from './suite.js';
 import { benchAblation } from './ablation/ablation-bench.js';
 import { benchDecode } from './model/decode-bench.js';

@@ -23,8 +23,9 @@ export type LoadModel = (
 ) => Promise<LanguageModel>;
 
 /**
- * The one place where a running model is put together: the engine starts the workers, and each worker imports the
- * backend and the transport of these names from the packages this one depends on.
+ * The one place where a running model is put together: the engine starts the workers, and each
+ * worker imports the backend and the transport of these names from the packages this one depends
+ * on.
  */
 export const loadModel: LoadModel = (directory, deployment, onEvent) => {
   const options: LlmOptions = presentFields(deployment);

@@ -6,7 +6,10 @@ import { foundText } from './options/option-flags.js';
 import { OptionValueError, readValue } from './options/read-value.js';
 import type { ServeOptions } from './options/serve-options.js';
 
-/** What the environment says: every option, and secret fields of options. Flags on the command line precede it. */
+/**
+ * What the environment says: every option, and secret fields of options. Flags on the command line
+ * precede it.
+ */
 export type Environment = Deployment &
   Partial<ServeOptions> & {
     /** MEGASCALE_PRE_SHARED_KEY: what workers of different hosts prove to each other. */
@@ -14,7 +17,8 @@ export type Environment = Deployment &
   };
 
 /**
- * Reads the environment variable of every option: MEGASCALE_ and the option's name. Nothing else reads variables.
+ * Reads the environment variable of every option: MEGASCALE_ and the option's name. Nothing else
+ * reads variables.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' naming the variable.
  */

@@ -1,10 +1,12 @@
 /**
- * Decode of one model in several weight formats: milliseconds per step, and tokens per second as a ratio to the first.
+ * Decode of one model in several weight formats: milliseconds per step, and tokens per second as a
+ * ratio to the first.
  *
  *     node packages/kernels-cpu/bench/formats.mjs MODEL OTHER… [--threads 2] [--rounds 15] [--isa NAME]      after a build
  *
- * Both halves in this process with nothing between; the same random tokens for all. The models take turns, a few steps each, so that a
- * change of clock meets all of them; medians of the rounds' means.
+ * Both halves in this process with nothing between; the same random tokens for all. The models take
+ * turns, a few steps each, so that a change of clock meets all of them; medians of the rounds'
+ * means.
  */
 import { buildModelGraph, openCheckpoint } from '@megascale/core';
 import { microBatch, openColocated, SeededRandom } from '@megascale/core/testing';

@@ -1,11 +1,12 @@
 /**
- * How long a model's weights take to load, beside the time to copy the same bytes: the files, mapped and in the page cache, into
- * fresh memory of huge pages.
+ * How long a model's weights take to load, beside the time to copy the same bytes: the files,
+ * mapped and in the page cache, into fresh memory of huge pages.
  *
  *     node packages/kernels-cpu/bench/load.mjs MODEL [--threads 2] [--rounds 5]      after a build, native code included
  *
- * Copy and load take turns in one process; medians, and the ratio of each round. Load is the creation of both stages. Peak memory is
- * what the process held at most after a load, above what it held before.
+ * Copy and load take turns in one process; medians, and the ratio of each round. Load is the
+ * creation of both stages. Peak memory is what the process held at most after a load, above what it
+ * held before.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -7,8 +7,8 @@
  *
  * Two processes, each alone on a core and spinning. The attention side copies a private buffer into
  * its slot (one frame, rows of 2 KiB) and dispatches. The expert side copies the rows out of the
- * slot, copies as many expert outputs into it and replies. The attention side copies them out. Times
- * are of the system's monotonic clock, whose readings are part of what is measured:
+ * slot, copies as many expert outputs into it and replies. The attention side copies them out.
+ * Times are of the system's monotonic clock, whose readings are part of what is measured:
  *
  *   end to end         before the first write → after the last read, one way
  *   dispatch latency   after the last write → before the first read, one way

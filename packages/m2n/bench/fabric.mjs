@@ -1,12 +1,14 @@
-// One way over the transport `fabric` beside libfabric's own ping-pong tool, in turns on one machine:
+// One way over the transport `fabric` beside libfabric's own ping-pong tool, in turns on one
+// machine:
 //
 //   node bench/fabric.mjs [--provider shm] [--provider 'tcp;ofi_rxm'] [--bytes 2048,…] [--turns 5]
 //
 // Run `npm run build:native` and `npm run build` first; `fi_pingpong` is in Debian's libfabric-bin.
 //
-// Ours: a dispatch of so many bytes of rows (with their routes) and its answers of as many bytes, from the call of
-// `dispatch` to the return of `combine`, halved; both processes spin. fi_pingpong: a message of so many bytes to and fro, halved,
-// by its own clock; two-sided messages into one buffer, which no program writes or reads. Ours writes or reads no rows either.
+// Ours: a dispatch of so many bytes of rows (with their routes) and its answers of as many bytes,
+// from the call of `dispatch` to the return of `combine`, halved; both processes spin. fi_pingpong:
+// a message of so many bytes to and fro, halved, by its own clock; two-sided messages into one
+// buffer, which no program writes or reads. Ours writes or reads no rows either.
 import { execFile, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs, promisify } from 'node:util';

@@ -1,6 +1,7 @@
 /**
- * How far the fleet's model of an instance is from the instance simulated step by step with the shipping batcher: one instance, the same rates of requests and
- * distributions of lengths, several loads.
+ * How far the fleet's model of an instance is from the instance simulated step by step with the
+ * shipping batcher: one instance, the same rates of requests and distributions of lengths, several
+ * loads.
  *
  *     npx turbo run build --filter=@megascale/planner && node packages/planner/bench/fleet-error.mjs [seconds]
  */
@@ -20,7 +21,8 @@ const warmUpS = durationS / 3;
 
 const pool = (name, workers) => ({
   accelerator: findAccelerator(builtInCatalogue(), name),
-  ...{ tensorParallel: 1, workers },
+  tensorParallel: 1,
+  workers,
 });
 const { instance, limits } = simulatedDeployment(namedModelShape('mixtral-8x22b'), {
   kind: 'disaggregated',
@@ -38,15 +40,28 @@ console.log(
 for (const requestsPerSecond of [1, 4, 8, 12, 16]) {
   const started = process.cpuUsage();
   const { report } = simulateServing({
-    ...{ instance, limits, durationS, warmUpS, drainS: 0 },
+    instance,
+    limits,
+    durationS,
+    warmUpS,
+    drainS: 0,
     requests: drawRequests({
-      ...{ requestsPerSecond, durationS, seed: 1, lengths, arrivals: { type: 'poisson' } },
+      requestsPerSecond,
+      durationS,
+      seed: 1,
+      lengths,
+      arrivals: { type: 'poisson' },
     }),
   });
   const { user } = process.cpuUsage(started);
   // A longer time, for means that do not depend on its draws.
   const model = simulateFleet({
-    ...{ instance, limits, instances: 1, lengths, seed: 1, durationS: 20_000 },
+    instance,
+    limits,
+    instances: 1,
+    lengths,
+    seed: 1,
+    durationS: 20_000,
     load: { requestsPerSecond, amplitude: 0 },
   });
   console.log(

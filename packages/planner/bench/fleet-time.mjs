@@ -1,7 +1,9 @@
 /**
- * How long the simulator takes for a day of a fleet, and how much memory: by default 10,000 GPUs, 1,000 requests a second on average, 24 hours. On one core: the
- * simulator has no threads. Beside it, in the same run, two loops: the same number of requests only drawn (arrival times and lengths), and a fixed number of
- * dependent multiplications, since clocks and neighbours differ. Seconds of the processor count where others use the cores too.
+ * How long the simulator takes for a day of a fleet, and how much memory: by default 10,000 GPUs,
+ * 1,000 requests a second on average, 24 hours. On one core: the simulator has no threads. Beside
+ * it, in the same run, two loops: the same number of requests only drawn (arrival times and
+ * lengths), and a fixed number of dependent multiplications, since clocks and neighbours differ.
+ * Seconds of the processor count where others use the cores too.
  *
  *     npx turbo run build --filter=@megascale/planner && node packages/planner/bench/fleet-time.mjs [--gpus n] [--requests-per-second r] [--hours h] [--json]
  */
@@ -29,7 +31,8 @@ const [gpus, rate, hours] = [values.gpus, values['requests-per-second'], values.
 /** The paper's heterogeneous pair: attention on H20, one expert of every layer on each L40S. */
 const pool = (name, workers) => ({
   accelerator: findAccelerator(builtInCatalogue(), name),
-  ...{ tensorParallel: 1, workers },
+  tensorParallel: 1,
+  workers,
 });
 const deployment = {
   kind: 'disaggregated',
@@ -61,7 +64,10 @@ const calibration = () =>
 const before = calibration();
 const day = timed(() =>
   simulateFleet({
-    ...{ instance, limits, lengths: paperLengths, seed: 1 },
+    instance,
+    limits,
+    lengths: paperLengths,
+    seed: 1,
     instances: Math.floor(gpus / accelerators),
     load: { requestsPerSecond: rate },
     durationS: hours * 3600,

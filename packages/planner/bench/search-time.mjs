@@ -1,4 +1,5 @@
-// How long the full search takes: all pairs of 12 × 12 kinds of accelerators, in processor time. `node packages/planner/bench/search-time.mjs [--json] [MODEL …]`
+// How long the full search takes: all pairs of 12 × 12 kinds of accelerators, in processor time.
+// `node packages/planner/bench/search-time.mjs [--json] [MODEL …]`
 import { builtInCatalogue, namedModels, searchPlans } from '@megascale/planner';
 
 const words = process.argv.slice(2);
@@ -6,7 +7,10 @@ const json = words.includes('--json');
 const wanted = words.filter((word) => word !== '--json');
 const kinds = builtInCatalogue().accelerators.slice(0, 12);
 
-/** Processor time on the same core: the same machine's speed: a fixed sum of a hundred million square roots. */
+/**
+ * Processor time on the same core: the same machine's speed: a fixed sum of a hundred million
+ * square roots.
+ */
 function referenceMs() {
   const start = process.cpuUsage();
   let sum = 0;

@@ -1,6 +1,7 @@
 /**
- * The simulator beside the real pipeline: for every point that `megascale bench pipeline` measured between real worker processes, a step and joined steps
- * of the same T_a, T_e, T_c and m, simulated.
+ * The simulator beside the real pipeline: for every point that `megascale bench pipeline` measured
+ * between real worker processes, a step and joined steps of the same T_a, T_e, T_c and m,
+ * simulated.
  *
  *     npx megascale bench pipeline --json > pipeline.json
  *     npx turbo run build --filter=@megascale/planner && node packages/planner/bench/simulated-pipeline.mjs pipeline.json
@@ -25,8 +26,14 @@ for (const { transferRatio, microBatches, times, apart, joined } of points) {
       edgeTimeUs: () => 0,
       stepOverheadUs: 0,
     },
-    ...{ layers, expertCount: 1, topK: 1, dispatchRowBytes: 1, answerRowBytes: 1, microBatches },
-    ...{ attentionWorkers: 1, expertWorkers: 1 },
+    layers,
+    expertCount: 1,
+    topK: 1,
+    dispatchRowBytes: 1,
+    answerRowBytes: 1,
+    microBatches,
+    attentionWorkers: 1,
+    expertWorkers: 1,
   };
   const loads = [{ tokens: 4 * microBatches, keysSeen: 1 }];
   const alone = simulateSteps({ instance, loads, steps: 1 }).totalUs;

@@ -1,7 +1,10 @@
 import { ConfigError } from '@megascale/core';
 import type { z } from 'zod';
 
-/** The first thing that is wrong with a file, with its path in the document and what was found there. */
+/**
+ * The first thing that is wrong with a file, with its path in the document and what was found
+ * there.
+ */
 export function fieldError(file: string, content: unknown, error: z.ZodError): ConfigError {
   const [issue] = error.issues;
   const path = issue?.path ?? [];

@@ -1,7 +1,9 @@
 /**
- * How even the expert workers' loads are under Zipf's law, without copies and with them. A plan is made from one trace and judged on
- * micro-batches that it has not seen, each divided by `ReplicaBalancer` as a dispatch does it. Busiest worker over mean: rows, and cost
- * (max(rows, splitRowsMin) of each expert, what a worker's time follows), both as Σ over layers of the busiest / Σ of the mean. The last row of each group is one placement for all layers.
+ * How even the expert workers' loads are under Zipf's law, without copies and with them. A plan is
+ * made from one trace and judged on micro-batches that it has not seen, each divided by
+ * `ReplicaBalancer` as a dispatch does it. Busiest worker over mean: rows, and cost (max(rows,
+ * splitRowsMin) of each expert, what a worker's time follows), both as Σ over layers of the busiest
+ * / Σ of the mean. The last row of each group is one placement for all layers.
  *
  *     npm run build -w packages/scheduler && node packages/scheduler/bench/balance.mjs [exponent] [workers] [tokens] [layers]
  */
@@ -104,8 +106,13 @@ for (const order of ['all-layers', 'each-layer']) {
   ]) {
     const sizes = { expertCount, topK, layerCount, order };
     const trace = zipfTrace({
-      ...{ ...sizes, exponent, seed: 7 },
-      ...{ windows: 10, dispatchesPerWindow: 10, tokensPerDispatch: tokens, windowUs: 1e6 },
+      ...sizes,
+      exponent,
+      seed: 7,
+      windows: 10,
+      dispatchesPerWindow: 10,
+      tokensPerDispatch: tokens,
+      windowUs: 1e6,
     });
     const loads = totalLoads(sizes, trace);
     const cost = new PlacementCost(loads, workers, splitRowsMin);
@@ -139,7 +146,11 @@ for (const [layers, expertCount, topK, expertWorkers] of [
 ]) {
   const sizes = { expertCount, topK, layerCount: layers, exponent, seed: 7 };
   const trace = zipfTrace({
-    ...{ ...sizes, windows: 1, dispatchesPerWindow: 10, tokensPerDispatch: 1024, windowUs: 1e6 },
+    ...sizes,
+    windows: 1,
+    dispatchesPerWindow: 10,
+    tokensPerDispatch: 1024,
+    windowUs: 1e6,
   });
   const cost = new PlacementCost(totalLoads(sizes, trace), expertWorkers, splitRowsMin);
   const even = Array.from({ length: expertCount }, (_, id) => [
@@ -148,7 +159,10 @@ for (const [layers, expertCount, topK, expertWorkers] of [
   const slotsPerWorker = expertCount / expertWorkers + 1;
   const began = performance.now();
   const { before, after, copies } = improvePlacement({
-    ...{ cost, placement: [even], slotsPerWorker, copiesMax: Infinity },
+    cost,
+    placement: [even],
+    slotsPerWorker,
+    copiesMax: Infinity,
   });
   const ms = performance.now() - began;
   console.log(

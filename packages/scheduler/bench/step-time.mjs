@@ -1,7 +1,8 @@
 /**
- * What one step of the scheduler costs: planStep and completeMicroBatch with `fcfs`, for 256 sequences of uneven lengths that decode; where one ends and another
- * starts in every step; and with 10,000 that wait. Beside it a fixed loop, since clocks drift: of rounds in turns the median and the least (what the core does while
- * no other program is on it), and their ratio to the loop.
+ * What one step of the scheduler costs: planStep and completeMicroBatch with `fcfs`, for 256
+ * sequences of uneven lengths that decode; where one ends and another starts in every step; and
+ * with 10,000 that wait. Beside it a fixed loop, since clocks drift: of rounds in turns the median
+ * and the least (what the core does while no other program is on it), and their ratio to the loop.
  *
  *     npm run build -w packages/scheduler && node packages/scheduler/bench/step-time.mjs [rounds]
  */

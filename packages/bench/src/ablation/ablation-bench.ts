@@ -12,14 +12,18 @@ import { gainsOf } from './gains.js';
 import { ablationVariants, type Variant } from './variants.js';
 import type { AblationRow } from './ablation-row.js';
 
-/** A KV pool may come out many times larger; more sequences than this many times the batch are not run. */
+/**
+ * A KV pool may come out many times larger; more sequences than this many times the batch are not
+ * run.
+ */
 const capacityMax = 4;
 
 type Target = AblationRequest & { readonly directory: string; readonly modelName: string };
 
 /**
- * The paper's ablation on one model and machine: colocated against cut, m, joined steps, transport, placement, KV memory. All deployments are
- * loaded at once and run in turns, so that a machine that drifts slows all of them.
+ * The paper's ablation on one model and machine: colocated against cut, m, joined steps, transport,
+ * placement, KV memory. All deployments are loaded at once and run in turns, so that a machine that
+ * drifts slows all of them.
  *
  * @throws BenchError, and what loading the model throws.
  */
@@ -96,7 +100,10 @@ async function measure(
   }
 }
 
-/** 0 … count − 1, forwards and backwards in turn: whoever goes later finds the machine as the others left it. */
+/**
+ * 0 … count − 1, forwards and backwards in turn: whoever goes later finds the machine as the others
+ * left it.
+ */
 function inTurns(count: number, round: number): number[] {
   const order = Array.from({ length: count }, (_, index) => index);
   return round % 2 === 0 ? order : order.reverse();

@@ -4,7 +4,9 @@ import type { AblationResult } from './ablation-report.js';
 const bar = { left: 290, width: 420, height: 18, gap: 8 } as const;
 const top = 64;
 
-/** One bar per deployment, as long as its tokens per second over the baseline's; an SVG document. */
+/**
+ * One bar per deployment, as long as its tokens per second over the baseline's; an SVG document.
+ */
 export function ablationChart({ rows, gains }: AblationResult): string {
   const most = Math.max(1, ...rows.map(({ ratio }) => ratio.max)) * 1.05;
   const x = (ratio: number): number => bar.left + (ratio / most) * bar.width;

@@ -32,9 +32,10 @@ export function modelBytes(model: ModelGraph): ModelBytes {
 }
 
 /**
- * How many times the keys and values of M + N colocated workers fit in M attention workers of equal memory each. A colocated worker holds all
- * weights and its share of the KV pages; an attention worker holds no experts. Below 1 where the N expert workers' memory is worth more
- * as KV pages than what the attention workers save.
+ * How many times the keys and values of M + N colocated workers fit in M attention workers of equal
+ * memory each. A colocated worker holds all weights and its share of the KV pages; an attention
+ * worker holds no experts. Below 1 where the N expert workers' memory is worth more as KV pages
+ * than what the attention workers save.
  *
  * `kvBytes`: of all colocated workers together.
  */

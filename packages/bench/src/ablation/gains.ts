@@ -1,8 +1,14 @@
 import type { AblationRow } from './ablation-row.js';
 
-/** How the best cut deployment's rate over the baseline's comes about: `total` was measured, and is the product of the others. */
+/**
+ * How the best cut deployment's rate over the baseline's comes about: `total` was measured, and is
+ * the product of the others.
+ */
 export interface Gains {
-  /** One expert batch of all attention workers' rows, less what the transfers cost: the cut with m = 1 over the baseline. */
+  /**
+   * One expert batch of all attention workers' rows, less what the transfers cost: the cut with m =
+   * 1 over the baseline.
+   */
   readonly expertBatch: number;
   /** Its m over m = 1. */
   readonly overlap: number;

@@ -18,15 +18,19 @@ export interface Variant {
 export interface AblationShape {
   readonly options: LlmOptions;
   readonly batch: number;
-  /** What fits into the attention workers if every worker has as much memory as a colocated one with `batch`. */
+  /**
+   * What fits into the attention workers if every worker has as much memory as a colocated one with
+   * `batch`.
+   */
   readonly capacityBatch: number;
   readonly microBatchesMax: number;
   readonly transports: readonly string[];
 }
 
 /**
- * Every deployment of the ablation, at equal threads and, but for 'kv-capacity', equal KV memory. The baseline is as many colocated workers as
- * the cut deployment has workers in all, each with the whole model and its part of the sequences.
+ * Every deployment of the ablation, at equal threads and, but for 'kv-capacity', equal KV memory.
+ * The baseline is as many colocated workers as the cut deployment has workers in all, each with the
+ * whole model and its part of the sequences.
  */
 export function ablationVariants(shape: AblationShape): Variant[] {
   const { attentionWorkers = 1, expertWorkers = 1 } = shape.options;
@@ -43,7 +47,10 @@ export function ablationVariants(shape: AblationShape): Variant[] {
 function baselines({ options, batch }: AblationShape, workers: number, threads: number): Variant[] {
   const colocated = (count: number, each: number): LlmOptions => ({
     ...without(options, ['expertWorkers', 'gather', 'emulatedLink', 'combine']),
-    ...{ colocated: true, attentionWorkers: count, microBatches: 1, threads: each },
+    colocated: true,
+    attentionWorkers: count,
+    microBatches: 1,
+    threads: each,
   });
   const all = Math.min(threads * workers, availableParallelism());
   const common = { question: 'baseline', microBatches: 1, batch } as const;
@@ -66,7 +73,9 @@ function cutVariants(shape: AblationShape, expertWorkers: number): Variant[] {
     microBatches: number,
     changes: LlmOptions = {},
   ): Variant => ({
-    ...{ question, name, microBatches },
+    question,
+    name,
+    microBatches,
     options: { ...shape.options, colocated: false, microBatches, ...changes },
     batch: question === 'kv-capacity' ? capacityBatch : batch,
   });

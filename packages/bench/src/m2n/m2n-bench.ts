@@ -15,9 +15,9 @@ import { planOf, type Traffic } from './traffic.js';
 export const sweepBytes = [2 << 10, 8 << 10, 64 << 10, 256 << 10, 1 << 20, 8 << 20] as const;
 
 /**
- * A transport of ours beside what else carries bytes between processes, all in turns: each round measures every size with every
- * contender once. In the first round every contender tries each of its ways; then it goes on with the quickest and the one of the
- * highest rate.
+ * A transport of ours beside what else carries bytes between processes, all in turns: each round
+ * measures every size with every contender once. In the first round every contender tries each of
+ * its ways; then it goes on with the quickest and the one of the highest rate.
  *
  * @throws BenchError for traffic that cannot be sent, a baseline there is not, or when ours fails.
  */
@@ -60,7 +60,10 @@ function trafficOf(request: M2nBenchRequest, bytes: number): Traffic {
   };
 }
 
-/** Contenders carry balanced traffic over the machine's own links: beside anything else they would say nothing. */
+/**
+ * Contenders carry balanced traffic over the machine's own links: beside anything else they would
+ * say nothing.
+ */
 function chosenContenders({
   baselines,
   skew,

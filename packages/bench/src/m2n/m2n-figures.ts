@@ -19,13 +19,18 @@ export interface M2nFigures {
   readonly gigabytesPerSecond: number;
   /** Rows and answers together. Absent when only one direction was asked for. */
   readonly bothDirectionsGigabytesPerSecond?: number;
-  /** JavaScript heap that a message takes of the sender's process and of the receiver's, the greater. */
+  /**
+   * JavaScript heap that a message takes of the sender's process and of the receiver's, the
+   * greater.
+   */
   readonly heapBytesPerMessage?: number;
 }
 
 /** The times of one run, in microseconds of the machine's monotonic clock. */
 export interface RunSamples {
-  /** [senders] of, phase by phase, [messages][each receiver's rows begun …, all written, answered] */
+  /**
+   * [senders] of, phase by phase, [messages][each receiver's rows begun …, all written, answered]
+   */
   readonly senders: readonly Float64Array[];
   /** [receivers] of, phase by phase, [messages][senders][may read, has read] */
   readonly receivers: readonly Float64Array[];
@@ -111,7 +116,10 @@ function forEachMessage(
   }
 }
 
-/** Gigabytes per second in one direction, from the first counted store to the last byte read on either side. */
+/**
+ * Gigabytes per second in one direction, from the first counted store to the last byte read on
+ * either side.
+ */
 function rateOf(plan: TrafficPlan, samples: RunSamples, phase: number): number {
   const { messages = 0, answers = false } = plan.phases[phase] ?? {};
   let first = Infinity;

@@ -5,8 +5,8 @@ import { planOf, type Traffic } from './traffic.js';
 import type { MeasureOptions } from './measure-options.js';
 
 /**
- * One measurement of a transport of ours, from TypeScript: its ranks run as processes of their own for this
- * one call. @throws BenchError when a process fails or the transport cannot be had.
+ * One measurement of a transport of ours, from TypeScript: its ranks run as processes of their own
+ * for this one call. @throws BenchError when a process fails or the transport cannot be had.
  */
 export async function measurePoint(traffic: Traffic, options: MeasureOptions): Promise<M2nFigures> {
   const plan = planOf(traffic, availableParallelism());

@@ -6,8 +6,8 @@ import { BenchError } from '../bench-error.js';
 const byteLengthMin = 1 << 28;
 
 /**
- * The machine's bounds, measured in this process with as many threads as the workers have together, while they are
- * idle. Memory is held only while a measurement runs.
+ * The machine's bounds, measured in this process with as many threads as the workers have together,
+ * while they are idle. Memory is held only while a measurement runs.
  */
 export class Bounds {
   readonly #backend: Backend;

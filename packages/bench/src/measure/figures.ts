@@ -5,7 +5,9 @@ import type { ProfiledTime } from '../model/op-table.js';
 /** One run, in figures that do not depend on the machine's bounds. */
 export interface RunFigures {
   readonly tokensPerSecond: number;
-  /** Of decode: from one step's end to the next. Of prefill: from submission to all first tokens. */
+  /**
+   * Of decode: from one step's end to the next. Of prefill: from submission to all first tokens.
+   */
   readonly timesMs: readonly number[];
   /** Weights, keys and values touched. */
   readonly bytes: number;

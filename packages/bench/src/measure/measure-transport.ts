@@ -7,7 +7,10 @@ const sizes = [2, 8, 32, 128, 512, 2048].map((kibibytes) => kibibytes * 1024);
 /** Of a full measurement of `bench m2n`. */
 const effort = 0.1;
 
-/** What the transport takes one way at several sizes, one message at a time, from process to process. */
+/**
+ * What the transport takes one way at several sizes, one message at a time, from process to
+ * process.
+ */
 export async function measureTransport(
   name: string,
   options: { readonly clock: Clock; readonly signal?: AbortSignal },

@@ -14,7 +14,10 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
-/** Nearest rank: the smallest sample that at least `percent` of 100 samples do not exceed. @throws RangeError without samples. */
+/**
+ * Nearest rank: the smallest sample that at least `percent` of 100 samples do not exceed. @throws
+ * RangeError without samples.
+ */
 export function percentile(samples: readonly number[], percent: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const rank = Math.max(1, Math.ceil((percent / 100) * sorted.length));

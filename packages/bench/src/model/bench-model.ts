@@ -15,7 +15,8 @@ const kvPageSize = 16;
 
 /**
  * Options under which the benchmark is one thing: all prompts in one step without chunks, room for
- * every sequence and no more, every prompt computed, one micro-batch where nothing is to be hidden behind another. What the user gave stands.
+ * every sequence and no more, every prompt computed, one micro-batch where nothing is to be hidden
+ * behind another. What the user gave stands.
  */
 export function benchOptions(given: LlmOptions, shape: BenchShape): LlmOptions {
   const tokens = shape.promptTokens + shape.outputTokens;
@@ -36,7 +37,9 @@ export function benchOptions(given: LlmOptions, shape: BenchShape): LlmOptions {
   };
 }
 
-/** Compute threads of all workers together, at most the cores: what the bounds are measured with. */
+/**
+ * Compute threads of all workers together, at most the cores: what the bounds are measured with.
+ */
 export function totalThreads({ options }: { readonly options: LlmOptions }): number {
   const { attentionWorkers = 1, expertWorkers = 1, colocated = false } = options;
   const workers = attentionWorkers + (colocated ? 0 : expertWorkers);

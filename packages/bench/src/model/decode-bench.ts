@@ -16,8 +16,9 @@ import { percentile } from '../measure/spread.js';
 const outputTokensMin = 4;
 
 /**
- * How fast one token after the other comes, as a share of what the memory can deliver: S-MBU is weights, keys and
- * values touched (each expert that has rows, in every call), over the time, over the read bandwidth.
+ * How fast one token after the other comes, as a share of what the memory can deliver: S-MBU is
+ * weights, keys and values touched (each expert that has rows, in every call), over the time, over
+ * the read bandwidth.
  *
  * @throws BenchError, and what loading the model throws.
  */

@@ -16,8 +16,9 @@ export interface DecodeWindow {
 }
 
 /**
- * Steps in which all of a worker's sequences got a token and nothing else was computed; the first of them only
- * starts the clock. Work is what all workers recorded between the first and the last of these step ends: at a step's end nothing is under way.
+ * Steps in which all of a worker's sequences got a token and nothing else was computed; the first
+ * of them only starts the clock. Work is what all workers recorded between the first and the last
+ * of these step ends: at a step's end nothing is under way.
  *
  * @throws BenchError when a run was too short, or longer than its records.
  */
@@ -54,7 +55,10 @@ export function decodeWindow(profiles: readonly WorkerProfile[]): DecodeWindow {
   };
 }
 
-/** The ops of all workers that ran between two times. @throws BenchError when some were not recorded. */
+/**
+ * The ops of all workers that ran between two times. @throws BenchError when some were not
+ * recorded.
+ */
 export function recordsBetween(
   profiles: readonly WorkerProfile[],
   startUs: number,

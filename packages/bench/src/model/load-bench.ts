@@ -7,8 +7,9 @@ import { spreadLine } from '../measure/report.js';
 import { spreadOf } from '../measure/spread.js';
 
 /**
- * How long loading takes, against copying the same bytes with the same threads, in turns. Loading is from the call to
- * a model that takes requests, processes and all; the first load, which also fills the page cache, is not counted.
+ * How long loading takes, against copying the same bytes with the same threads, in turns. Loading
+ * is from the call to a model that takes requests, processes and all; the first load, which also
+ * fills the page cache, is not counted.
  */
 export async function benchLoad(request: LoadBenchRequest): Promise<BenchReport> {
   const { directory, options, runs, clock, signal, onProgress } = request;

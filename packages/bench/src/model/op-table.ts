@@ -18,7 +18,10 @@ export interface OpRow {
   readonly timeUs: number;
   /** Of the wall time; one pool's rows add up to 1. */
   readonly shareOfTime: number;
-  /** Bytes over time and measured bandwidth, or FLOPs over time and measured peak: the larger. Null for what is no op. */
+  /**
+   * Bytes over time and measured bandwidth, or FLOPs over time and measured peak: the larger. Null
+   * for what is no op.
+   */
   readonly shareOfBound: number | null;
   readonly boundBy: 'bandwidth' | 'peak' | null;
 }
@@ -30,8 +33,8 @@ export interface ProfiledTime {
 }
 
 /**
- * Where the time of a window went: every op, and what is left of the wall time under its own name, so that each
- * pool's rows add up to the wall time.
+ * Where the time of a window went: every op, and what is left of the wall time under its own name,
+ * so that each pool's rows add up to the wall time.
  */
 export function opTable(
   profiles: readonly WorkerProfile[],

@@ -4,8 +4,9 @@ import { headline, reportOf, setting, smfuOf, spreadLine, spreadOver } from '../
 import { runRounds } from './run-rounds.js';
 
 /**
- * How fast prompts are taken in, as a share of what the matrix unit can do: S-MFU is the model's own arithmetic over
- * the time until every sequence has its first token, over the rate of a product that lies in the second-level cache.
+ * How fast prompts are taken in, as a share of what the matrix unit can do: S-MFU is the model's
+ * own arithmetic over the time until every sequence has its first token, over the rate of a product
+ * that lies in the second-level cache.
  *
  * @throws BenchError, and what loading the model throws.
  */

@@ -36,8 +36,8 @@ export type Reading = (
 ) => RunFigures;
 
 /**
- * Bound, model, bound, model …: a machine that drifts slows both. The first run of each model warms it up and is not
- * counted.
+ * Bound, model, bound, model …: a machine that drifts slows both. The first run of each model warms
+ * it up and is not counted.
  */
 export async function runRounds(request: BenchRequest, read: Reading): Promise<Rounds> {
   const model = await openTarget(request, request);

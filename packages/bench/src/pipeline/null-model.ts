@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeRandomCheckpoint } from '@megascale/core';
 
-/** A model whose sizes cost nothing, for the null backend: it exists during `use`, in the system's directory for such. */
+/**
+ * A model whose sizes cost nothing, for the null backend: it exists during `use`, in the system's
+ * directory for such.
+ */
 export async function withSmallModel<T>(
   layers: number,
   use: (directory: string) => Promise<T>,
@@ -14,7 +17,13 @@ export async function withSmallModel<T>(
     await makeRandomCheckpoint(directory, {
       family: 'mixtral',
       layers,
-      ...{ hidden: 32, experts: 8, topK: 2, expertWidth: 32, heads: 2, kvHeads: 1, vocab: 512 },
+      hidden: 32,
+      experts: 8,
+      topK: 2,
+      expertWidth: 32,
+      heads: 2,
+      kvHeads: 1,
+      vocab: 512,
       seed: 0,
     });
     return await use(directory);

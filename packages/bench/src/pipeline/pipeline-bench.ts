@@ -16,8 +16,8 @@ import { benchSkew } from './skew-bench.js';
 import type { PipelinePoint, Compared, PipelineResult } from './pipeline-result.js';
 
 /**
- * Steps of the ping-pong pipeline between real workers, beside the time that the law gives for them: for several links and m at
- * micro-batches of one size.
+ * Steps of the ping-pong pipeline between real workers, beside the time that the law gives for
+ * them: for several links and m at micro-batches of one size.
  *
  * @throws BenchError, and what loading the model throws.
  */
@@ -123,7 +123,10 @@ async function linkless(request: PipelineRequest, directory: string, at: At): Pr
   return { steps, times: timesOf(request, steps, without) };
 }
 
-/** Where a backend's own times differ between the two runs, the one without a link is taken for as much above the law as it was. */
+/**
+ * Where a backend's own times differ between the two runs, the one without a link is taken for as
+ * much above the law as it was.
+ */
 function hiddenParts(
   at: { readonly hopsUs: number; readonly microBatches: number; readonly layers: number },
   joined: Timed,
@@ -141,7 +144,10 @@ function compared({ stepUs, stepP99Us }: MeasuredSteps, lawUs: number): Compared
   return { measuredUs: stepUs, p99Us: stepP99Us, lawUs, ratio: stepUs / lawUs };
 }
 
-/** Told, or measured in the same run: the pools of one machine share its memory, and slow each other when they overlap. */
+/**
+ * Told, or measured in the same run: the pools of one machine share its memory, and slow each other
+ * when they overlap.
+ */
 function timesOf(request: PipelineRequest, steps: MeasuredSteps, at: At): StageTimes {
   const { transferTimeUs, layers, microBatches } = at;
   if (request.stageUs !== undefined) {
@@ -177,7 +183,9 @@ function stepsRequest(
     threads: 1,
     gather: { type: 'lockstep' },
     ...request.options,
-    ...{ microBatches: at.microBatches, overlapSteps: at.overlapSteps, colocated: false },
+    microBatches: at.microBatches,
+    overlapSteps: at.overlapSteps,
+    colocated: false,
     ...(stageUs === undefined
       ? {}
       : { backend: 'null', backendSettings: { attendUs: stageUs, expertUs: stageUs } }),
@@ -185,7 +193,11 @@ function stepsRequest(
   };
   const promptTokens = Array.from({ length: sequences }, () => request.promptTokens);
   return {
-    ...{ directory, options, promptTokens, outputTokens, seed },
+    directory,
+    options,
+    promptTokens,
+    outputTokens,
+    seed,
     ...(signal === undefined ? {} : { signal }),
   };
 }

@@ -5,7 +5,10 @@ const plot = { top: 70, width: 330, height: 270 } as const;
 const lefts = [70, 490] as const;
 const colours = ['#30638e', '#00798c', '#edae49', '#d1495b', '#6a4c93', '#2e933c'];
 
-/** Step time per micro-batch over m, one line per link, measured and by the law; steps apart and joined. An SVG document. */
+/**
+ * Step time per micro-batch over m, one line per link, measured and by the law; steps apart and
+ * joined. An SVG document.
+ */
 export function pipelineChart({ backend, layers, points }: PipelineResult): string {
   const ratios = [...new Set(points.map(({ transferRatio }) => transferRatio))];
   const panels = (['apart', 'joined'] as const).map((kind, index) =>

@@ -13,13 +13,18 @@ export interface PipelinePoint {
   readonly apart: Compared;
   /** Steps that start while the one before still samples: one layer's period times L. */
   readonly joined: Compared;
-  /** Tokens per second over those of m − 1, at equal micro-batches, steps apart; absent for m = 1. */
+  /**
+   * Tokens per second over those of m − 1, at equal micro-batches, steps apart; absent for m = 1.
+   */
   readonly speedUp?: { readonly measured: number; readonly law: number };
-  /** Part of all hops that joined steps are not longer by than the law's without a link: whatever else lengthens them counts as not hidden. */
+  /**
+   * Part of all hops that joined steps are not longer by than the law's without a link: whatever
+   * else lengthens them counts as not hidden.
+   */
   readonly hidden?: number;
   /**
-   * Part of all hops that joined steps are not longer by than those of the same deployment without a link, measured next to them: what handing over costs without any link
-   * does not count.
+   * Part of all hops that joined steps are not longer by than those of the same deployment without
+   * a link, measured next to them: what handing over costs without any link does not count.
    */
   readonly linkHidden?: number;
 }

@@ -16,8 +16,9 @@ const shortTokens = 8;
 const longTokens = 512;
 
 /**
- * Two attention workers, one of which has a long context to attend to in every micro-batch, with each gather policy. The null backend's attention
- * half takes T_f on short contexts and 2 T_f with the long one.
+ * Two attention workers, one of which has a long context to attend to in every micro-batch, with
+ * each gather policy. The null backend's attention half takes T_f on short contexts and 2 T_f with
+ * the long one.
  */
 export async function benchSkew(request: PipelineRequest, directory: string): Promise<BenchReport> {
   const stageUs = request.stageUs ?? 2000;
@@ -32,7 +33,9 @@ export async function benchSkew(request: PipelineRequest, directory: string): Pr
       const name = gather.type === 'window' ? `window=${String(gather.windowUs)}` : gather.type;
       request.onProgress?.(`${name}, ${skewed ? 'one long context' : 'equal contexts'}`);
       const steps = await measureSteps({
-        ...{ directory, seed: request.seed, outputTokens: request.outputTokens },
+        directory,
+        seed: request.seed,
+        outputTokens: request.outputTokens,
         options: skewOptions(request, stageUs, gather),
         promptTokens: promptLengths(request, skewed),
         ...(request.signal === undefined ? {} : { signal: request.signal }),
@@ -53,7 +56,10 @@ function skewOptions(
   return {
     threads: 1,
     ...options,
-    ...{ attentionWorkers: 2, backend: 'null', microBatches: Math.min(3, microBatchesMax), gather },
+    attentionWorkers: 2,
+    backend: 'null',
+    microBatches: Math.min(3, microBatchesMax),
+    gather,
     backendSettings: {
       attendUs: stageUs,
       attendContextTokenUs: stageUs / longTokens,

@@ -10,8 +10,8 @@ interface CpuTime {
 }
 
 /**
- * Tells how much of the machine's processors other programs took during a measurement, from /proc. Where there is none, nothing is known of
- * others, and every measurement counts as undisturbed.
+ * Tells how much of the machine's processors other programs took during a measurement, from /proc.
+ * Where there is none, nothing is known of others, and every measurement counts as undisturbed.
  */
 export class CpuWatch {
   readonly #pids: readonly number[];
@@ -49,7 +49,10 @@ export class CpuWatch {
   }
 }
 
-/** The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal. Exported for the test. */
+/**
+ * The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal. Exported for
+ * the test.
+ */
 export function machineTicks(stat: string): { readonly busy: number; readonly idle: number } {
   const line = /^cpu +([\d ]+)/.exec(stat)?.[1] ?? '';
   const [user = 0, nice = 0, system = 0, idle = 0, waiting = 0, irq = 0, soft = 0, steal = 0] = line

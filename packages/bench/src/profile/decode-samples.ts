@@ -130,7 +130,9 @@ function partsOf(
   return {
     tpotUs,
     attention: {
-      ...{ tokens, keysSeen: tokens * contextTokens, us: attentionUs },
+      tokens,
+      keysSeen: tokens * contextTokens,
+      us: attentionUs,
       // Colocated experts run in between, and read more than caches hold.
       repeated: isColocated ? 0 : (parts - 1) / parts,
     },
@@ -142,7 +144,10 @@ function partsOf(
   };
 }
 
-/** What the experts' runs of a step took where each layer waits for the slowest worker: runs of one layer overlap. */
+/**
+ * What the experts' runs of a step took where each layer waits for the slowest worker: runs of one
+ * layer overlap.
+ */
 function slowestUs(experts: readonly OpRecord[], { layerCount }: SampledModel): number {
   let sum = 0;
   for (let layer = 0; layer < layerCount; layer += 1) {
@@ -152,7 +157,9 @@ function slowestUs(experts: readonly OpRecord[], { layerCount }: SampledModel): 
   return sum;
 }
 
-/** By the formulas of `costOf`, and by weights as they are stored: how many rows and experts it was. */
+/**
+ * By the formulas of `costOf`, and by weights as they are stored: how many rows and experts it was.
+ */
 function expertSample(
   { flops, weightBytes, startUs, endUs }: OpRecord,
   { hiddenSize, expertWidth }: SampledModel,

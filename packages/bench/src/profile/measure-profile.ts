@@ -30,7 +30,10 @@ const handoverDeployments = [
   { attentionWorkers: 2, expertWorkers: 2, microBatches: 2 },
 ];
 
-/** Decode steps in every kind of pool, and in pools that hand over, with a probe between any two runs. */
+/**
+ * Decode steps in every kind of pool, and in pools that hand over, with a probe between any two
+ * runs.
+ */
 export async function measureProfileRuns(request: ProfileRunsRequest): Promise<ProbedRun[]> {
   const { context, resident, probe, rounds, onProgress } = request;
   const { batchMax, maxModelLen, sizes } = context;

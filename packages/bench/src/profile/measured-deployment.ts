@@ -111,7 +111,9 @@ export class MeasuredDeployment {
     await Promise.all(
       prompts.map(async (prompt) => {
         const pieces = this.llm.generate(prompt, {
-          ...{ maxTokens: outputTokens, ignoreEos: true, temperature: 0 },
+          maxTokens: outputTokens,
+          ignoreEos: true,
+          temperature: 0,
           ...(signal === undefined ? {} : { signal }),
         });
         for await (const piece of pieces) if (piece.finishReason !== undefined) return;
@@ -126,7 +128,9 @@ function optionsOf(deployment: MachineDeployment, context: MeasureContext): LlmO
   const perWorker = Math.ceil(batchMax / attentionWorkers);
   return {
     ...options,
-    ...{ colocated, attentionWorkers, microBatches },
+    colocated,
+    attentionWorkers,
+    microBatches,
     ...threadsOf(deployment),
     ...(colocated ? {} : { expertWorkers, gather: { type: deployment.gather } }),
     ...(emulatedLink === undefined || colocated
@@ -140,7 +144,10 @@ function optionsOf(deployment: MachineDeployment, context: MeasureContext): LlmO
           },
         }),
     overlapSteps: deployment.overlapSteps,
-    ...{ maxModelLen, kvPageSize, prefillChunkTokens: 256, maxNumBatchedTokens: 512 },
+    maxModelLen,
+    kvPageSize,
+    prefillChunkTokens: 256,
+    maxNumBatchedTokens: 512,
     kvPages: perWorker * Math.ceil(maxModelLen / kvPageSize),
     maxNumSeqs: perWorker,
     restartsMax: 0,

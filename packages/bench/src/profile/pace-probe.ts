@@ -5,8 +5,9 @@ import type { MeasuredDeployment, MeasuredRun } from './measured-deployment.js';
 export type ProbeReading = readonly number[];
 
 /**
- * How fast the machine is now. A shared machine's clock and memory change within minutes, by more than what is to be predicted; so a resident
- * colocated deployment of the same model runs a few steps before and after whatever is measured.
+ * How fast the machine is now. A shared machine's clock and memory change within minutes, by more
+ * than what is to be predicted; so a resident colocated deployment of the same model runs a few
+ * steps before and after whatever is measured.
  */
 export class PaceProbe {
   readonly #deployment: MeasuredDeployment;
@@ -32,14 +33,20 @@ export class PaceProbe {
   }
 }
 
-/** Experts and edges, whose threads seldom wait for each other: a wait is as long as another program makes it, whatever the pace. */
+/**
+ * Experts and edges, whose threads seldom wait for each other: a wait is as long as another program
+ * makes it, whatever the pace.
+ */
 function stepUs({ expert, edge }: MeasuredRun, layerCount: number): number {
   const us = (samples: readonly { readonly us: number }[]): number =>
     medianOf(samples.map((sample) => sample.us));
   return layerCount * us(expert) + us(edge);
 }
 
-/** How much longer steps took around a run than at the reference: the geometric mean over readings and batches. */
+/**
+ * How much longer steps took around a run than at the reference: the geometric mean over readings
+ * and batches.
+ */
 export function paceOf(around: readonly ProbeReading[], reference: ProbeReading): number {
   const logs = around.flatMap((reading) =>
     reading.map((us, batch) => Math.log(us / (reference[batch] ?? us))),

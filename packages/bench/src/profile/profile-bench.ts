@@ -47,7 +47,10 @@ export async function benchPredict(request: PredictRequest): Promise<BenchReport
   return {
     document: {
       benchmark: 'predict',
-      ...{ rounds: request.rounds, summary: summaryOf(rows), rows, profiles },
+      rounds: request.rounds,
+      summary: summaryOf(rows),
+      rows,
+      profiles,
       ...(request.recalibrate ? { recalibrated: better } : {}),
     },
     text: [predictText(rows), ...better.map(betterText)].join(''),

@@ -69,7 +69,11 @@ export async function withProfile<T>(
     const batches = [1, 8].filter((batch) => batch <= options.batchMax);
     const probe = new PaceProbe(resident, { batches, layerCount: context.layerCount });
     const runs = await measureProfileRuns({
-      ...{ context, cores, resident, probe, threads },
+      context,
+      cores,
+      resident,
+      probe,
+      threads,
       rounds: options.rounds,
       onProgress: options.onProgress,
     });
@@ -80,7 +84,8 @@ export async function withProfile<T>(
       version: 1,
       takenAt: options.takenAt,
       machine: describeMachine(options.version),
-      ...{ backend, isa },
+      backend,
+      isa,
       model: { name, ...modelOf(graph.sizes), layerCount: context.layerCount },
       bounds: await measureBounds({ backend, isa, threads: deployment.attentionThreads }),
       pools: [...measured.pools],

@@ -1,6 +1,9 @@
 import { pipelineNumbers, type PipelineNumbers, type WorkerRecording } from '@megascale/engine';
 
-/** The pipeline's numbers of one stretch of time: what a flight recorder knows of other runs is left out. */
+/**
+ * The pipeline's numbers of one stretch of time: what a flight recorder knows of other runs is left
+ * out.
+ */
 export function numbersWithin(
   recordings: readonly WorkerRecording[],
   window: { readonly startUs: number; readonly endUs: number },

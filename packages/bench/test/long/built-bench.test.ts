@@ -27,7 +27,8 @@ let model = '';
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'megascale-bench-'));
   model = join(folder, 'model');
-  // Every token takes every expert, and no size needs padding: what is touched can be told beforehand.
+  // Every token takes every expert, and no size needs padding: what is touched can be told
+  // beforehand.
   await makeRandomCheckpoint(model, {
     family: 'mixtral',
     hidden: 64,
@@ -81,7 +82,8 @@ describe('bench decode', () => {
     const batch = 3;
     const promptTokens = 5;
     const graph = buildModelGraph(openCheckpoint(model).config);
-    // Decode step j sees promptTokens + j keys; 8 output tokens are 7 steps, and the first only starts the clock.
+    // Decode step j sees promptTokens + j keys; 8 output tokens are 7 steps, and the first only
+    // starts the clock.
     const costs = [2, 3, 4, 5, 6, 7].map((step) =>
       costOfModel(
         graph,
@@ -187,7 +189,8 @@ describe('bench pipeline', () => {
         joined: { lawUs: number; measuredUs: number };
       }[];
     };
-    // Two links, the first without latency, and m = 1, 2. With T_f = 100 and T_c = 50 a layer's round trip takes 300.
+    // Two links, the first without latency, and m = 1, 2. With T_f = 100 and T_c = 50 a layer's
+    // round trip takes 300.
     expect(document.points.map(({ apart, joined }) => [apart.lawUs, joined.lawUs])).toEqual([
       [400, 400],
       [500, 400],

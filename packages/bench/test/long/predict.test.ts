@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { parseMachineProfile } from '@megascale/planner';
 import { describe, expect, it } from 'vitest';
 
-/** The built command on the built-in model. Never a time: only that everything is measured, and fits. */
+/**
+ * The built command on the built-in model. Never a time: only that everything is measured, and
+ * fits.
+ */
 const program = fileURLToPath(new URL('../../../cli/bin/megascale.js', import.meta.url));
 const builtIn = fileURLToPath(new URL('../../../../models/dictionary', import.meta.url));
 

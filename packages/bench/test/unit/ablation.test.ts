@@ -16,7 +16,11 @@ const row = (
   microBatches: number,
   ratio: number,
 ): AblationRow => ({
-  ...{ name, question, microBatches, batch: 8, stepTimeRatio: 1 / ratio },
+  name,
+  question,
+  microBatches,
+  batch: 8,
+  stepTimeRatio: 1 / ratio,
   tokensPerSecond: { min: ratio, median: 100 * ratio, max: ratio },
   ratio: { min: ratio, median: ratio, max: ratio },
 });
@@ -32,7 +36,8 @@ const rows = (cut: number, two: number, three: number, capacity: number): Ablati
 
 describe('the memory of an ablation', () => {
   it('holds as much with and without the experts as their weights leave', () => {
-    // Two devices of 100 + 50 each; an attention worker holds 20 of weights, so 130 of keys and values.
+    // Two devices of 100 + 50 each; an attention worker holds 20 of weights, so 130 of keys and
+    // values.
     const bytes = { weights: 100, expertWeights: 80, kvPerToken: 1 };
     expect(kvCapacityRatio({ attentionWorkers: 1, expertWorkers: 1 }, bytes, 100)).toBe(1.3);
     // With more keys and values than weights, the expert worker's memory is missed.
@@ -68,7 +73,10 @@ describe('the deployments of an ablation', () => {
       ...['m = 3, 16 sequences', 'm = 4, 16 sequences'],
     ]);
     expect(variants[0]?.options).toEqual({
-      ...{ attentionWorkers: 4, colocated: true, microBatches: 1, threads: 1 },
+      attentionWorkers: 4,
+      colocated: true,
+      microBatches: 1,
+      threads: 1,
     });
     for (const { question, options: own, batch } of variants) {
       if (question === 'baseline') continue;
@@ -108,8 +116,13 @@ describe('the gains of an ablation', () => {
 
 describe('a report of an ablation', () => {
   const result: AblationResult = {
-    ...{ model: 'm', batch: 8, promptTokens: 4, outputTokens: 6, runs: 1 },
-    ...{ kvCapacityRatio: 2, capacityBatch: 16 },
+    model: 'm',
+    batch: 8,
+    promptTokens: 4,
+    outputTokens: 6,
+    runs: 1,
+    kvCapacityRatio: 2,
+    capacityBatch: 16,
     rows: rows(0.8, 1.2, 1, 1.5),
     gains: gainsOf(rows(0.8, 1.2, 1, 1.5)),
   };

@@ -26,9 +26,13 @@ const attentionRecords = ends.map((endUs) =>
 const expertRecords = ends.flatMap((endUs) =>
   [0, 1].map((layer) =>
     record({
-      ...{ op: 'experts', layer, microBatch: -1 },
-      ...{ startUs: endUs - 800 + 300 * layer, endUs: endUs - 700 + 300 * layer },
-      ...{ flops: 4 * rowFlops, weightBytes: 3 * expertBytes },
+      op: 'experts',
+      layer,
+      microBatch: -1,
+      startUs: endUs - 800 + 300 * layer,
+      endUs: endUs - 700 + 300 * layer,
+      flops: 4 * rowFlops,
+      weightBytes: 3 * expertBytes,
     }),
   ),
 );
@@ -42,7 +46,10 @@ describe('decodeSamples', () => {
       totals: { ...stage.totals, weightBytes: 2 * 6 * expertBytes },
     }));
     const samples = decodeSamples([attention, { ...expert, stages: held }], {
-      ...{ model, promptTokens: 5, microBatches: 1, expertsPerWorker: 6 },
+      model,
+      promptTokens: 5,
+      microBatches: 1,
+      expertsPerWorker: 6,
     });
     expect(samples.tpotUs).toBe(1000);
     // 560 of computing, of which 160 are the LM head; two layers.
@@ -62,12 +69,21 @@ describe('numbersWithin', () => {
   it('leaves out what a flight recorder knows of other runs', () => {
     const kindOfExperts = 7;
     const recording = {
-      ...{ kinds: [kindOfExperts, kindOfExperts], startUs: [0, 100], endUs: [50, 110] },
-      ...{ layers: [0, 0], microBatches: [-1, -1], sizes: [1, 1], lost: 0 },
+      kinds: [kindOfExperts, kindOfExperts],
+      startUs: [0, 100],
+      endUs: [50, 110],
+      layers: [0, 0],
+      microBatches: [-1, -1],
+      sizes: [1, 1],
+      lost: 0,
     };
     const worker = {
-      ...{ role: 'expert' as const, rank: 0, pid: 1, recording },
-      ...{ clockOffsetUs: 0, clockErrorUs: 0 },
+      role: 'expert' as const,
+      rank: 0,
+      pid: 1,
+      recording,
+      clockOffsetUs: 0,
+      clockErrorUs: 0,
     };
     const whole = numbersWithin([worker], { startUs: 0, endUs: 1000 });
     const late = numbersWithin([worker], { startUs: 60, endUs: 1000 });

@@ -10,15 +10,21 @@ const compared = (ratio: number) => ({
   ratio,
 });
 const point = (transferRatio: number, microBatches: number, ratio: number): PipelinePoint => ({
-  ...{ transferRatio, microBatches, hides: microBatches > 2 },
+  transferRatio,
+  microBatches,
+  hides: microBatches > 2,
   times: { attentionTimeUs: 2000, expertTimeUs: 2000, transferTimeUs: 2000 * transferRatio },
   apart: compared(1),
   joined: compared(ratio),
   ...(microBatches === 1 ? {} : { speedUp: { measured: 1.91, law: 1.95 } }),
-  ...{ hidden: 0.775, linkHidden: 0.975 },
+  hidden: 0.775,
+  linkHidden: 0.975,
 });
 const result: PipelineResult = {
-  ...{ backend: 'null', layers: 8, batch: 4, outputTokens: 16 },
+  backend: 'null',
+  layers: 8,
+  batch: 4,
+  outputTokens: 16,
   points: [0.1, 0.9].flatMap((ratio) => [1, 2, 3].map((m) => point(ratio, m, m === 3 ? 0.93 : 1))),
 };
 

@@ -3,13 +3,25 @@ import type { PredictRow } from '../../src/profile/predict/predict-bench.js';
 import { predictText, summaryOf } from '../../src/profile/predict/predict-report.js';
 
 const row = (deployment: string, tpotError: number, rateError: number): PredictRow => ({
-  ...{ model: 'm', deployment, batch: 8, pace: 1.2, foreignShare: 0 },
+  model: 'm',
+  deployment,
+  batch: 8,
+  pace: 1.2,
+  foreignShare: 0,
   predicted: { tokensPerSecond: 300, tpotUs: 26_000 },
   measured: { tokensPerSecond: 310, tpotUs: 25_000 },
-  ...{ tpotError, rateError, tpotErrors: [tpotError, tpotError] },
+  tpotError,
+  rateError,
+  tpotErrors: [tpotError, tpotError],
   parts: {
-    ...{ tpotUs: 26_000, tokensPerSecond: 300, attentionUs: 1, expertUs: 1, transferUs: 0 },
-    ...{ edgeUs: 1, stepOverheadUs: 1, handoverUs: 1 },
+    tpotUs: 26_000,
+    tokensPerSecond: 300,
+    attentionUs: 1,
+    expertUs: 1,
+    transferUs: 0,
+    edgeUs: 1,
+    stepOverheadUs: 1,
+    handoverUs: 1,
   },
   measuredParts: { attentionUs: 1, expertUs: 1, edgeUs: 1, handoverUs: 1, stepOverheadUs: 1 },
 });
@@ -18,8 +30,11 @@ const rows = [row('colocated', 0.04, -0.03), row('1 × 1, m = 2', -0.12, 0.11), 
 describe('a report of predictions', () => {
   it('counts errors in both directions alike', () => {
     expect(summaryOf(rows)).toEqual({
-      ...{ runs: 3, medianTpotError: 0.04, worstTpotError: 0.12 },
-      ...{ medianRateError: 0.03, worstRateError: 0.11 },
+      runs: 3,
+      medianTpotError: 0.04,
+      worstTpotError: 0.12,
+      medianRateError: 0.03,
+      worstRateError: 0.11,
     });
   });
 

@@ -13,10 +13,15 @@ export type DeploymentFlags = Deployment & {
   readonly config?: string;
 };
 
-/** Options that a command leaves out, because it sets them itself or has a flag of the same name. */
+/**
+ * Options that a command leaves out, because it sets them itself or has a flag of the same name.
+ */
 type Without = readonly (keyof Deployment)[];
 
-/** How the model is to run: the same flags for every command that runs one, one for each option of the engine. */
+/**
+ * How the model is to run: the same flags for every command that runs one, one for each option of
+ * the engine.
+ */
 export function addDeploymentFlags(command: Command, without: Without = []): Command {
   command.option('--config <file>', 'options by name, as YAML or JSON; flags precede it');
   return addOptionFlags(command, optionsWithout(without));
@@ -31,7 +36,10 @@ export function deploymentOf(
   return withSecrets(givenValues(flags, environment, optionsWithout(without)), environment);
 }
 
-/** Values of these options by name: of each, what its first source says. Without those that no source has. */
+/**
+ * Values of these options by name: of each, what its first source says. Without those that no
+ * source has.
+ */
 export function givenValues(
   flags: object & { readonly config?: string },
   environment: OptionValues,

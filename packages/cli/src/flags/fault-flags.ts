@@ -4,7 +4,10 @@ import { InvalidArgumentError } from 'commander';
 const faultsMax = 1000;
 const worker = '(attention|expert):(\\d+)@(\\d+(?:\\.\\d+)?)\\+(\\d+(?:\\.\\d+)?)';
 
-/** A commander parser: 'attention:0@30+10' is lost at 30 s and back 10 s later; several with commas between. */
+/**
+ * A commander parser: 'attention:0@30+10' is lost at 30 s and back 10 s later; several with commas
+ * between.
+ */
 export function failuresFlag(text: string): readonly WorkerFailure[] {
   return each(text, new RegExp(`^${worker}$`), 'attention:0@30+10,expert:1@60+5').map(
     ([, role, rank, at, recovery]) => ({

@@ -10,7 +10,10 @@ export interface LengthFlags {
   readonly seed: number;
 }
 
-/** How long prompts and answers are: log-normal, by default with the medians of MegaScale-Infer's traces. */
+/**
+ * How long prompts and answers are: log-normal, by default with the medians of MegaScale-Infer's
+ * traces.
+ */
 export function addLengthFlags(command: Command): Command {
   const median = realNumber(1, 1_000_000);
   const { prompt, output } = paperLengths;

@@ -12,7 +12,8 @@ export interface PlannedDeployment {
 }
 
 /**
- * What `--plan` says of the deployment. The option colocated leaves its pools out, and so do pool flags a colocated plan.
+ * What `--plan` says of the deployment. The option colocated leaves its pools out, and so do pool
+ * flags a colocated plan.
  *
  * @throws UsageError, ConfigError: the file cannot be read, is no plan, or is for another model
  */

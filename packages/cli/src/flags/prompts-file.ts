@@ -28,7 +28,9 @@ const lineSchema = z
     'expected exactly one of prompt and promptTokens',
   );
 
-/** Reads one JSON object per line; empty lines are skipped. `defaults` apply where a line is silent. */
+/**
+ * Reads one JSON object per line; empty lines are skipped. `defaults` apply where a line is silent.
+ */
 export function readPromptsFile(path: string, defaults: GenerateOptions): readonly PromptLine[] {
   const lines = readText(path).split('\n');
   const prompts = lines.flatMap((line, index) =>

@@ -21,7 +21,10 @@ export function optionNamed(name: string): OptionDescription {
   return found;
 }
 
-/** Secret fields of options. Each has a variable of its own, for flags are shown to every user of a machine. */
+/**
+ * Secret fields of options. Each has a variable of its own, for flags are shown to every user of a
+ * machine.
+ */
 export const secretFields = allOptions.flatMap(({ name, group, schema }) => {
   const inner = innerSchema(schema);
   const shape = inner instanceof z.ZodObject ? (inner.shape as z.core.$ZodShape) : {};

@@ -15,7 +15,8 @@ import { OptionValueError, readValue } from './read-value.js';
 export type OptionValues = Readonly<Record<string, unknown>>;
 
 /**
- * The options that a configuration file sets, by name: YAML, and so JSON too. Paths in it start at its folder.
+ * The options that a configuration file sets, by name: YAML, and so JSON too. Paths in it start at
+ * its folder.
  *
  * @throws UsageError naming the file, and the option that it does not know or whose value it has wrong.
  */

@@ -4,7 +4,9 @@ import { allOptions } from './all-options.js';
 import { defaultText, innerSchema } from './option-kind.js';
 import { serveOptionsSchema } from './serve-options.js';
 
-/** The JSON schema of configuration files, for editors: all options of `serve` with what each means. */
+/**
+ * The JSON schema of configuration files, for editors: all options of `serve` with what each means.
+ */
 export function configJsonSchema(): Readonly<Record<string, unknown>> {
   const schema = z.strictObject({ ...llmOptionsSchema.shape, ...serveOptionsSchema.shape });
   const { $schema, properties, ...rest } = z.toJSONSchema(schema, {

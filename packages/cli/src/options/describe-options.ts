@@ -1,7 +1,10 @@
 import { optionMeta, type OptionGroup, type OptionMeta } from '@megascale/engine';
 import type { z } from 'zod';
 
-/** One option as every surface shows it: flag, environment variable, configuration file, help, README. */
+/**
+ * One option as every surface shows it: flag, environment variable, configuration file, help,
+ * README.
+ */
 export interface OptionDescription {
   /** The key in programs and configuration files: `maxModelLen`. */
   readonly name: string;

@@ -13,8 +13,9 @@ export function addOptionFlags(command: Command, options: readonly OptionDescrip
 }
 
 /**
- * The flag of an option; of one that is true or false also its opposite, which the help leaves out. Flags have no
- * default: what the command line does not say, the environment or the configuration file may.
+ * The flag of an option; of one that is true or false also its opposite, which the help leaves out.
+ * Flags have no default: what the command line does not say, the environment or the configuration
+ * file may.
  */
 export function optionFlags(option: OptionDescription): readonly Option[] {
   if (isBoolean(option)) return booleanFlags(option);

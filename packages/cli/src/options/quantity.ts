@@ -32,8 +32,8 @@ const durations: Readonly<Record<string, number>> = {
 };
 
 /**
- * A number as people write it. Text with a suffix is in that unit, text without in the option's own.
- * K, M, G and T are powers of 1024 as in KiB; k, kB, MB, GB and TB are powers of 1000.
+ * A number as people write it. Text with a suffix is in that unit, text without in the option's
+ * own. K, M, G and T are powers of 1024 as in KiB; k, kB, MB, GB and TB are powers of 1000.
  *
  * @returns undefined for text that is no such number
  */

@@ -6,11 +6,14 @@ import type { OptionDescription } from './describe-options.js';
 import { expectation, innerSchema, literalOf, taggedFields } from './option-kind.js';
 import { quantity } from './quantity.js';
 
-/** A value that an option does not take. The message says what is wrong, without naming the option. */
+/**
+ * A value that an option does not take. The message says what is wrong, without naming the option.
+ */
 export class OptionValueError extends Error {}
 
 /**
- * What a flag, a variable or a configuration file says of an option. Text may stand for any value: `32K`, `30s`,
+ * What a flag, a variable or a configuration file says of an option. Text may stand for any value:
+ * `32K`, `30s`,
  * `name=value,…`, JSON, or the name of a file that holds a list. The result is as the engine takes it, without defaults.
  *
  * @throws OptionValueError
@@ -61,7 +64,10 @@ function innerOrSelf(schema: z.core.$ZodType): z.core.$ZodType {
   return inner instanceof z.ZodObject ? inner : schema;
 }
 
-/** The value that text stands for, at every depth; what cannot be read is left for the schema to refuse. */
+/**
+ * The value that text stands for, at every depth; what cannot be read is left for the schema to
+ * refuse.
+ */
 function interpret(schema: z.core.$ZodType, value: unknown): unknown {
   const inner = innerSchema(schema);
   if (typeof value === 'string') return interpretText(schema, inner, value);

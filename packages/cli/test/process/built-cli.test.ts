@@ -8,7 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '@megascale/core/testing';
 
-/** What `npx megascale` runs: the built command on the real engine, with the backend every machine has. */
+/**
+ * What `npx megascale` runs: the built command on the real engine, with the backend every machine
+ * has.
+ */
 const program = fileURLToPath(new URL('../../bin/megascale.js', import.meta.url));
 const reference = ['--backend', 'reference', '--kv-pages', '64'];
 

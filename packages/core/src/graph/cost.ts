@@ -36,7 +36,9 @@ export function costOfNodes(nodes: readonly GraphNode[], work: Workload): Cost {
   return sum(nodes.map((node) => costOf(node, work)));
 }
 
-/** residual += Σₖ weights · answers: a multiplication and an addition per element of the outputs. */
+/**
+ * residual += Σₖ weights · answers: a multiplication and an addition per element of the outputs.
+ */
 export function costOfCombine(stage: AttentionStageProgram, work: Workload): Cost {
   const width = widthOf(stage.residual);
   const answers = work.routedRows * width;

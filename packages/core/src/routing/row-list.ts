@@ -44,16 +44,20 @@ export class RowList implements ExpertInput {
   readonly hiddenRow: Int32Array;
   readonly answerRow: Int32Array;
   /** [expertCount] where the next row of each expert goes. */
-  private readonly nextRow: Int32Array;
-  private readonly rank: number;
+  readonly #nextRow: Int32Array;
+  readonly #rank: number;
 
-  constructor(private readonly options: RowListOptions) {
+  readonly #options: RowListOptions;
+
+  constructor(options: RowListOptions) {
+    this.#options = options;
+
     this.rowsPerExpert = new Int32Array(options.expertCount);
-    this.nextRow = new Int32Array(options.expertCount);
+    this.#nextRow = new Int32Array(options.expertCount);
     this.slotIndex = new Int32Array(options.rowsMax);
     this.hiddenRow = new Int32Array(options.rowsMax);
     this.answerRow = new Int32Array(options.rowsMax);
-    this.rank = options.rank ?? -1;
+    this.#rank = options.rank ?? -1;
   }
 
   /**
@@ -71,20 +75,20 @@ export class RowList implements ExpertInput {
     let rowCount = 0;
     for (let index = 0; index < sourceCount; index++) {
       const source = sources[index];
-      if (source !== undefined) rowCount += this.count(source);
+      if (source !== undefined) rowCount += this.#count(source);
     }
-    if (rowCount > this.options.rowsMax) this.refuse(`${rowCount} rows for one expert worker`);
-    this.startRows();
+    if (rowCount > this.#options.rowsMax) this.#refuse(`${rowCount} rows for one expert worker`);
+    this.#startRows();
     for (let index = 0; index < sourceCount; index++) {
       const source = sources[index];
-      if (source !== undefined) this.place(source);
+      if (source !== undefined) this.#place(source);
     }
     this.rowCount = rowCount;
     return this;
   }
 
-  private count(source: RowSource): number {
-    const { expertCount, topK } = this.options;
+  #count(source: RowSource): number {
+    const { expertCount, topK } = this.#options;
     const { expertIds, expertRanks, residents } = source;
     const end = source.tokens * topK;
     let rows = 0;
@@ -92,12 +96,12 @@ export class RowList implements ExpertInput {
       const id = expertIds[index] ?? -2;
       if (id === -1) continue;
       if (id < 0 || id >= expertCount) {
-        return this.refuse(`expert id ${id} of token ${Math.floor(index / topK)}`);
+        return this.#refuse(`expert id ${id} of token ${Math.floor(index / topK)}`);
       }
-      if (expertRanks !== undefined && expertRanks[index] !== this.rank) continue;
+      if (expertRanks !== undefined && expertRanks[index] !== this.#rank) continue;
       if (residents[id] !== 1) {
         if (expertRanks === undefined) continue;
-        return this.refuse(`expert ${id}, which is not on expert rank ${this.rank}`);
+        return this.#refuse(`expert ${id}, which is not on expert rank ${this.#rank}`);
       }
       this.rowsPerExpert[id] = (this.rowsPerExpert[id] ?? 0) + 1;
       rows++;
@@ -105,27 +109,27 @@ export class RowList implements ExpertInput {
     return rows;
   }
 
-  private startRows(): void {
+  #startRows(): void {
     let row = 0;
-    for (let id = 0; id < this.nextRow.length; id++) {
-      this.nextRow[id] = row;
+    for (let id = 0; id < this.#nextRow.length; id++) {
+      this.#nextRow[id] = row;
       row += this.rowsPerExpert[id] ?? 0;
     }
   }
 
-  private place(source: RowSource): void {
-    const { topK } = this.options;
+  #place(source: RowSource): void {
+    const { topK } = this.#options;
     const { expertIds, expertRanks, residents } = source;
     for (let token = 0; token < source.tokens; token++) {
       for (let k = 0; k < topK; k++) {
         const answerRow = token * topK + k;
-        if (expertRanks !== undefined && expertRanks[answerRow] !== this.rank) continue;
+        if (expertRanks !== undefined && expertRanks[answerRow] !== this.#rank) continue;
         const id = expertIds[answerRow] ?? -1;
         if (residents[id] !== 1) continue;
         // A row outside the lists is dropped by the typed arrays: foreign ids may change while we
         // read.
-        const row = this.nextRow[id] ?? 0;
-        this.nextRow[id] = row + 1;
+        const row = this.#nextRow[id] ?? 0;
+        this.#nextRow[id] = row + 1;
         this.slotIndex[row] = source.slotIndex;
         this.hiddenRow[row] = token;
         this.answerRow[row] = answerRow;
@@ -133,9 +137,9 @@ export class RowList implements ExpertInput {
     }
   }
 
-  private refuse(what: string): never {
+  #refuse(what: string): never {
     this.rowsPerExpert.fill(0);
-    const { expertCount, rowsMax } = this.options;
+    const { expertCount, rowsMax } = this.#options;
     throw new TransportError('ERR_FRAME_INVALID', {
       message:
         `A slot asks for ${what}; valid are expert ids below ${expertCount}, resident here, and at ` +

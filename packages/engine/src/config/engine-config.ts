@@ -17,7 +17,10 @@ export const coordinatorOptions = {
   threads: true,
 } as const satisfies Partial<Record<keyof typeof llmOptionsSchema.shape, true>>;
 
-/** What each worker needs to know, as its start message carries it: the options, with all that was resolved. */
+/**
+ * What each worker needs to know, as its start message carries it: the options, with all that was
+ * resolved.
+ */
 export const engineConfigSchema = llmOptionsSchema.omit(coordinatorOptions).extend({
   hosts: z.array(hostSchema).readonly(),
   network: networkSchema,

@@ -69,7 +69,10 @@ interface Pools {
   readonly colocated: boolean;
 }
 
-/** @throws ConfigError 'ERR_CONFIG_FIELD' unless every worker is on exactly one host, and no host has others. */
+/**
+ * @throws ConfigError 'ERR_CONFIG_FIELD' unless every worker is on exactly one host, and no host
+ * has others.
+ */
 export function checkHosts(hosts: readonly Host[], pools: Pools, transport: string): void {
   if (hosts.length === 0) return;
   checkRanks(hosts, 'attention', pools.attentionWorkers);

@@ -3,20 +3,29 @@ import { z } from 'zod';
 /** What one unit of an option's number is. Text may then say `2GiB`, `32K` or `30s`. */
 export type OptionUnit = 'bytes' | 'tokens' | 'ms' | 'µs';
 
-/** What users read about an option. All that its schema does not say itself stands here, and only here. */
+/**
+ * What users read about an option. All that its schema does not say itself stands here, and only
+ * here.
+ */
 export interface OptionMeta {
   /** What the option does: a phrase for `--help`, the README and editors. */
   readonly help: string;
-  /** What the help shows in place of the value. Default: the unit, or `count`, `name` … by the type. */
+  /**
+   * What the help shows in place of the value. Default: the unit, or `count`, `name` … by the type.
+   */
   readonly metavar?: string;
   readonly unit?: OptionUnit;
   /** The default in words, where the model or the machine decides it. */
   readonly defaultText?: string;
   /** A value as it is written on the command line. Options with fields need one. */
   readonly example?: string;
-  /** Never shown, and read from an environment variable of its own where it is a field of an option. */
+  /**
+   * Never shown, and read from an environment variable of its own where it is a field of an option.
+   */
   readonly secret?: boolean;
-  /** Says whether a value names a file. In a configuration file, such a path starts at that file. */
+  /**
+   * Says whether a value names a file. In a configuration file, such a path starts at that file.
+   */
   readonly isPath?: (value: string) => boolean;
 }
 
@@ -28,7 +37,10 @@ export interface OptionGroup {
 
 const metas = z.registry<OptionMeta>();
 
-/** Describes a schema, which it returns. Comes last: each further method of zod makes another schema. */
+/**
+ * Describes a schema, which it returns. Comes last: each further method of zod makes another
+ * schema.
+ */
 export function option<Schema extends z.ZodType>(schema: Schema, meta: OptionMeta): Schema {
   metas.add(schema, meta);
   return schema;

@@ -20,7 +20,10 @@ export const llmOptionGroups: readonly OptionGroup[] = [
   { title: 'Recovery', shape: recoveryOptions },
 ];
 
-/** What `LLM.load` accepts. Every option has a default; `resolveOptions` finds those that depend on the model. */
+/**
+ * What `LLM.load` accepts. Every option has a default; `resolveOptions` finds those that depend on
+ * the model.
+ */
 export const llmOptionsSchema = z.strictObject({
   ...poolOptions,
   ...kvCacheOptions,

@@ -8,7 +8,8 @@ import type { ParsedOptions } from './options.js';
 import { shareCores } from './share-cores.js';
 
 /**
- * Fills in what depends on the model and on the machine. Options that need no such care pass as they are.
+ * Fills in what depends on the model and on the machine. Options that need no such care pass as
+ * they are.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' for options that contradict each other or the model.
  */
@@ -91,7 +92,8 @@ function resolveMemory(
   sizes: ModelSizes,
 ): { kvPages: number; maxModelLen: number } {
   const { kvPageSize, maxNumSeqs } = options;
-  // A key or a value of one head on `cpu`: two bytes an element, or one and a scale; the reference backend takes more.
+  // A key or a value of one head on `cpu`: two bytes an element, or one and a scale; the reference
+  // backend takes more.
   const headBytes = options.kvCacheDtype === 'int8' ? sizes.headSize + 4 : 2 * sizes.headSize;
   const tokenBytes = 2 * sizes.layerCount * sizes.kvHeadCount * headBytes;
   const pagesOf = (tokens: number): number => Math.ceil(tokens / kvPageSize);

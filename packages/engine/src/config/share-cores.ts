@@ -2,8 +2,9 @@ import type { EngineConfig } from './engine-config.js';
 import type { ParsedOptions } from './options.js';
 
 /**
- * How the workers share this machine's cores. On one machine both pools draw on the same cores and the same memory, so overlapping
- * them gains nothing: they take turns, a layer's experts serve all its micro-batches at once, and each pool has all cores.
+ * How the workers share this machine's cores. On one machine both pools draw on the same cores and
+ * the same memory, so overlapping them gains nothing: they take turns, a layer's experts serve all
+ * its micro-batches at once, and each pool has all cores.
  */
 export function shareCores(options: ParsedOptions, cores: number): CoreShares {
   return options.hosts.length > 1
@@ -16,7 +17,10 @@ type CoreShares = Pick<
   'attentionThreads' | 'expertThreads' | 'spinUs' | 'bindThreads' | 'gather'
 >;
 
-/** Every host is taken to have as many cores as this one, and divides them by its workers: the pools work at the same time. */
+/**
+ * Every host is taken to have as many cores as this one, and divides them by its workers: the pools
+ * work at the same time.
+ */
 function shareCoresOfHosts(options: ParsedOptions, cores: number): CoreShares {
   const threadsOf = (role: 'attention' | 'expert'): number => {
     const workers = options.hosts

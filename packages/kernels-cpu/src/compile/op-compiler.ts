@@ -28,7 +28,9 @@ class WeightNumbers {
   }
 }
 
-/** Translates the nodes of a program one by one, and numbers the weights and tables that they use. */
+/**
+ * Translates the nodes of a program one by one, and numbers the weights and tables that they use.
+ */
 export class OpCompiler {
   readonly matrices = new WeightNumbers();
   readonly vectors = new WeightNumbers();

@@ -91,7 +91,10 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
     let isTaken: boolean | undefined;
     const victim = new Participant();
     const report = await runKill(survivor, kill, {
-      ...{ transport: 'fabric', options, stopAfterMs: 20_000, victim },
+      transport: 'fabric',
+      options,
+      stopAfterMs: 20_000,
+      victim,
       meanwhile: async () => {
         await delay(300);
         isTaken = takeLocks(victim);
@@ -116,7 +119,10 @@ describe.runIf(isThere)('a worker killed with a lock of the provider shm', () =>
     };
     const victim = new Participant();
     const report = await runKill(survivor, kill, {
-      ...{ transport: 'fabric', options, stopAfterMs: 20_000, victim },
+      transport: 'fabric',
+      options,
+      stopAfterMs: 20_000,
+      victim,
       meanwhile: async () => {
         await delay(300);
         takeLocks(victim);

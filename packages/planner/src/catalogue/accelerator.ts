@@ -14,7 +14,10 @@ const network = z.strictObject({
 export const acceleratorSchema = z.strictObject({
   name,
   kind: z.enum(['gpu', 'cpu']).default('gpu'),
-  /** Of one accelerator, in a unit that all entries share; the built-in catalogue uses the price of an L20. */
+  /**
+   * Of one accelerator, in a unit that all entries share; the built-in catalogue uses the price of
+   * an L20.
+   */
   price: positive,
   priceIsAssumed: z.boolean().default(false),
   memoryGigabytes: positive,

@@ -14,8 +14,9 @@ interface Curve {
 }
 
 /**
- * The trade-off: throughput per price over time from token to token. Each line is one deployment with batches from its least to the one that it
- * was ranked with; the best are on the upper left. An SVG document.
+ * The trade-off: throughput per price over time from token to token. Each line is one deployment
+ * with batches from its least to the one that it was ranked with; the best are on the upper left.
+ * An SVG document.
  */
 export function planChart(
   candidates: readonly Candidate[],

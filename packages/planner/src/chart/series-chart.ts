@@ -18,7 +18,10 @@ export interface SeriesChart {
 const plot = { left: 90, width: 730, top: 60, height: 90, gap: 46 } as const;
 const colours = ['#30638e', '#00798c', '#edae49', '#d1495b', '#6a4c93', '#2e933c'];
 
-/** Quantities over time, one panel below the other, each on a scale of its own from 0. An SVG document. */
+/**
+ * Quantities over time, one panel below the other, each on a scale of its own from 0. An SVG
+ * document.
+ */
 export function seriesChart({ title, times, timeUnit, series }: SeriesChart): string {
   const height = plot.top + series.length * (plot.height + plot.gap);
   const endTime = times.at(-1) ?? 1;

@@ -13,15 +13,19 @@ export interface AcceleratorCostsOptions {
   readonly shape: ModelShape;
   readonly attention: WorkerHardware;
   readonly expert: WorkerHardware;
-  /** What carries rows: the network between machines, or the scale-up links where all workers share them. */
+  /**
+   * What carries rows: the network between machines, or the scale-up links where all workers share
+   * them.
+   */
   readonly link: 'network' | 'scale-up';
   readonly assumptions?: Assumptions | undefined;
 }
 
 /**
- * Times from datasheets: each part of a half-layer takes the longer of its FLOPs at the peak and its bytes at the bandwidth, each times the
- * share that is reached; then the all-reduce of tensor parallelism, and what launching takes. Linear in the work above the point where
- * weights and work take equally long: the paper's k₁…k₄ (`linearForms`).
+ * Times from datasheets: each part of a half-layer takes the longer of its FLOPs at the peak and
+ * its bytes at the bandwidth, each times the share that is reached; then the all-reduce of tensor
+ * parallelism, and what launching takes. Linear in the work above the point where weights and work
+ * take equally long: the paper's k₁…k₄ (`linearForms`).
  */
 export function createAcceleratorCosts(options: AcceleratorCostsOptions): StepCosts {
   const { shape, assumptions = defaultAssumptions } = options;
@@ -73,7 +77,10 @@ export function createAcceleratorCosts(options: AcceleratorCostsOptions): StepCo
   };
 }
 
-/** What one worker reaches: bytes and FLOPs per µs, and its all-reduce (2 (tp − 1) / tp of the rows over the scale-up link). */
+/**
+ * What one worker reaches: bytes and FLOPs per µs, and its all-reduce (2 (tp − 1) / tp of the rows
+ * over the scale-up link).
+ */
 function ratesOf(
   { accelerator, tensorParallel }: WorkerHardware,
   shape: ModelShape,

@@ -1,10 +1,14 @@
-/** Distinct experts that `tokens` tokens choose among `experts`, each with the chance `share`: E (1 − (1 − K/E)^B). */
+/**
+ * Distinct experts that `tokens` tokens choose among `experts`, each with the chance `share`: E (1
+ * − (1 − K/E)^B).
+ */
 export function distinctExperts(experts: number, share: number, tokens: number): number {
   return experts * (1 - (1 - Math.min(1, share)) ** tokens);
 }
 
 /**
- * Groups of `groupSize` experts that one token's K distinct experts fall into, on average: to how many expert workers a row is sent.
+ * Groups of `groupSize` experts that one token's K distinct experts fall into, on average: to how
+ * many expert workers a row is sent.
  */
 export function groupsPerToken(expertCount: number, groupSize: number, topK: number): number {
   let missed = 1;

@@ -1,6 +1,6 @@
 /**
- * What no datasheet says. Each is stated here once and used for every deployment, ours and the baselines alike; `megascale profile` replaces
- * them by what a machine was measured to do.
+ * What no datasheet says. Each is stated here once and used for every deployment, ours and the
+ * baselines alike; `megascale profile` replaces them by what a machine was measured to do.
  */
 export interface Assumptions {
   /** Share of the datasheet's memory bandwidth that streaming kernels reach. */
@@ -20,9 +20,15 @@ export interface Assumptions {
   readonly memoryUsable: number;
   /** Rows of the busiest expert worker over the mean: 1 where hot experts have replicas. */
   readonly expertImbalance: number;
-  /** Attention time of the slowest worker over the mean: 1 where sequences are dealt out by their contexts. */
+  /**
+   * Attention time of the slowest worker over the mean: 1 where sequences are dealt out by their
+   * contexts.
+   */
   readonly attentionImbalance: number;
-  /** Answers of a token are summed where the experts are: fewer bytes come back. Gives up bit-equal tokens across topologies. */
+  /**
+   * Answers of a token are summed where the experts are: fewer bytes come back. Gives up bit-equal
+   * tokens across topologies.
+   */
   readonly combineAtExperts: boolean;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Times of one attention worker, one expert worker and the link between: pure functions, from a datasheet (`createAcceleratorCosts`) or
- * from what `megascale profile` measured. Everything that predicts a deployment (search, closed form, simulator) takes this.
+ * Times of one attention worker, one expert worker and the link between: pure functions, from a
+ * datasheet (`createAcceleratorCosts`) or from what `megascale profile` measured. Everything that
+ * predicts a deployment (search, closed form, simulator) takes this.
  *
  * A worker may be several accelerators in tensor parallel; work is the work of the whole worker.
  */
@@ -30,7 +31,10 @@ export interface ExpertWork {
   readonly rows: number;
   /** Experts of this worker with at least one row; an average may be a fraction. */
   readonly distinctExperts: number;
-  /** Rows that tensor parallelism sums across its accelerators: fewer than `rows` where a token's answers are summed first. Default `rows`. */
+  /**
+   * Rows that tensor parallelism sums across its accelerators: fewer than `rows` where a token's
+   * answers are summed first. Default `rows`.
+   */
   readonly reducedRows?: number;
 }
 

@@ -23,7 +23,8 @@ export interface DisaggregatedDeployment {
 }
 
 /**
- * Both halves on the same accelerators: `tensor` splits every matrix over the accelerators of one machine (and layers over
+ * Both halves on the same accelerators: `tensor` splits every matrix over the accelerators of one
+ * machine (and layers over
  * `pipelineParallel` machines); `expert` gives each worker its own sequences and a share of the experts, with an all-to-all before and after
  * the experts of each layer.
  */

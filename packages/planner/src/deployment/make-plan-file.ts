@@ -38,7 +38,9 @@ export function makePlanFile(input: PlanFileInput): PlanFile {
       tpotMs: evaluation.stepUs / 1000,
       tokensPerSecond: evaluation.tokensPerSecond,
       ...evaluation.hardware,
-      ...{ attentionTimeUs, expertTimeUs, transferTimeUs },
+      attentionTimeUs,
+      expertTimeUs,
+      transferTimeUs,
     },
     ...(prefill === undefined
       ? {}
@@ -78,14 +80,19 @@ function poolData({ accelerator, tensorParallel, workers }: Pool) {
   };
 }
 
-/** The engine's colocated mode keeps all experts in every worker, so a colocated plan starts one. */
+/**
+ * The engine's colocated mode keeps all experts in every worker, so a colocated plan starts one.
+ */
 function serveSettings(deployment: Deployment): PlanFile['serve'] {
   const machines = poolsOf(deployment).reduce((sum, pool) => sum + poolData(pool).machines, 0);
   const transport = machines > 1 ? 'tcp' : 'shm';
   if (deployment.kind === 'colocated') {
     return {
       colocated: true,
-      ...{ attentionWorkers: 1, expertWorkers: 1, expertReplicas: 1, microBatches: 1 },
+      attentionWorkers: 1,
+      expertWorkers: 1,
+      expertReplicas: 1,
+      microBatches: 1,
       transport: 'shm',
     };
   }

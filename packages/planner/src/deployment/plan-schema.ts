@@ -12,7 +12,10 @@ const pool = z.strictObject({
   machines: count,
 });
 
-/** What `megascale plan --out` writes, `megascale serve --plan` reads, and manifests can be rendered from. */
+/**
+ * What `megascale plan --out` writes, `megascale serve --plan` reads, and manifests can be rendered
+ * from.
+ */
 export const planSchema = z.strictObject({
   kind: z.literal('megascale-plan'),
   version: z.literal(1),
@@ -52,7 +55,9 @@ export const planSchema = z.strictObject({
     transferTimeUs: amount,
   }),
   prefill: z.strictObject({ pool, prompts: count, ttftMs: amount }).optional(),
-  /** Flags of `megascale serve` that run this topology; its backend decides what an accelerator is. */
+  /**
+   * Flags of `megascale serve` that run this topology; its backend decides what an accelerator is.
+   */
   serve: z.strictObject({
     colocated: z.boolean(),
     attentionWorkers: z.int().min(1).max(64),

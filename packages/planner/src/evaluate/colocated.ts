@@ -31,9 +31,10 @@ export function colocatedCosts(
 }
 
 /**
- * One step of a batch where both halves run on the same accelerators. `tensor`: every worker is a stage of the pipeline, and each of as
- * many micro-batches as stages passes through all of them. `expert`: all workers do the same layer; with m = 2 one micro-batch computes while
- * the other's rows travel.
+ * One step of a batch where both halves run on the same accelerators. `tensor`: every worker is a
+ * stage of the pipeline, and each of as many micro-batches as stages passes through all of them.
+ * `expert`: all workers do the same layer; with m = 2 one micro-batch computes while the other's
+ * rows travel.
  */
 export function evaluateColocated(
   shape: ModelShape,
@@ -97,7 +98,10 @@ function pipelineStepUs(
   return pipelineParallel * (layers * (attentionTimeUs + expertTimeUs) + transferTimeUs + edgeUs);
 }
 
-/** A layer of m micro-batches that share one device and one link: whichever is longest of computing, one round trip, and travelling. */
+/**
+ * A layer of m micro-batches that share one device and one link: whichever is longest of computing,
+ * one round trip, and travelling.
+ */
 function expertLayerUs(times: StageTimes, microBatchCount: number): number {
   const computeUs = times.attentionTimeUs + times.expertTimeUs;
   const travelUs = 2 * times.transferTimeUs;
@@ -125,7 +129,10 @@ function tensorWork(
   };
 }
 
-/** Rows go to the workers of their experts, except those that are there already; inside a machine over the scale-up link, free beside the network. */
+/**
+ * Rows go to the workers of their experts, except those that are there already; inside a machine
+ * over the scale-up link, free beside the network.
+ */
 function expertWork(
   shape: ModelShape,
   { pool, microBatchCount }: ColocatedDeployment,

@@ -46,8 +46,9 @@ export function sharesScaleUp({ attention, expert }: DisaggregatedDeployment): b
 }
 
 /**
- * One step of a batch (`objective.batch` sequences of the whole instance) by the closed form of the ping-pong pipeline. Work is that of the
- * mean worker: routing is uniform, sequences are dealt out evenly. The LM head comes at the end of each micro-batch and is not hidden.
+ * One step of a batch (`objective.batch` sequences of the whole instance) by the closed form of the
+ * ping-pong pipeline. Work is that of the mean worker: routing is uniform, sequences are dealt out
+ * evenly. The LM head comes at the end of each micro-batch and is not hidden.
  */
 export function evaluateDisaggregated(
   shape: ModelShape,

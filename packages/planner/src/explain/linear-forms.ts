@@ -3,7 +3,10 @@ import type { StepCosts } from '../cost/step-costs.js';
 import type { DisaggregatedDeployment } from '../deployment/deployment.js';
 import { keysSeenWith, type ModelShape } from '../model/model-shape.js';
 
-/** The paper's T_a = k₁ b_a + k₂ and T_e = k₃ b_e + k₄, in µs, around one working point. b_e: rows of one expert. */
+/**
+ * The paper's T_a = k₁ b_a + k₂ and T_e = k₃ b_e + k₄, in µs, around one working point. b_e: rows
+ * of one expert.
+ */
 export interface LinearForms {
   readonly k1: number;
   readonly k2: number;

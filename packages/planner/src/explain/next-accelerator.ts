@@ -3,7 +3,9 @@ import type { Candidate } from '../search/plan-request.js';
 import { withLargestBatch } from '../search/with-largest-batch.js';
 import type { SearchContext } from '../search/search-context.js';
 
-/** What the plan would do with one worker more of a pool (or the next even share of the experts). */
+/**
+ * What the plan would do with one worker more of a pool (or the next even share of the experts).
+ */
 export interface NextStep {
   readonly pool: 'attention' | 'expert' | 'all';
   readonly change: string;

@@ -6,8 +6,9 @@ import type { MicroBatchWork } from '../evaluate/decode-evaluation.js';
 import { keysSeenWith, type ModelShape } from '../model/model-shape.js';
 
 /**
- * Where one half of a layer stands under the roofs of its accelerator: peak, memory and (for experts, whose rows come over a link) the link:
- * the hierarchical roofline P = min(P_peak, B_memory · I_memory, B_link · I_link) of MoE-Lightning (arXiv 2411.11217).
+ * Where one half of a layer stands under the roofs of its accelerator: peak, memory and (for
+ * experts, whose rows come over a link) the link: the hierarchical roofline P = min(P_peak,
+ * B_memory · I_memory, B_link · I_link) of MoE-Lightning (arXiv 2411.11217).
  */
 export interface Roofline {
   /** FLOPs for each byte of memory read or written. */

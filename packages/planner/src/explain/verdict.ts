@@ -10,7 +10,10 @@ export interface Verdict {
   readonly answer: 'disaggregated' | 'colocated' | 'impossible';
   /** Score of the best disaggregated plan over that of the best colocated one. */
   readonly gain: number | undefined;
-  /** What decides: `network` where rows take longer to travel than to compute, `equal` where both are about as good. */
+  /**
+   * What decides: `network` where rows take longer to travel than to compute, `equal` where both
+   * are about as good.
+   */
   readonly cause:
     'gain' | 'only-way' | 'network' | 'latency' | 'idle-pool' | 'equal' | 'nothing-fits';
   readonly reason: string;

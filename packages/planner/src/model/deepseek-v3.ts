@@ -15,7 +15,10 @@ const vocab = 129_280;
 const routedLayers = 58;
 const denseLayers = 3;
 
-/** Parameters of one layer's attention with the latent projections absorbed (arXiv 2412.19437, 2.1.1). */
+/**
+ * Parameters of one layer's attention with the latent projections absorbed (arXiv 2412.19437,
+ * 2.1.1).
+ */
 const attentionParameters =
   h * queryRank +
   queryRank * heads * (headSize + rotary) +
@@ -30,13 +33,17 @@ const layerParameters =
   h * experts;
 /** Reads of one latent vector serve all heads: q·k over latent and rotary, values over latent. */
 const attentionLayersPerRouted = (routedLayers + denseLayers) / routedLayers;
-/** [tokens, h] in bf16 between ops, the K answers summed, the f32 residual: about as a Mixtral layer moves. */
+/**
+ * [tokens, h] in bf16 between ops, the K answers summed, the f32 residual: about as a Mixtral layer
+ * moves.
+ */
 const activationBytes = 2 * h * 16 + 8 * 2 * h;
 
 /**
- * DeepSeek-V3 (arXiv 2412.19437) as sizes: the graph has no op for latent attention or shared experts, so its costs are written down here
- * instead of derived. By default fp8 weights and multiplications, rows dispatched in fp8 and combined in bf16, latents kept in bf16; embedding and LM head
- * in bf16; without multi-token prediction. Weights of 16 bits are multiplied in bf16.
+ * DeepSeek-V3 (arXiv 2412.19437) as sizes: the graph has no op for latent attention or shared
+ * experts, so its costs are written down here instead of derived. By default fp8 weights and
+ * multiplications, rows dispatched in fp8 and combined in bf16, latents kept in bf16; embedding and
+ * LM head in bf16; without multi-token prediction. Weights of 16 bits are multiplied in bf16.
  */
 export const deepSeekV3 = {
   source:

@@ -19,8 +19,8 @@ export interface ElementBytes {
 }
 
 /**
- * The shape of a model from its graph. Costs of ops are linear in the work, so evaluating them at nothing and at one unit of each kind of
- * work gives them exactly.
+ * The shape of a model from its graph. Costs of ops are linear in the work, so evaluating them at
+ * nothing and at one unit of each kind of work gives them exactly.
  */
 export function deriveModelShape(
   name: string,

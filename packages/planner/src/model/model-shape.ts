@@ -1,6 +1,7 @@
 /**
- * What planning needs of a model: FLOPs and bytes of each half of a routed layer, as linear functions of how much work there is. All layers
- * are taken to cost the same: the mean of the routed layers, into which layers without experts are spread.
+ * What planning needs of a model: FLOPs and bytes of each half of a routed layer, as linear
+ * functions of how much work there is. All layers are taken to cost the same: the mean of the
+ * routed layers, into which layers without experts are spread.
  */
 export interface ModelShape {
   readonly name: string;
@@ -30,7 +31,10 @@ export interface ModelShape {
   readonly activeParameterCount: number;
 }
 
-/** The attention half of one routed layer; on t tokens that see k keys in all (of which r are fetched). */
+/**
+ * The attention half of one routed layer; on t tokens that see k keys in all (of which r are
+ * fetched).
+ */
 export interface AttentionCost {
   readonly weightBytes: number;
   /** Projections, norms, router, combine and whatever else depends on tokens alone. */

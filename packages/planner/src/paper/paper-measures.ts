@@ -71,7 +71,10 @@ function endToEnd(
   );
 }
 
-/** Throughput with the batch of the plan for m = 3 in 1, 2 and 3 micro-batches (B is the whole batch, of which a micro-batch is an m-th). */
+/**
+ * Throughput with the batch of the plan for m = 3 in 1, 2 and 3 micro-batches (B is the whole
+ * batch, of which a micro-batch is an m-th).
+ */
 export function overMicroBatches(
   model: PaperModel,
   setting: PaperSetting,
@@ -89,7 +92,10 @@ export function overMicroBatches(
   return { oneToTwo: rate(2) / rate(1), twoToThree: rate(3) / rate(2) };
 }
 
-/** DBRX with 1 … 16 attention workers that hold equally many sequences each; where throughput per accelerator is highest, and 4 over 1. */
+/**
+ * DBRX with 1 … 16 attention workers that hold equally many sequences each; where throughput per
+ * accelerator is highest, and 4 over 1.
+ */
 export function overAttentionWorkers(setting: PaperSetting): {
   readonly peak: number;
   readonly fourOverOne: number;
@@ -112,7 +118,10 @@ export function overAttentionWorkers(setting: PaperSetting): {
   return { peak, fourOverOne: at(4).tokensPerSecond / at(1).tokensPerSecond };
 }
 
-/** Throughput over that with NCCL's transfers, each with its own plan and batch: the most of the three models. */
+/**
+ * Throughput over that with NCCL's transfers, each with its own plan and batch: the most of the
+ * three models.
+ */
 export function m2nOverNccl(setting: PaperSetting): number {
   return Math.max(...paperModels.map((model) => m2nGain(model, setting)));
 }

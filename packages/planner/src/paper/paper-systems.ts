@@ -10,7 +10,10 @@ import { attentionOptions, expertOptions } from '../search/pool-options.js';
 import { searchContext, type SearchContext } from '../search/search-context.js';
 import { searchDisaggregated } from '../search/search-disaggregated.js';
 
-/** What the paper leaves open, once for all rows; a change of one of these is what a row's sensitivity shows. */
+/**
+ * What the paper leaves open, once for all rows; a change of one of these is what a row's
+ * sensitivity shows.
+ */
 export interface PaperSetting {
   readonly assumptions: Assumptions;
   /** Of the medians 571 in and 159 out. */
@@ -19,7 +22,9 @@ export interface PaperSetting {
   readonly vllmShare: number;
   /** NCCL's time over M2N's for the same rows: the paper's throughput ratio at 256 KB. */
   readonly ncclTime: number;
-  /** Ours on the same kind of prefill cluster as the baseline, or on the cheapest kind of its pools. */
+  /**
+   * Ours on the same kind of prefill cluster as the baseline, or on the cheapest kind of its pools.
+   */
   readonly prefill: 'same' | 'cheapest';
 }
 
@@ -48,11 +53,16 @@ export function paperContext(
   objective: PlanObjective,
 ): SearchContext {
   return searchContext({
-    ...{ shape, traffic, assumptions, objective },
+    shape,
+    traffic,
+    assumptions,
+    objective,
     slo: { tpotMs: sloMs },
     // Algorithm 1: one expert a worker, one copy, N_m = 4.
     limits: {
-      ...{ expertsPerWorkerMax: 1, replicas: [1], microBatchCounts: [3, 4] },
+      expertsPerWorkerMax: 1,
+      replicas: [1],
+      microBatchCounts: [3, 4],
       acceleratorsMax: clusterSize,
     },
   });
@@ -83,8 +93,8 @@ export function ourPlan(
 }
 
 /**
- * TensorRT-LLM-like, on whole machines: TP inside a machine, PP over machines. Its EP keeps TP for attention and all rows in every accelerator, so
- * that in this model it costs what TP costs.
+ * TensorRT-LLM-like, on whole machines: TP inside a machine, PP over machines. Its EP keeps TP for
+ * attention and all rows in every accelerator, so that in this model it costs what TP costs.
  */
 export function pipelineOverMachines(
   accelerator: Accelerator,
@@ -95,7 +105,10 @@ export function pipelineOverMachines(
   return baseline({ pool, pipelineParallel: machines }, context);
 }
 
-/** vLLM-like: TP over all accelerators. A ring over machines runs at what all cards of a machine carry together, and pays their latency. */
+/**
+ * vLLM-like: TP over all accelerators. A ring over machines runs at what all cards of a machine
+ * carry together, and pays their latency.
+ */
 export function tensorOverMachines(
   accelerator: Accelerator,
   machines: number,

@@ -23,12 +23,19 @@ export interface PaperRow {
   readonly sensitivity: readonly { readonly change: string; readonly ours: number }[];
 }
 
-/** Every result that is known of MegaScale-Infer's evaluation (arXiv 2504.02263), from one cost model and one set of assumptions. */
+/**
+ * Every result that is known of MegaScale-Infer's evaluation (arXiv 2504.02263), from one cost
+ * model and one set of assumptions.
+ */
 export function paperTable(setting: PaperSetting = paperSetting): readonly PaperRow[] {
   return definitions.map(({ id, name, paper, unit, assumption, ours, varies = [] }) => {
     const value = ours(setting);
     return {
-      ...{ id, name, paper, unit, assumption },
+      id,
+      name,
+      paper,
+      unit,
+      assumption,
       ours: value,
       deviationPercent: ((value - paper) / paper) * 100,
       sensitivity: variations
@@ -112,21 +119,27 @@ const definitions: readonly Definition[] = [
   {
     id: 'homogeneous-vllm',
     name: 'Decode per accelerator over vLLM, Ampere, Mixtral-8x22B and DBRX (up to)',
-    ...{ paper: 2.56, unit: '×', varies: ['hardware', 'vllm'] },
+    paper: 2.56,
+    unit: '×',
+    varies: ['hardware', 'vllm'],
     assumption: `${baselineText}; ${vllmText}`,
     ours: (s) => most(...twoModels.map((model) => homogeneous(model, s).overVllm)),
   },
   {
     id: 'homogeneous-tensorrt',
     name: 'Decode per accelerator over TensorRT-LLM, Ampere, Mixtral-8x22B and DBRX (up to)',
-    ...{ paper: 1.28, unit: '×', varies: ['hardware'] },
+    paper: 1.28,
+    unit: '×',
+    varies: ['hardware'],
     assumption: `${baselineText}; TensorRT-LLM-like: TP 8; its EP has TP for attention and costs the same here`,
     ours: (s) => most(...twoModels.map((model) => homogeneous(model, s).overTensorRt)),
   },
   {
     id: 'homogeneous-scaled-vllm',
     name: 'Decode per accelerator over vLLM, Ampere, Scaled-MoE (up to)',
-    ...{ paper: 7.11, unit: '×', varies: ['hardware', 'vllm'] },
+    paper: 7.11,
+    unit: '×',
+    varies: ['hardware', 'vllm'],
     assumption:
       'as before, with TP 16 over two machines in one ring over all network cards; the paper says that vLLM runs TP or PP over slow links, not which; Scaled-MoE has 64 heads of 128 and 8 KV heads',
     ours: (s) => homogeneous('scaled-moe', s).overVllm,
@@ -134,7 +147,9 @@ const definitions: readonly Definition[] = [
   {
     id: 'homogeneous-scaled-tensorrt',
     name: 'Decode per accelerator over TensorRT-LLM, Ampere, Scaled-MoE (up to)',
-    ...{ paper: 1.9, unit: '×', varies: ['hardware'] },
+    paper: 1.9,
+    unit: '×',
+    varies: ['hardware'],
     assumption:
       'TensorRT-LLM-like: TP 8 × PP 2 with no bubble; Scaled-MoE has 64 heads of 128 and 8 KV heads',
     ours: (s) => homogeneous('scaled-moe', s).overTensorRt,
@@ -142,7 +157,9 @@ const definitions: readonly Definition[] = [
   {
     id: 'homogeneous-end-to-end',
     name: 'End to end with prefill, Ampere, over TensorRT-LLM (up to)',
-    ...{ paper: 1.18, unit: '×', varies: ['hardware'] },
+    paper: 1.18,
+    unit: '×',
+    varies: ['hardware'],
     assumption:
       'the same prefill cluster for both (TP × PP, up to 64 whole prompts a batch, no limit on TTFT); Mixtral-8x22B and DBRX',
     ours: (s) => most(...twoModels.map((model) => homogeneous(model, s).endToEnd)),
@@ -150,7 +167,9 @@ const definitions: readonly Definition[] = [
   {
     id: 'heterogeneous-vllm',
     name: 'Decode per price over vLLM on H20, with H20 and L40S (up to)',
-    ...{ paper: 3.24, unit: '×', varies: ['hardware', 'vllm'] },
+    paper: 3.24,
+    unit: '×',
+    varies: ['hardware', 'vllm'],
     assumption:
       'prices of Table 3; 8 L40S a machine, 50 GB/s of network each machine; vLLM-like as before; Mixtral-8x22B and DBRX',
     ours: (s) => most(...twoModels.map((model) => heterogeneous(model, s, 'price').overVllm)),
@@ -158,35 +177,45 @@ const definitions: readonly Definition[] = [
   {
     id: 'heterogeneous-tensorrt',
     name: 'Decode per price over TensorRT-LLM on H20, with H20 and L40S (up to)',
-    ...{ paper: 1.86, unit: '×', varies: ['hardware'] },
+    paper: 1.86,
+    unit: '×',
+    varies: ['hardware'],
     assumption: 'as before; L40S reaches 0.7 and H20 0.92 of its peak',
     ours: (s) => most(...twoModels.map((model) => heterogeneous(model, s, 'price').overTensorRt)),
   },
   {
     id: 'heterogeneous-end-to-end',
     name: 'End to end per price over the best baseline, with H20 and L40S (up to)',
-    ...{ paper: 1.66, unit: '×', varies: ['hardware', 'prefill'] },
+    paper: 1.66,
+    unit: '×',
+    varies: ['hardware', 'prefill'],
     assumption: 'prefill on H20 for both; the paper does not say where ours runs',
     ours: (s) => most(...twoModels.map((model) => heterogeneous(model, s, 'price').endToEnd)),
   },
   {
     id: 'heterogeneous-watt',
     name: 'Decode per watt over the best baseline, with H20 and L40S (up to)',
-    ...{ paper: 1.8, unit: '×', varies: ['hardware'] },
+    paper: 1.8,
+    unit: '×',
+    varies: ['hardware'],
     assumption: 'the plan with the best price; 500 W and 350 W always drawn',
     ours: (s) => most(...twoModels.map((model) => heterogeneous(model, s, 'watt').overTensorRt)),
   },
   {
     id: 'heterogeneous-watt-end-to-end',
     name: 'End to end per watt over the best baseline, with H20 and L40S (up to)',
-    ...{ paper: 1.72, unit: '×', varies: ['hardware', 'prefill'] },
+    paper: 1.72,
+    unit: '×',
+    varies: ['hardware', 'prefill'],
     assumption: 'as before, prefill as for prices',
     ours: (s) => most(...twoModels.map((model) => heterogeneous(model, s, 'watt').endToEnd)),
   },
   {
     id: 'micro-batches-1-2',
     name: 'Throughput of m = 2 over m = 1 (up to)',
-    ...{ paper: 1.9, unit: '×', varies: ['hardware'] },
+    paper: 1.9,
+    unit: '×',
+    varies: ['hardware'],
     assumption: 'one batch in m micro-batches, the plan for m = 3 on Ampere; most of three models',
     ours: (s) => most(...paperModels.map((model) => overMicroBatches(model, s).oneToTwo)),
   },
@@ -195,7 +224,9 @@ const definitions: readonly Definition[] = [
     return {
       id: `micro-batches-2-3-${model}`,
       name: `Throughput of m = 3 over m = 2, ${model}`,
-      ...{ paper, unit: '×', varies: ['hardware'] },
+      paper,
+      unit: '×',
+      varies: ['hardware'],
       assumption:
         'as before; the paper’s plan is not known; its formula (6) gives T_c / T_f of 0.4 to 0.9 with its own link and model sizes, its gains imply 0.10 to 0.38',
       ours: (s) => overMicroBatches(model, s).twoToThree,
@@ -204,7 +235,9 @@ const definitions: readonly Definition[] = [
   {
     id: 'attention-workers-peak',
     name: 'Attention workers with the most decode per accelerator, DBRX, of 1, 2, 4, 8, 16',
-    ...{ paper: 8, unit: 'workers', varies: ['hardware'] },
+    paper: 8,
+    unit: 'workers',
+    varies: ['hardware'],
     assumption:
       'equally many sequences for each attention worker, tp_a and tp_e of the plan for m = 3 on Ampere',
     ours: (s) => overAttentionWorkers(s).peak,
@@ -212,21 +245,26 @@ const definitions: readonly Definition[] = [
   {
     id: 'attention-workers-linear',
     name: 'Throughput of 4 attention workers over 1, DBRX',
-    ...{ paper: 4, unit: '×', varies: ['hardware'] },
+    paper: 4,
+    unit: '×',
+    varies: ['hardware'],
     assumption: 'as before; the paper says linear',
     ours: (s) => overAttentionWorkers(s).fourOverOne,
   },
   {
     id: 'm2n-input',
     name: 'M2N throughput over NCCL, 256 KB',
-    ...{ paper: 4.2, unit: '×' },
+    paper: 4.2,
+    unit: '×',
     assumption: 'measured by the paper and taken from it as an input: nothing is predicted here',
     ours: (s) => s.ncclTime,
   },
   {
     id: 'm2n-over-nccl',
     name: 'Decode with M2N over decode with NCCL (up to)',
-    ...{ paper: 1.53, unit: '×', varies: ['hardware', 'nccl'] },
+    paper: 1.53,
+    unit: '×',
+    varies: ['hardware', 'nccl'],
     assumption:
       'NCCL takes 4.2 times as long for all sizes; each has its own plan and batch; most of three models',
     ours: m2nOverNccl,
@@ -234,7 +272,9 @@ const definitions: readonly Definition[] = [
   {
     id: 'nccl-over-colocated',
     name: 'Disaggregated with NCCL over colocated (up to)',
-    ...{ paper: 4.66, unit: '×', varies: ['hardware', 'nccl', 'vllm'] },
+    paper: 4.66,
+    unit: '×',
+    varies: ['hardware', 'nccl', 'vllm'],
     assumption:
       'colocated: the vLLM-like baseline; most of three models (the paper’s 4.66 × 1.53 is its 7.11 for Scaled-MoE)',
     ours: ncclOverColocated,

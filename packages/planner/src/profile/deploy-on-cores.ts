@@ -11,7 +11,10 @@ export interface WantedDeployment {
   readonly emulatedLink?: MachineDeployment['emulatedLink'];
 }
 
-/** The same with what the engine makes of it on one machine: pools whose threads outnumber the cores take turns. */
+/**
+ * The same with what the engine makes of it on one machine: pools whose threads outnumber the cores
+ * take turns.
+ */
 export function deployOnCores(wanted: WantedDeployment, cores: number): MachineDeployment {
   const { colocated = false, attentionWorkers = 1, expertWorkers = 1, threads } = wanted;
   const threadsOf = (workers: number): number =>
@@ -20,9 +23,12 @@ export function deployOnCores(wanted: WantedDeployment, cores: number): MachineD
   const expertThreads = colocated ? attentionThreads : threadsOf(expertWorkers);
   const all = attentionWorkers * attentionThreads + (colocated ? 0 : expertWorkers * expertThreads);
   return {
-    ...{ colocated, attentionWorkers, expertWorkers: colocated ? 1 : expertWorkers },
+    colocated,
+    attentionWorkers,
+    expertWorkers: colocated ? 1 : expertWorkers,
     microBatches: wanted.microBatches ?? (colocated ? 1 : 2),
-    ...{ attentionThreads, expertThreads },
+    attentionThreads,
+    expertThreads,
     gather: all > cores ? 'layer' : 'lockstep',
     overlapSteps: !colocated,
     ...(wanted.emulatedLink === undefined || colocated

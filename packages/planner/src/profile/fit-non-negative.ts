@@ -11,9 +11,10 @@ const iterations = 40;
 const residualFloor = 1e-9;
 
 /**
- * Coefficients, none of them negative, with which `features · coefficients` explains the times. Residuals are relative: short times count as
- * much as long ones. First the least sum of absolute residuals, which outliers cannot pull; then least squares over the samples that
- * lie near it. Exact where most samples lie on a plane.
+ * Coefficients, none of them negative, with which `features · coefficients` explains the times.
+ * Residuals are relative: short times count as much as long ones. First the least sum of absolute
+ * residuals, which outliers cannot pull; then least squares over the samples that lie near it.
+ * Exact where most samples lie on a plane.
  *
  * @throws RangeError without samples, or where samples differ in length.
  */
@@ -62,7 +63,10 @@ export function medianOf(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
-/** The best of all sets of coefficients that are used, the others 0: with so few features, all sets are tried. */
+/**
+ * The best of all sets of coefficients that are used, the others 0: with so few features, all sets
+ * are tried.
+ */
 function leastSquares(
   samples: readonly FitSample[],
   weightOf: (sample: FitSample) => number,
@@ -102,7 +106,10 @@ function leastSquares(
   return best;
 }
 
-/** Gaussian elimination with pivots, on the chosen rows and columns; undefined where they say too little. */
+/**
+ * Gaussian elimination with pivots, on the chosen rows and columns; undefined where they say too
+ * little.
+ */
 function solve(
   matrix: Float64Array,
   vector: Float64Array,

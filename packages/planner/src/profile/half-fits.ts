@@ -1,9 +1,10 @@
 import { fitNonNegative, residualOf, type FitSample } from './fit-non-negative.js';
 
 /**
- * T_a = fixedUs + tokenUs t + kneeTokenUs max(0, t − kneeTokens) + keyUs k, for t tokens that see k keys. Up to the knee a half waits for
- * memory, past it for the multiply unit. fixedUs and the slope are the paper's k2 and k1. A micro-batch that follows another one in the
- * same layer finds the weights in a cache: repeatedUs takes the place of fixedUs.
+ * T_a = fixedUs + tokenUs t + kneeTokenUs max(0, t − kneeTokens) + keyUs k, for t tokens that see k
+ * keys. Up to the knee a half waits for memory, past it for the multiply unit. fixedUs and the
+ * slope are the paper's k2 and k1. A micro-batch that follows another one in the same layer finds
+ * the weights in a cache: repeatedUs takes the place of fixedUs.
  */
 export interface AttentionFit {
   readonly fixedUs: number;
@@ -15,8 +16,9 @@ export interface AttentionFit {
 }
 
 /**
- * T_e = fixedUs + expertUs d + rowUs r + kneeRowUs max(0, r − kneeRows d), for r rows of d distinct experts. expertUs is what reading an expert's weights
- * takes: with d that follows the batch it is the memory-bound correction of the paper's k3 b + k4.
+ * T_e = fixedUs + expertUs d + rowUs r + kneeRowUs max(0, r − kneeRows d), for r rows of d distinct
+ * experts. expertUs is what reading an expert's weights takes: with d that follows the batch it is
+ * the memory-bound correction of the paper's k3 b + k4.
  */
 export interface ExpertFit {
   readonly fixedUs: number;
@@ -26,7 +28,10 @@ export interface ExpertFit {
   readonly kneeRowUs: number;
 }
 
-/** Embedding, LM head and sampling of t tokens: fixedUs + tokenUs t + kneeTokenUs max(0, t − kneeTokens). */
+/**
+ * Embedding, LM head and sampling of t tokens: fixedUs + tokenUs t + kneeTokenUs max(0, t −
+ * kneeTokens).
+ */
 export type EdgeFit = Omit<AttentionFit, 'keyUs' | 'repeatedUs'>;
 
 export interface AttentionSample {

@@ -33,7 +33,10 @@ const poolProfile = z.object({
   stepTokenUs: amount,
 });
 
-/** What it takes besides to hand a layer over to the experts and back, where the pools are processes of their own. */
+/**
+ * What it takes besides to hand a layer over to the experts and back, where the pools are processes
+ * of their own.
+ */
 const handover = z.object({
   attentionWorkers: count,
   expertWorkers: count,
@@ -95,8 +98,8 @@ export const profileSchema = z.object({
 });
 
 /**
- * A machine and a model, measured: what `megascale profile` writes. Times are microseconds at the pace that the machine had when
- * the profile was taken.
+ * A machine and a model, measured: what `megascale profile` writes. Times are microseconds at the
+ * pace that the machine had when the profile was taken.
  */
 export type MachineProfile = Readonly<z.output<typeof profileSchema>>;
 export type PoolProfile = MachineProfile['pools'][number];

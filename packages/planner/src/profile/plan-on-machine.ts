@@ -14,7 +14,10 @@ export interface MachinePlanRequest {
   readonly microBatchesMax: number;
 }
 
-/** One way to run the model on the machine of a profile, with the largest batch that keeps the time from token to token. */
+/**
+ * One way to run the model on the machine of a profile, with the largest batch that keeps the time
+ * from token to token.
+ */
 export interface MachineCandidate {
   readonly deployment: MachineDeployment;
   readonly batch: number;
@@ -32,8 +35,8 @@ export interface MachinePlan {
 const worthwhile = 1.05;
 
 /**
- * Ranks what one machine can run: colocated, and cut into as many workers as its profile has measured, for every m. Memory is not looked at:
- * what was profiled has run there.
+ * Ranks what one machine can run: colocated, and cut into as many workers as its profile has
+ * measured, for every m. Memory is not looked at: what was profiled has run there.
  */
 export function planOnMachine(request: MachinePlanRequest): MachinePlan {
   const ranked = candidateDeployments(request)
@@ -62,14 +65,18 @@ function candidateDeployments({
     );
 }
 
-/** Undefined when not even one sequence keeps the time. Times grow with the batch, so the largest is found by halving. */
+/**
+ * Undefined when not even one sequence keeps the time. Times grow with the batch, so the largest is
+ * found by halving.
+ */
 function largestBatch(
   deployment: MachineDeployment,
   { profile, traffic, slo, batchMax }: MachinePlanRequest,
 ): MachineCandidate | undefined {
   const contextTokens = meanContextTokens(traffic);
   const at = (batch: number): MachineCandidate => ({
-    ...{ deployment, batch },
+    deployment,
+    batch,
     prediction: predictDecode(profile, deployment, { batch, contextTokens }),
   });
   const keeps = (candidate: MachineCandidate): boolean =>
@@ -130,7 +137,9 @@ export function machinePlanFile(
   const { attentionWorkers, expertWorkers, microBatches } = deployment;
   const pool = (workers: number) => ({
     accelerator: profile.machine.cpu.slice(0, 200),
-    ...{ tensorParallel: 1, workers, machines: 1 },
+    tensorParallel: 1,
+    workers,
+    machines: 1,
   });
   return {
     kind: 'megascale-plan',
@@ -140,8 +149,11 @@ export function machinePlanFile(
     slo: { tpotMs: slo.tpotMs, ...(slo.ttftMs === undefined ? {} : { ttftMs: slo.ttftMs }) },
     deployment: deployment.colocated
       ? {
-          ...{ kind: 'colocated', parallelism: 'expert', pool: pool(1) },
-          ...{ pipelineParallel: 1, microBatchCount: microBatches },
+          kind: 'colocated',
+          parallelism: 'expert',
+          pool: pool(1),
+          pipelineParallel: 1,
+          microBatchCount: microBatches,
         }
       : {
           kind: 'disaggregated',
@@ -157,14 +169,19 @@ export function machinePlanFile(
       batch,
       tpotMs: prediction.tpotUs / 1000,
       tokensPerSecond: prediction.tokensPerSecond,
-      ...{ accelerators: 1, price: 1, watts: 0 },
+      accelerators: 1,
+      price: 1,
+      watts: 0,
       attentionTimeUs: prediction.attentionUs,
       expertTimeUs: prediction.expertUs,
       transferTimeUs: prediction.transferUs,
     },
     serve: {
       colocated: deployment.colocated,
-      ...{ attentionWorkers, expertWorkers, expertReplicas: 1, microBatches },
+      attentionWorkers,
+      expertWorkers,
+      expertReplicas: 1,
+      microBatches,
       transport: 'shm',
     },
     notes: [],

@@ -49,8 +49,9 @@ const elementBytes = 2;
 const routeBytes = 8;
 
 /**
- * What decode steps take on the machine of a profile. Halves, edges and handovers come from the profile, expert rows from the routes that the
- * batch is expected to take, and their order from the engine's own (`walkStepUs`): pools that take turns add up, pools that overlap hide.
+ * What decode steps take on the machine of a profile. Halves, edges and handovers come from the
+ * profile, expert rows from the routes that the batch is expected to take, and their order from the
+ * engine's own (`walkStepUs`): pools that take turns add up, pools that overlap hide.
  * `pace` is how much longer everything takes now than when the profile was taken.
  *
  * @throws ConfigError where the profile lacks what the deployment needs.
@@ -122,7 +123,10 @@ function expertRunUs(
   return mean(shares.map((ranks) => Math.max(...ranks.map(us))));
 }
 
-/** Of the pools that were measured with as many threads, the one with as many workers at once, or the nearest. */
+/**
+ * Of the pools that were measured with as many threads, the one with as many workers at once, or
+ * the nearest.
+ */
 function poolOf(
   { pools }: Pick<MachineProfile, 'pools'>,
   threads: number,
@@ -142,7 +146,10 @@ function poolOf(
 
 const noHandover = { layerUs: 0, microBatchUs: 0, tokenUs: 0 };
 
-/** Of as many workers, or of the nearest that were measured: waiting for the slower of several attention workers is most of it. */
+/**
+ * Of as many workers, or of the nearest that were measured: waiting for the slower of several
+ * attention workers is most of it.
+ */
 function handoverOf(
   { handovers }: MachineProfile,
   { attentionWorkers, expertWorkers }: MachineDeployment,

@@ -4,8 +4,9 @@ import type { MachineProfile, PoolProfile } from './machine-profile.js';
 import { transferUs } from './transport-profile.js';
 
 /**
- * The measured machine as `StepCosts`: what plan search and simulator ask instead of a datasheet's costs. `attention` and `expert` say which of the
- * profile's pools the two run as; `transport` which of its transports lies between.
+ * The measured machine as `StepCosts`: what plan search and simulator ask instead of a datasheet's
+ * costs. `attention` and `expert` say which of the profile's pools the two run as; `transport`
+ * which of its transports lies between.
  *
  * @throws RangeError where the profile has no such transport.
  */

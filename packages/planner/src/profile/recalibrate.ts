@@ -1,7 +1,10 @@
 import type { MachineProfile } from './machine-profile.js';
 import { predictDecode, type DecodeWorkload, type MachineDeployment } from './predict-decode.js';
 
-/** What a run's flight recorder or its counters said, in microseconds; what is absent was not measured. */
+/**
+ * What a run's flight recorder or its counters said, in microseconds; what is absent was not
+ * measured.
+ */
 export interface MeasuredTimes {
   /** T_a of one micro-batch. */
   readonly attentionUs?: number | undefined;
@@ -26,8 +29,9 @@ export interface MeasuredRun {
 const defaultWeight = 0.5;
 
 /**
- * The profile moved towards what a run measured: each part of every pool that the run used is scaled, as a whole, by the geometric share `weight` of
- * measured over predicted. The shape of each fit stays: one run is one point of it.
+ * The profile moved towards what a run measured: each part of every pool that the run used is
+ * scaled, as a whole, by the geometric share `weight` of measured over predicted. The shape of each
+ * fit stays: one run is one point of it.
  */
 export function recalibrate(
   profile: MachineProfile,

@@ -8,7 +8,10 @@ export interface RoutingShape {
   readonly effectiveExperts: number;
 }
 
-/** The number of equally popular experts that explains the mean distinct experts which were seen, at most `expertCount`. */
+/**
+ * The number of equally popular experts that explains the mean distinct experts which were seen, at
+ * most `expertCount`.
+ */
 export function fitEffectiveExperts(
   seen: readonly { readonly tokens: number; readonly distinctExperts: number }[],
   { expertCount, topK }: { readonly expertCount: number; readonly topK: number },
@@ -36,8 +39,8 @@ export interface WorkerShare {
 const draws = 200;
 
 /**
- * Ways in which t tokens' rows may fall on `workers` that hold equal parts of the experts, in order of rank: [draws][workers]. Drawn with a
- * fixed seed: the same arguments give the same ways.
+ * Ways in which t tokens' rows may fall on `workers` that hold equal parts of the experts, in order
+ * of rank: [draws][workers]. Drawn with a fixed seed: the same arguments give the same ways.
  */
 export function drawShares(
   tokens: number,

@@ -1,6 +1,8 @@
 import { fitNonNegative } from './fit-non-negative.js';
 
-/** A transport as it was measured: `alphaUs + bytes / bytesPerUs`, and what it reached at each size. */
+/**
+ * A transport as it was measured: `alphaUs + bytes / bytesPerUs`, and what it reached at each size.
+ */
 export interface TransportProfile {
   readonly name: string;
   readonly alphaUs: number;
@@ -35,7 +37,10 @@ export function fitTransport(
   };
 }
 
-/** Between the sizes that were measured, on the line between them; beyond the largest, at its rate; below the least, its latency. */
+/**
+ * Between the sizes that were measured, on the line between them; beyond the largest, at its rate;
+ * below the least, its latency.
+ */
 export function transferUs({ points, bytesPerUs }: TransportProfile, bytes: number): number {
   const next = points.findIndex((point) => point.bytes >= bytes);
   const above = points[next];

@@ -32,11 +32,17 @@ interface WalkStep {
   readonly microBatchIndices: ReturnType<typeof microBatchIndex>[];
 }
 
-/** Layers that are walked before the pipeline is taken to be in its rhythm, and steps that count then. */
+/**
+ * Layers that are walked before the pipeline is taken to be in its rhythm, and steps that count
+ * then.
+ */
 const layersBefore = 256;
 const stepsCounted = 4;
 
-/** From one step's end to the next, by walking the very order of work that the engine follows under a clock that computing moves on. */
+/**
+ * From one step's end to the next, by walking the very order of work that the engine follows under
+ * a clock that computing moves on.
+ */
 export function walkStepUs(times: WalkTimes): number {
   const walk = new StepWalk(times);
   followSteps(walk.newStep(), walk);
@@ -47,7 +53,10 @@ export function walkStepUs(times: WalkTimes): number {
   return Math.max(walkedUs, busyUs(times));
 }
 
-/** How long a step keeps experts or a link busy. Where that is hardly more than attention takes, they fall behind only over more layers than are walked. */
+/**
+ * How long a step keeps experts or a link busy. Where that is hardly more than attention takes,
+ * they fall behind only over more layers than are walked.
+ */
 function busyUs(times: WalkTimes): number {
   const { layerCount, gather, expertUs, mergedExpertUs, handoverUs, link } = times;
   const expertsUs =

@@ -1,15 +1,21 @@
 /**
- * The largest batch of whole units, at most `batchMax`, whose step takes at most `stepUsMax`; 0 where even one unit takes longer or does not fit.
+ * The largest batch of whole units, at most `batchMax`, whose step takes at most `stepUsMax`; 0
+ * where even one unit takes longer or does not fit.
  * `stepUs` must not fall when the batch grows.
  */
 export function largestBatch(
   stepUs: (batch: number) => number,
   limits: {
-    /** What can be dealt out evenly: a batch between two units would make the busiest worker slower than the mean one. */
+    /**
+     * What can be dealt out evenly: a batch between two units would make the busiest worker slower
+     * than the mean one.
+     */
     readonly unit: number;
     readonly batchMax: number;
     readonly stepUsMax: number;
-    /** Stop when what is known to fit is less than this share below what does not. Default 0: exact. */
+    /**
+     * Stop when what is known to fit is less than this share below what does not. Default 0: exact.
+     */
     readonly tolerance?: number;
   },
 ): number {

@@ -4,7 +4,10 @@ import type { Deployment, Slo, Traffic } from '../deployment/deployment.js';
 import type { DecodeEvaluation } from '../evaluate/decode-evaluation.js';
 import type { ModelShape } from '../model/model-shape.js';
 
-/** What is searched for: the deployment with the most tokens per second per price, accelerator or watt. */
+/**
+ * What is searched for: the deployment with the most tokens per second per price, accelerator or
+ * watt.
+ */
 export interface PlanRequest {
   readonly shape: ModelShape;
   /** Kinds that the attention pool may be of; the colocated pool may be of any of both lists. */

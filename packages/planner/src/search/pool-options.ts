@@ -18,7 +18,10 @@ export interface AttentionOption {
   /** Price, accelerators or watts. */
   readonly unit: number;
   readonly kvRoomBytes: number;
-  /** By m: units × µs of one token at one layer, never more than any batch within the limits reaches. */
+  /**
+   * By m: units × µs of one token at one layer, never more than any batch within the limits
+   * reaches.
+   */
   readonly leastUnitUs: LeastUnitUs;
 }
 
@@ -111,7 +114,10 @@ export function unitOf(
 
 type PerLink = Readonly<Record<'network' | 'scale-up', number>>;
 
-/** A step takes at least m T_f L, so neither half may take more than SLO / (m L); and a token computes no faster than it travels. */
+/**
+ * A step takes at least m T_f L, so neither half may take more than SLO / (m L); and a token
+ * computes no faster than it travels.
+ */
 function leastOf(
   { shape, limits, stepUsMax }: SearchContext,
   { unit, travelUs }: { readonly unit: number; readonly travelUs: PerLink },
@@ -125,7 +131,10 @@ function leastOf(
   return { network: over('network'), 'scale-up': over('scale-up') };
 }
 
-/** Time per token falls with the size of a micro-batch: taken at the most tokens within both limits, rounded up. */
+/**
+ * Time per token falls with the size of a micro-batch: taken at the most tokens within both limits,
+ * rounded up.
+ */
 function usPerToken(
   timeUs: (tokens: number) => number,
   { stageUsMax, tokensMax }: { readonly stageUsMax: number; readonly tokensMax: number },

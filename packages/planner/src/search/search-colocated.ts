@@ -4,7 +4,10 @@ import { withLargestBatch } from './with-largest-batch.js';
 import type { Candidate } from './plan-request.js';
 import type { SearchContext } from './search-context.js';
 
-/** The best colocated deployment on one kind of accelerator: tensor and pipeline parallelism, or expert parallelism over up to the limit. */
+/**
+ * The best colocated deployment on one kind of accelerator: tensor and pipeline parallelism, or
+ * expert parallelism over up to the limit.
+ */
 export function searchColocated(
   accelerator: Accelerator,
   context: SearchContext,

@@ -14,8 +14,9 @@ import type { AttentionOption, ExpertOption } from './pool-options.js';
 import type { SearchContext } from './search-context.js';
 
 /**
- * Algorithm 1 for one pair of accelerators, extended: tp_a, tp_e, experts per expert worker, replicas, m, and for each the n_a with the best
- * score, found numerically where T_a and T_e balance under the SLO, the memory and the link. Combinations whose bound is below what was found
+ * Algorithm 1 for one pair of accelerators, extended: tp_a, tp_e, experts per expert worker,
+ * replicas, m, and for each the n_a with the best score, found numerically where T_a and T_e
+ * balance under the SLO, the memory and the link. Combinations whose bound is below what was found
  * are left out. Undefined where nothing fits, or nothing can score more than `scoreMin`.
  */
 export function searchDisaggregated(
@@ -57,8 +58,8 @@ export function pairBound(
 }
 
 /**
- * Highest bound first: each pool at its largest micro-batch and, with m ≥ 2, always busy. With m = 1 one waits for the other: of a/T_a + e/T_e
- * units for T_a + T_e µs there are at least (√a + √e)².
+ * Highest bound first: each pool at its largest micro-batch and, with m ≥ 2, always busy. With m =
+ * 1 one waits for the other: of a/T_a + e/T_e units for T_a + T_e µs there are at least (√a + √e)².
  */
 function boundedFrames(
   attention: readonly AttentionOption[],
@@ -82,7 +83,9 @@ function boundedFrames(
   return frames.sort((a, b) => b.bound - a.bound);
 }
 
-/** From the n_a at which both pools would pass equally many tokens, uphill in strides that halve. */
+/**
+ * From the n_a at which both pools would pass equally many tokens, uphill in strides that halve.
+ */
 function bestWorkers(frame: Frame, context: SearchContext): Scored | undefined {
   const { limits } = context;
   const { attention, expert } = frame;

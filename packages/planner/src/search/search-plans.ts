@@ -6,7 +6,10 @@ import { searchColocated } from './search-colocated.js';
 import { pairBound, searchDisaggregated } from './search-disaggregated.js';
 
 export interface SearchResult {
-  /** The best of every pair of accelerators (of those that reach half of the best pair's score) and of every accelerator alone, best first. */
+  /**
+   * The best of every pair of accelerators (of those that reach half of the best pair's score) and
+   * of every accelerator alone, best first.
+   */
   readonly ranked: readonly Candidate[];
   readonly disaggregated: Candidate | undefined;
   readonly colocated: Candidate | undefined;

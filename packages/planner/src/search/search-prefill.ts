@@ -7,13 +7,19 @@ import { unitOf } from './pool-options.js';
 import { largestBatch } from './largest-batch.js';
 import type { SearchContext } from './search-context.js';
 
-/** The prefill pool: whole prompts, colocated, tensor-parallel inside a machine and pipeline-parallel over workers. */
+/**
+ * The prefill pool: whole prompts, colocated, tensor-parallel inside a machine and
+ * pipeline-parallel over workers.
+ */
 export interface PrefillPlan {
   /** One instance; each worker is a stage with its share of the layers. */
   readonly pool: Pool;
   /** Prompts that are computed together, in each stage. */
   readonly prompts: number;
-  /** Half a batch of waiting, then the batch through all stages; rows between stages are not counted. */
+  /**
+   * Half a batch of waiting, then the batch through all stages; rows between stages are not
+   * counted.
+   */
   readonly ttftMs: number;
   readonly promptTokensPerSecond: number;
   readonly promptTokensPerSecondPerUnit: number;
@@ -23,8 +29,9 @@ export interface PrefillPlan {
 const promptsMax = 64;
 
 /**
- * The prefill pool with the most prompt tokens per second per price (accelerator, watt) whose time to the first token keeps the SLO. Each prompt
- * is computed at once; weights and the batch's keys and values have to fit.
+ * The prefill pool with the most prompt tokens per second per price (accelerator, watt) whose time
+ * to the first token keeps the SLO. Each prompt is computed at once; weights and the batch's keys
+ * and values have to fit.
  */
 export function searchPrefill(
   accelerators: readonly Accelerator[],
@@ -54,7 +61,10 @@ function prefillPlan(
   { shape, assumptions, objective }: SearchContext,
 ): PrefillPlan | undefined {
   const costs = createAcceleratorCosts({
-    ...{ shape, attention: pool, expert: pool, assumptions },
+    shape,
+    attention: pool,
+    expert: pool,
+    assumptions,
     link: 'scale-up',
   });
   const window = keysSeenWith(shape, inputTokens);

@@ -1,6 +1,6 @@
 /**
- * What is to happen, earliest first; what happens at the same time in the order it was added. Two whole numbers say what it is. Nothing is allocated per
- * event; room doubles up to `capacityMax`.
+ * What is to happen, earliest first; what happens at the same time in the order it was added. Two
+ * whole numbers say what it is. Nothing is allocated per event; room doubles up to `capacityMax`.
  */
 export class EventHeap {
   /** Of the event that `pop` took. */

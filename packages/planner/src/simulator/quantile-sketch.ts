@@ -1,4 +1,7 @@
-/** Buckets by the exponent of a number and the first bits of its mantissa: 128 for each power of two, from 2^−10 to 2^34. */
+/**
+ * Buckets by the exponent of a number and the first bits of its mantissa: 128 for each power of
+ * two, from 2^−10 to 2^34.
+ */
 const mantissaBits = 7;
 const leastValue = 2 ** -10;
 const powers = 44;
@@ -24,8 +27,9 @@ function middleOf(bucket: number): number {
 }
 
 /**
- * Quantiles of a stream in bounded memory: counts in buckets whose borders are less than 0.8 % apart, so that every quantile is within 0.4 % of a value that was
- * added, from 0.001 to 10^10; what is below or above counts as the least or the greatest.
+ * Quantiles of a stream in bounded memory: counts in buckets whose borders are less than 0.8 %
+ * apart, so that every quantile is within 0.4 % of a value that was added, from 0.001 to 10^10;
+ * what is below or above counts as the least or the greatest.
  */
 export class QuantileSketch {
   readonly #counts = new Float64Array(bucketCount);
@@ -70,8 +74,12 @@ export class QuantileSketch {
   summary(): QuantileSummary {
     const { mean, max, count } = this;
     return {
-      ...{ count, mean, max },
-      ...{ p50: this.quantile(0.5), p90: this.quantile(0.9), p99: this.quantile(0.99) },
+      count,
+      mean,
+      max,
+      p50: this.quantile(0.5),
+      p90: this.quantile(0.9),
+      p99: this.quantile(0.99),
     };
   }
 }

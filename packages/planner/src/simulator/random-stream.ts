@@ -1,6 +1,6 @@
 /**
- * Repeatable random numbers: the same seed gives the same numbers on every machine. The generator is xoshiro128** 1.1 (Blackman and Vigna, 2018), its state
- * filled by splitmix32.
+ * Repeatable random numbers: the same seed gives the same numbers on every machine. The generator
+ * is xoshiro128** 1.1 (Blackman and Vigna, 2018), its state filled by splitmix32.
  */
 export class RandomStream {
   #a: number;
@@ -64,7 +64,10 @@ export class RandomStream {
     return radius * Math.cos(angle);
   }
 
-  /** Mean `shape`, scale 1 (Marsaglia and Tsang, 2000; below shape 1 by their power of a uniform number). */
+  /**
+   * Mean `shape`, scale 1 (Marsaglia and Tsang, 2000; below shape 1 by their power of a uniform
+   * number).
+   */
   gamma(shape: number): number {
     if (shape < 1) return this.gamma(shape + 1) * (1 - this.fraction()) ** (1 / shape);
     const d = shape - 1 / 3;

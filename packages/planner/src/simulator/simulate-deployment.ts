@@ -33,7 +33,8 @@ export interface SimulatedDeploymentOptions {
 const nothing = { batch: 0, contextTokens: 0 };
 
 /**
- * What the simulator needs of a deployment, from the same costs and the same memory that the plan search uses.
+ * What the simulator needs of a deployment, from the same costs and the same memory that the plan
+ * search uses.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' where weights leave no room for KV pages, and for colocated deployments whose micro-batches or pipeline stages
  * overlap: their order of work is not the engine's.
@@ -87,7 +88,10 @@ function withShape(
   };
 }
 
-/** All experts are in one place: none is busier than others, and a token's answers are added up before the accelerators exchange them. */
+/**
+ * All experts are in one place: none is busier than others, and a token's answers are added up
+ * before the accelerators exchange them.
+ */
 function withTensorExperts({ topK }: ModelShape, costs: StepCosts, adjusted: StepCosts): StepCosts {
   return {
     ...adjusted,
@@ -106,7 +110,10 @@ function disaggregatedInstance(
   const answers = combineAtExperts ? groups : topK;
   return {
     costs,
-    ...{ layers: layerCount, expertCount, topK, expertReplicas: expert.replicas },
+    layers: layerCount,
+    expertCount,
+    topK,
+    expertReplicas: expert.replicas,
     dispatchRowBytes: (groups * message.dispatchBytesPerRow) / topK,
     answerRowBytes: (answers * message.combineBytesPerRow) / topK,
     attentionWorkers: attention.workers,
@@ -115,7 +122,10 @@ function disaggregatedInstance(
   };
 }
 
-/** Without pools there is no link: an all-to-all of equally loaded workers is part of their experts' time. */
+/**
+ * Without pools there is no link: an all-to-all of equally loaded workers is part of their experts'
+ * time.
+ */
 function colocatedInstance(
   shape: ModelShape,
   { parallelism, pool, pipelineParallel, microBatchCount }: ColocatedDeployment,
@@ -130,7 +140,11 @@ function colocatedInstance(
   }
   const { expertCount, topK, layerCount, message } = shape;
   const base = {
-    ...{ layers: layerCount, expertCount, topK, microBatches: 1, expertWorkers: 0 },
+    layers: layerCount,
+    expertCount,
+    topK,
+    microBatches: 1,
+    expertWorkers: 0,
     dispatchRowBytes: message.dispatchBytesPerRow,
     answerRowBytes: message.combineBytesPerRow,
   };

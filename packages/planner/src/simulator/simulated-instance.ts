@@ -26,7 +26,10 @@ export interface SimulatedInstance {
   readonly microBatches: number;
   /** Default lockstep. */
   readonly gather?: SimulatedGather;
-  /** A step starts while the one before still samples (`followSteps`). Default true; colocated workers never do. */
+  /**
+   * A step starts while the one before still samples (`followSteps`). Default true; colocated
+   * workers never do.
+   */
   readonly overlapSteps?: boolean;
   /** Expert workers that hold each expert; default 1. */
   readonly expertReplicas?: number;
@@ -100,14 +103,18 @@ export function expertGroups(instance: SimulatedInstance, apart = false): Expert
   return groups;
 }
 
-/** Rows that one expert worker gets of so many tokens, and how many of its experts they are expected to need. */
+/**
+ * Rows that one expert worker gets of so many tokens, and how many of its experts they are expected
+ * to need.
+ */
 export function expertLoad(
   { topK, expertCount, expertWorkers, expertReplicas = 1 }: SimulatedInstance,
   share: number,
   tokens: number,
 ): { rows: number; distinctExperts: number } {
   const local = (expertCount * expertReplicas) / Math.max(1, expertWorkers);
-  // Every token chooses K different experts; one of this worker's is among them with this probability.
+  // Every token chooses K different experts; one of this worker's is among them with this
+  // probability.
   const chosen = Math.min(1, (topK * share) / local);
   return {
     rows: tokens * topK * share,

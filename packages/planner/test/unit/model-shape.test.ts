@@ -8,8 +8,15 @@ describe('deriveModelShape', () => {
     const graph = buildModelGraph(
       randomConfig({
         family: 'qwen3-moe',
-        ...{ hidden: 64, layers: 6, experts: 8, topK: 2, expertWidth: 32, heads: 4, kvHeads: 2 },
-        ...{ vocab: 128, mlpOnlyLayers: [0, 3] },
+        hidden: 64,
+        layers: 6,
+        experts: 8,
+        topK: 2,
+        expertWidth: 32,
+        heads: 4,
+        kvHeads: 2,
+        vocab: 128,
+        mlpOnlyLayers: [0, 3],
       }),
     );
     const shape = deriveModelShape('tiny', graph);

@@ -22,12 +22,16 @@ function simulated({ shape }: PlanRequest, { deployment, evaluation }: Candidate
   const { batch, contextTokens } = evaluation;
   const { instance, limits } = simulatedDeployment(shape, deployment);
   const loads = evenLoads(batch, instance.attentionWorkers, contextTokens);
-  // The first step of joined ones waits for the beginning of the second: its end is no token after another.
+  // The first step of joined ones waits for the beginning of the second: its end is no token after
+  // another.
   const { stepUs } = simulateSteps({ instance, loads, steps: 4 });
   return { loads, limits, stepUs: stepUs.flatMap((own) => own.slice(1)) };
 }
 
-/** Pipeline stages and micro-batches of colocated workers have an order of work that is not the engine's. */
+/**
+ * Pipeline stages and micro-batches of colocated workers have an order of work that is not the
+ * engine's.
+ */
 function canSimulate({ deployment }: Candidate): boolean {
   return (
     deployment.kind === 'disaggregated' ||

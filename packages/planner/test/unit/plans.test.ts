@@ -215,7 +215,10 @@ function namesOf(candidate: Candidate | undefined): readonly string[] {
     : [deployment.attention.accelerator.name, deployment.expert.accelerator.name];
 }
 
-/** Counted from the shape, not by the evaluation: the fullest worker's bytes over nine tenths of its memory. */
+/**
+ * Counted from the shape, not by the evaluation: the fullest worker's bytes over nine tenths of its
+ * memory.
+ */
 function bytesBeyondMemory(
   shape: ModelShape,
   { deployment, evaluation }: Candidate,

@@ -88,8 +88,8 @@ export class PrefixTree {
   }
 
   /**
-   * The page was allocated for other tokens. Nothing stands below it: a sequence that holds it holds
-   * those above it too.
+   * The page was allocated for other tokens. Nothing stands below it: a sequence that holds it
+   * holds those above it too.
    */
   remove(page: KvPageId): void {
     const removed = this.#byPage[page];

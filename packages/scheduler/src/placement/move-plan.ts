@@ -60,18 +60,21 @@ export class MoveBudget {
   /** From when on the next load may begin. */
   #freeUs = -Infinity;
 
-  constructor(
-    private readonly bytesPerSecond: number,
-    private readonly saveUs = 50_000,
-  ) {}
+  readonly #bytesPerSecond: number;
+  readonly #saveUs: number;
+
+  constructor(bytesPerSecond: number, saveUs = 50_000) {
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#saveUs = saveUs;
+  }
 
   allows(nowUs: number): boolean {
     return nowUs >= this.#freeUs;
   }
 
   spend(bytes: number, nowUs: number): void {
-    const fromUs = Math.max(this.#freeUs, nowUs - this.saveUs);
-    this.#freeUs = fromUs + (bytes / this.bytesPerSecond) * 1e6;
+    const fromUs = Math.max(this.#freeUs, nowUs - this.#saveUs);
+    this.#freeUs = fromUs + (bytes / this.#bytesPerSecond) * 1e6;
   }
 }
 

@@ -34,7 +34,8 @@ export function* placementChanges(
       for (const other of others) {
         const isCopy = (placement[other]?.length ?? 0) > 1;
         if (isCopy && !hasRoom) yield edit(more, other, undefined, to);
-        // The two trade places; where there is a copy of one at the other's place already, it just goes.
+        // The two trade places; where there is a copy of one at the other's place already, it just
+        // goes.
         const away = placement[other]?.includes(expertRank(from)) === true ? undefined : from;
         yield edit(edit(placement, id, to, from), other, away, to);
       }

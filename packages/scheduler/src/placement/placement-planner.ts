@@ -78,7 +78,10 @@ export class PlacementPlanner {
     const { slotsPerWorker, expertBytes, moveBytesMax, margin } = this.#options;
     const copiesMax = Math.floor(moveBytesMax / expertBytes);
     const improved = yield* improvePlacementInSlices({
-      ...{ cost, placement, slotsPerWorker, copiesMax },
+      cost,
+      placement,
+      slotsPerWorker,
+      copiesMax,
     });
     const worthIt = cost.layers.map((_, layer) => {
       const before = layerPlacement(placement, layer);

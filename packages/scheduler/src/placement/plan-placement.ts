@@ -26,7 +26,8 @@ export function planPlacement(cost: PlacementCost, slotsPerWorker: number): Plan
     improvePlacement({ cost, placement, slotsPerWorker: slots, copiesMax: Infinity }).placement;
   const single = Math.ceil(cost.expertCount / cost.expertWorkers);
   const [full, bare] = [greedy(slotsPerWorker), greedy(single)];
-  // The last is what comes out without copies: bettering step by step may lose sight of it where there is room for more.
+  // The last is what comes out without copies: bettering step by step may lose sight of it where
+  // there is room for more.
   const plans = [
     ...[bettered(full, slotsPerWorker), full],
     ...[bettered(bare, slotsPerWorker), bare, bettered(bare, single)],

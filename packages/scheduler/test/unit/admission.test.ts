@@ -32,7 +32,8 @@ describe('the choice of an attention worker', () => {
 
 const whole = (min: number, max: number) => fc.integer({ min, max });
 const costs: fc.Arbitrary<StepCost> = fc.record({
-  ...{ fixedUs: whole(0, 500), tokenUs: whole(1, 50) },
+  fixedUs: whole(0, 500),
+  tokenUs: whole(1, 50),
   contextTokenUs: whole(0, 20).map((tenths) => tenths / 10),
 });
 const newcomers = fc.record({ promptTokens: whole(1, 2000), maxTokens: whole(1, 500) });

@@ -22,18 +22,25 @@ const view = (changes: Partial<SchedulerView>): SchedulerView => ({
 });
 
 const service = (id: number) => ({
-  ...{ id: sequenceId(id), arrivedAtMs: id, priority: 0, outputTokens: 0, preemptions: 0 },
+  id: sequenceId(id),
+  arrivedAtMs: id,
+  priority: 0,
+  outputTokens: 0,
+  preemptions: 0,
 });
 
 const waits = (id: number, tokensLeft: number): WaitingView => ({
   ...service(id),
-  ...{ tokensLeft, contextTokens: 0, kvPages: 0 },
+  tokensLeft,
+  contextTokens: 0,
+  kvPages: 0,
 });
 
 /** Holds exactly the pages of its context, of 4 tokens each. */
 const runs = (id: number, contextTokens: number, tokensLeft = 1): RunningView => ({
   ...service(id),
-  ...{ contextTokens, tokensLeft },
+  contextTokens,
+  tokensLeft,
   kvPages: Math.ceil(contextTokens / 4),
   kvPagesFreed: Math.ceil(contextTokens / 4),
 });

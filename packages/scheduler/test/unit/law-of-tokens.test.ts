@@ -34,10 +34,15 @@ interface Arrival {
 interface Scenario {
   readonly options: Omit<BatcherOptions, 'policy'>;
   readonly arrivals: readonly Arrival[];
-  /** Steps that are abandoned, by attempt: as they begin to sample or, if true, after their first micro-batch. */
+  /**
+   * Steps that are abandoned, by attempt: as they begin to sample or, if true, after their first
+   * micro-batch.
+   */
   readonly abandoned: ReadonlyMap<number, boolean>;
   readonly overlap: boolean;
-  /** m, where steps fit in fewer micro-batches, and what a micro-batch takes: by attempt, in turn. */
+  /**
+   * m, where steps fit in fewer micro-batches, and what a micro-batch takes: by attempt, in turn.
+   */
   readonly paces: readonly StepPace[];
 }
 

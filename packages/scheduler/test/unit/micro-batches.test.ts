@@ -28,8 +28,15 @@ function sequence({
   promptLogits = false,
 }: Given): RunningSequence {
   const request = {
-    ...{ id: sequenceId(id), promptTokens: tokens, outputTokens, maxTokens: 9, eosTokenIds: [] },
-    ...{ ignoreEos: false, arrivedAtMs: 0, sampling: {}, promptLogits },
+    id: sequenceId(id),
+    promptTokens: tokens,
+    outputTokens,
+    maxTokens: 9,
+    eosTokenIds: [],
+    ignoreEos: false,
+    arrivedAtMs: 0,
+    sampling: {},
+    promptLogits,
   };
   const running = startSequence(admitSequence(request, id));
   for (const page of pages) running.table.kvPages.push(running.slot, kvPageId(page));

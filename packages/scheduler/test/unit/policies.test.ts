@@ -21,8 +21,15 @@ policyContract({ policy: prefillFirst });
 policyContract({ policy: sloAware({ tpotTargetMs: 20, ttftTargetMs: 200 }) });
 
 const view = (changes: Partial<SchedulerView>): SchedulerView => ({
-  ...{ nowMs: 0, waiting: [], running: [], kvPagesFree: 1000, kvPageSize: 16, microBatchCount: 2 },
-  ...{ maxNumBatchedTokens: 512, maxNumSeqs: 16, prefillChunkTokensMax: 256 },
+  nowMs: 0,
+  waiting: [],
+  running: [],
+  kvPagesFree: 1000,
+  kvPageSize: 16,
+  microBatchCount: 2,
+  maxNumBatchedTokens: 512,
+  maxNumSeqs: 16,
+  prefillChunkTokensMax: 256,
   ...changes,
 });
 
@@ -31,14 +38,22 @@ const waits = (
   tokensLeft: number,
   changes: Partial<WaitingView> = {},
 ): WaitingView => ({
-  ...{ id: sequenceId(id), arrivedAtMs: id, priority: 0, outputTokens: 0, preemptions: 0 },
-  ...{ tokensLeft, contextTokens: 0, kvPages: 0 },
+  id: sequenceId(id),
+  arrivedAtMs: id,
+  priority: 0,
+  outputTokens: 0,
+  preemptions: 0,
+  tokensLeft,
+  contextTokens: 0,
+  kvPages: 0,
   ...changes,
 });
 
 const decodes = (id: number, changes: Partial<RunningView> = {}): RunningView => ({
   ...waits(id, 1),
-  ...{ contextTokens: 31, kvPages: 2, kvPagesFreed: 2 },
+  contextTokens: 31,
+  kvPages: 2,
+  kvPagesFreed: 2,
   ...changes,
 });
 
@@ -175,8 +190,14 @@ describe('a policy that fails', () => {
       policy: { specVersion: 1, name: 'broken', plan },
       fallbackPolicy: fcfs,
       onPolicyError: ({ code, message }) => errors.push(`${code} ${message}`),
-      ...{ kvPageCount: 8, kvPageSize: 4, microBatchCount: 2, tokensPerMicroBatchMax: 8 },
-      ...{ prefillChunkTokensMax: 8, maxNumSeqs: 4, maxQueuedRequests: 2, positionsMax: 64 },
+      kvPageCount: 8,
+      kvPageSize: 4,
+      microBatchCount: 2,
+      tokensPerMicroBatchMax: 8,
+      prefillChunkTokensMax: 8,
+      maxNumSeqs: 4,
+      maxQueuedRequests: 2,
+      positionsMax: 64,
     });
 
   it.each([
@@ -211,8 +232,13 @@ describe('a policy that fails', () => {
     const errors: string[] = [];
     const tested = batcher(plan, errors);
     tested.add({
-      ...{ id: sequenceId(1), promptTokens: [1, 2, 3], maxTokens: 2, eosTokenIds: [] },
-      ...{ ignoreEos: true, arrivedAtMs: 0, sampling: {} },
+      id: sequenceId(1),
+      promptTokens: [1, 2, 3],
+      maxTokens: 2,
+      eosTokenIds: [],
+      ignoreEos: true,
+      arrivedAtMs: 0,
+      sampling: {},
     });
     expect(tested.planStep(0)?.plan.run).toEqual([{ id: 1, tokens: 3 }]);
     expect(errors).toHaveLength(1);

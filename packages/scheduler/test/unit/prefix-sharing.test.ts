@@ -18,8 +18,13 @@ const options: BatcherOptions = {
 };
 
 const request = (id: number, promptTokens: readonly number[], maxTokens = 4) => ({
-  ...{ id: sequenceId(id), promptTokens, maxTokens, eosTokenIds: [], ignoreEos: true },
-  ...{ arrivedAtMs: 0, sampling: {} },
+  id: sequenceId(id),
+  promptTokens,
+  maxTokens,
+  eosTokenIds: [],
+  ignoreEos: true,
+  arrivedAtMs: 0,
+  sampling: {},
 });
 
 const ascending = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
@@ -152,8 +157,10 @@ describe('the tokens of sequences that share', () => {
         };
         const model = new FakeModel({ vocabSize, ...pool });
         const batcher = new Batcher({
-          ...{ ...options, ...pool },
-          ...{ prefillChunkTokensMax: size.chunk, maxNumSeqs: size.running },
+          ...options,
+          ...pool,
+          prefillChunkTokensMax: size.chunk,
+          maxNumSeqs: size.running,
         });
         const prompts = ends.map((end, index) => [...shared.slice(0, 23 - (index % 3)), ...end]);
         const outputs = prompts.map((): number[] => []);

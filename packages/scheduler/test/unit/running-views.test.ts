@@ -8,8 +8,13 @@ import { describe, expect, it } from 'vitest';
 import { Batcher, fcfs, type SequenceRequest } from '../../src/index.js';
 
 const request = (id: number, promptTokens: number): SequenceRequest => ({
-  ...{ id: sequenceId(id), promptTokens: Array.from({ length: promptTokens }, () => 5) },
-  ...{ maxTokens: 40, eosTokenIds: [], ignoreEos: true, arrivedAtMs: id, sampling: {} },
+  id: sequenceId(id),
+  promptTokens: Array.from({ length: promptTokens }, () => 5),
+  maxTokens: 40,
+  eosTokenIds: [],
+  ignoreEos: true,
+  arrivedAtMs: id,
+  sampling: {},
   tenant: `tenant ${id}`,
 });
 
@@ -30,8 +35,14 @@ function watch(
     },
     fallbackPolicy: fcfs,
     onPolicyError: (error) => errors.push(error),
-    ...{ kvPageCount: 200, kvPageSize: 4, microBatchCount: 2, tokensPerMicroBatchMax: 32 },
-    ...{ prefillChunkTokensMax: 8, maxNumSeqs: 40, maxQueuedRequests: 100, positionsMax: 200 },
+    kvPageCount: 200,
+    kvPageSize: 4,
+    microBatchCount: 2,
+    tokensPerMicroBatchMax: 32,
+    prefillChunkTokensMax: 8,
+    maxNumSeqs: 40,
+    maxQueuedRequests: 100,
+    positionsMax: 200,
   });
   batcher.add(request(1, 3));
   batcher.add(request(2, 12));
@@ -51,15 +62,30 @@ describe('what a policy sees of running sequences', () => {
     const first = { id, arrivedAtMs: 1, tenant: 'tenant 1', priority: 0, preemptions: 0 };
     expect(seen[0]).toEqual([]);
     expect(seen[1]?.[0]).toMatchObject({
-      ...{ ...first, contextTokens: 3, tokensLeft: 1, outputTokens: 1, kvPages: 1 },
-      ...{ kvPagesFreed: 1, firstTokenAtMs: 10, lastTokenAtMs: 10 },
+      ...first,
+      contextTokens: 3,
+      tokensLeft: 1,
+      outputTokens: 1,
+      kvPages: 1,
+      kvPagesFreed: 1,
+      firstTokenAtMs: 10,
+      lastTokenAtMs: 10,
     });
     expect(seen[1]?.[1]).toMatchObject({
-      ...{ id: sequenceId(2), contextTokens: 8, tokensLeft: 4, outputTokens: 0, kvPages: 2 },
-      ...{ firstTokenAtMs: undefined, lastTokenAtMs: undefined },
+      id: sequenceId(2),
+      contextTokens: 8,
+      tokensLeft: 4,
+      outputTokens: 0,
+      kvPages: 2,
+      firstTokenAtMs: undefined,
+      lastTokenAtMs: undefined,
     });
     expect(seen[2]?.[0]).toMatchObject({
-      ...{ ...first, contextTokens: 4, tokensLeft: 1, outputTokens: 2, firstTokenAtMs: 10 },
+      ...first,
+      contextTokens: 4,
+      tokensLeft: 1,
+      outputTokens: 2,
+      firstTokenAtMs: 10,
       lastTokenAtMs: 20,
     });
   });

@@ -16,8 +16,13 @@ const work = (
   lowestMicroBatch = 0,
 ): SequenceTokens => {
   const request = {
-    ...{ id: sequenceId(id), promptTokens: [], maxTokens: 9, eosTokenIds: [] },
-    ...{ ignoreEos: false, arrivedAtMs: 0, sampling: {} },
+    id: sequenceId(id),
+    promptTokens: [],
+    maxTokens: 9,
+    eosTokenIds: [],
+    ignoreEos: false,
+    arrivedAtMs: 0,
+    sampling: {},
   };
   const sequence = startSequence(admitSequence(request, id));
   return { sequence, firstPosition, tokens, lowestMicroBatch };

@@ -4,7 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { Batcher, fcfs, validatePlan } from '../../src/index.js';
 
 const service = (id: number) => ({
-  ...{ id: sequenceId(id), arrivedAtMs: 0, priority: 0, outputTokens: 0, preemptions: 0 },
+  id: sequenceId(id),
+  arrivedAtMs: 0,
+  priority: 0,
+  outputTokens: 0,
+  preemptions: 0,
 });
 
 /** 1 runs (4 tokens in 1 page, decoding), 2 runs (4 in 1, prefill of 9), 3 and 4 wait. */
@@ -120,7 +124,10 @@ describe('a batcher', () => {
           return planned;
         },
       },
-      ...{ kvPageSize, kvPageCount, maxNumBatchedTokens, microBatchCount: 2 },
+      kvPageSize,
+      kvPageCount,
+      maxNumBatchedTokens,
+      microBatchCount: 2,
       ...{
         tokensPerMicroBatchMax: 8,
         prefillChunkTokensMax: 4,
@@ -131,8 +138,13 @@ describe('a batcher', () => {
     });
     for (const [id, tokens] of given.prompts.entries()) {
       batcher.add({
-        ...{ id: sequenceId(id), promptTokens: Array.from({ length: tokens }, (_, i) => i + id) },
-        ...{ maxTokens: 6, eosTokenIds: [], ignoreEos: true, arrivedAtMs: id, sampling: {} },
+        id: sequenceId(id),
+        promptTokens: Array.from({ length: tokens }, (_, i) => i + id),
+        maxTokens: 6,
+        eosTokenIds: [],
+        ignoreEos: true,
+        arrivedAtMs: id,
+        sampling: {},
       });
     }
     for (const each of given.oneEach) {

@@ -12,8 +12,9 @@ const sources = fileURLToPath(new URL('../native', import.meta.url));
 export type Programs = { readonly folder: string } | { readonly absent: string };
 
 /**
- * Builds native/ for whatever libraries this machine has, into the user's cache; once built, only what changed.
- * Contenders without their library are left out, and so are all of them where a compiler is missing.
+ * Builds native/ for whatever libraries this machine has, into the user's cache; once built, only
+ * what changed. Contenders without their library are left out, and so are all of them where a
+ * compiler is missing.
  */
 export async function buildContenders(): Promise<Programs> {
   for (const [tool, install] of [

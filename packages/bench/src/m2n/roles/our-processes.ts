@@ -19,7 +19,10 @@ interface RoleMessage {
   readonly error?: string;
 }
 
-/** One run of all ranks, each a process of its own. @throws BenchError with the reason of the first that failed. */
+/**
+ * One run of all ranks, each a process of its own. @throws BenchError with the reason of the first
+ * that failed.
+ */
 export async function runOurs(
   traffic: Traffic,
   plan: TrafficPlan,

@@ -34,52 +34,53 @@ export function runSender(port: AttentionPort, plan: TrafficPlan): RoleResult {
 }
 
 class Sender {
-  private readonly tokens: number;
-  private readonly stride: number;
+  readonly #tokens: number;
+  readonly #stride: number;
   /** [slots][receivers] */
-  private readonly rows: readonly (readonly Rows[])[];
-  private readonly answers: readonly (readonly Rows[])[];
-  private readonly tickets: (DispatchTicket | undefined)[];
-  private readonly microBatches;
-  private readonly layers = Array.from({ length: layersPerStep }, (_, layer) => layerIndex(layer));
+  readonly #rows: readonly (readonly Rows[])[];
+  readonly #answers: readonly (readonly Rows[])[];
+  readonly #tickets: (DispatchTicket | undefined)[];
+  readonly #microBatches;
+  readonly #layers = Array.from({ length: layersPerStep }, (_, layer) => layerIndex(layer));
 
-  constructor(
-    private readonly port: AttentionPort,
-    plan: TrafficPlan,
-  ) {
-    this.tokens = tokensOf(plan);
-    this.stride = senderStamps(plan);
-    this.rows = port.slots.map(({ hidden }) => stretches(bytesOf(hidden), plan));
-    this.answers = port.slots.map(({ answers }) => stretches(bytesOf(answers), plan));
-    this.tickets = port.slots.map(() => undefined);
-    this.microBatches = port.slots.map((_, slot) => microBatchIndex(slot));
+  readonly #port: AttentionPort;
+
+  constructor(port: AttentionPort, plan: TrafficPlan) {
+    this.#port = port;
+
+    this.#tokens = tokensOf(plan);
+    this.#stride = senderStamps(plan);
+    this.#rows = port.slots.map(({ hidden }) => stretches(bytesOf(hidden), plan));
+    this.#answers = port.slots.map(({ answers }) => stretches(bytesOf(answers), plan));
+    this.#tickets = port.slots.map(() => undefined);
+    this.#microBatches = port.slots.map((_, slot) => microBatchIndex(slot));
   }
 
   /** Without `stamps` no row is touched. */
   run({ messages, window, answers }: Phase, stamps: Float64Array | undefined, at: number): void {
-    const { stride } = this;
-    const microBatches = this.microBatches.slice(0, window);
+    const stride = this.#stride;
+    const microBatches = this.#microBatches.slice(0, window);
     for (let message = 0; message < messages + window; message++) {
       const slot = message % window;
       const answered = message - window;
       if (answered >= 0) {
-        this.takeAnswers(slot, answered, answers);
+        this.#takeAnswers(slot, answered, answers);
         if (stamps !== undefined) {
           stamps[at + stride * (answered + 1) - 1] = systemClock.nowUs();
         }
       }
       if (message >= messages) continue;
       const layer = Math.floor(message / window) % layersPerStep;
-      if (layer === 0 && slot === 0) this.port.beginStep(microBatches);
+      if (layer === 0 && slot === 0) this.#port.beginStep(microBatches);
       if (stamps !== undefined) {
-        this.write(slot, message, stamps, at + stride * message);
+        this.#write(slot, message, stamps, at + stride * message);
       }
-      this.send(layer, slot);
+      this.#send(layer, slot);
     }
   }
 
-  private write(slot: number, message: number, stamps: Float64Array, at: number): void {
-    const rows = this.rows[slot] ?? [];
+  #write(slot: number, message: number, stamps: Float64Array, at: number): void {
+    const rows = this.#rows[slot] ?? [];
     for (let receiver = 0; receiver < rows.length; receiver++) {
       stamps[at + receiver] = systemClock.nowUs();
       rows[receiver]?.write(message);
@@ -87,19 +88,19 @@ class Sender {
     stamps[at + rows.length] = systemClock.nowUs();
   }
 
-  private send(layer: number, slot: number): void {
-    const microBatch = this.microBatches[slot] ?? microBatchIndex(0);
-    const at = this.layers[layer] ?? layerIndex(0);
-    this.tickets[slot] = this.port.dispatch(at, microBatch, this.tokens);
+  #send(layer: number, slot: number): void {
+    const microBatch = this.#microBatches[slot] ?? microBatchIndex(0);
+    const at = this.#layers[layer] ?? layerIndex(0);
+    this.#tickets[slot] = this.#port.dispatch(at, microBatch, this.#tokens);
   }
 
-  private takeAnswers(slot: number, message: number, full: boolean): void {
-    const ticket = this.tickets[slot];
+  #takeAnswers(slot: number, message: number, full: boolean): void {
+    const ticket = this.#tickets[slot];
     if (ticket === undefined) return;
-    this.port.combine(ticket);
-    if (full) for (const rows of this.answers[slot] ?? []) rows.read(message);
-    this.port.release(ticket);
-    this.tickets[slot] = undefined;
+    this.#port.combine(ticket);
+    if (full) for (const rows of this.#answers[slot] ?? []) rows.read(message);
+    this.#port.release(ticket);
+    this.#tickets[slot] = undefined;
   }
 }
 

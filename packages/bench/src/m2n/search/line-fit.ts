@@ -5,8 +5,8 @@ export interface Line {
 }
 
 /**
- * The line through samples (x, y > 0) with the least sum of squared relative errors, neither parameter negative: small messages count
- * as much as large ones.
+ * The line through samples (x, y > 0) with the least sum of squared relative errors, neither
+ * parameter negative: small messages count as much as large ones.
  */
 export function fitLine(samples: readonly { readonly x: number; readonly y: number }[]): Line {
   let [w, wx, wxx, wy, wxy] = [0, 0, 0, 0, 0];

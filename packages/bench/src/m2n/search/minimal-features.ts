@@ -15,8 +15,9 @@ export interface Judgement {
 }
 
 /**
- * The dimensions without which the anomaly at `point` does not show: each is set to its bounds (to every other level where there is
- * no order) while the rest stays, and drops out when the anomaly stays at all of them.
+ * The dimensions without which the anomaly at `point` does not show: each is set to its bounds (to
+ * every other level where there is no order) while the rest stays, and drops out when the anomaly
+ * stays at all of them.
  */
 export async function minimalFeatures(
   space: Space,

@@ -25,14 +25,18 @@ export interface SearchOptions {
   readonly onAnomaly?: (anomaly: Anomaly) => void;
 }
 
-/** Temperature, of the excess's logarithm: worse points are taken at first, hardly any at the end of a walk. */
+/**
+ * Temperature, of the excess's logarithm: worse points are taken at first, hardly any at the end of
+ * a walk.
+ */
 const hottest = 1;
 const cooling = 0.9;
 const coldest = 0.05;
 
 /**
- * Simulated annealing towards points that are slower than predicted. Each anomaly is reduced to its minimal set of features; points
- * with the features of a known one are not looked at again. The idea is Collie's (NSDI '22), for anomalies of network cards.
+ * Simulated annealing towards points that are slower than predicted. Each anomaly is reduced to its
+ * minimal set of features; points with the features of a known one are not looked at again. The
+ * idea is Collie's (NSDI '22), for anomalies of network cards.
  */
 export async function searchAnomalies(options: SearchOptions): Promise<Anomaly[]> {
   const { space, random, mayGoOn, factor } = options;
@@ -82,7 +86,10 @@ async function judge(options: SearchOptions, point: Point): Promise<Judgement> {
   return { excess, isAnomalous: excess >= factor };
 }
 
-/** Of three verdicts, the first of which is known: what does not come every time is the machine's noise. */
+/**
+ * Of three verdicts, the first of which is known: what does not come every time is the machine's
+ * noise.
+ */
 async function least({ measure }: SearchOptions, point: Point, first: Verdict): Promise<Verdict> {
   const verdicts = [first, await measure(point), await measure(point)];
   return verdicts.toSorted((a, b) => a.excess - b.excess)[0] ?? first;

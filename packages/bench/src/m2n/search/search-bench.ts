@@ -25,7 +25,8 @@ const calmRuns = 3;
 const failuresMax = 20;
 
 /**
- * Looks for traffic that is slower than the alpha-beta model of its transport predicts, for as long as it is told.
+ * Looks for traffic that is slower than the alpha-beta model of its transport predicts, for as long
+ * as it is told.
  *
  * @throws BenchError when not even the calm points can be measured.
  */

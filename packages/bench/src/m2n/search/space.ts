@@ -23,7 +23,9 @@ export type Random = () => number;
 
 const triesMax = 200;
 
-/** A point that `accepts` takes, each as likely as the other; undefined when there seems to be none. */
+/**
+ * A point that `accepts` takes, each as likely as the other; undefined when there seems to be none.
+ */
 export function randomPoint(
   { dimensions, allows }: Space,
   random: Random,
@@ -38,7 +40,10 @@ export function randomPoint(
   return undefined;
 }
 
-/** The point with another level of one dimension; undefined when `accepts` takes none that was tried. */
+/**
+ * The point with another level of one dimension; undefined when `accepts` takes none that was
+ * tried.
+ */
 export function mutate(
   { dimensions, allows }: Space,
   point: Point,

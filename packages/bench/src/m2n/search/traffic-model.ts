@@ -17,8 +17,8 @@ export interface Load {
 }
 
 /**
- * The busiest of all ranks (a sender's rows to all receivers, the hot receiver's from all senders) or, where ranks outnumber the
- * cores, one core's share of all that is written and read.
+ * The busiest of all ranks (a sender's rows to all receivers, the hot receiver's from all senders)
+ * or, where ranks outnumber the cores, one core's share of all that is written and read.
  */
 export function loadOf({ senders, receivers, bytes, skew = false }: Traffic, cores: number): Load {
   const cold = skew && receivers > 1 ? bytes / 4 : bytes;
@@ -30,7 +30,10 @@ export function loadOf({ senders, receivers, bytes, skew = false }: Traffic, cor
   };
 }
 
-/** The times of one message of all senders; of rates, what a message takes when several are under way. */
+/**
+ * The times of one message of all senders; of rates, what a message takes when several are under
+ * way.
+ */
 export function timesOf({ senders, receivers, bytes }: Traffic, figures: M2nFigures): Times {
   const { latencyUs, roundTripUs, gigabytesPerSecond, bothDirectionsGigabytesPerSecond } = figures;
   const perMessage = (rate: number): number => (senders * receivers * bytes) / rate / 1000;

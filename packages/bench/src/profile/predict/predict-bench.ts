@@ -23,7 +23,10 @@ export interface PredictRow {
   readonly tpotError: number;
   /** Least and greatest over rounds. */
   readonly tpotErrors: readonly number[];
-  /** The machine's pace during the runs, over the profile's, and what others took of the processors: medians. */
+  /**
+   * The machine's pace during the runs, over the profile's, and what others took of the processors:
+   * medians.
+   */
   readonly pace: number;
   readonly foreignShare: number;
   readonly parts: DecodePrediction;
@@ -89,8 +92,8 @@ export async function runCases(
 }
 
 /**
- * Predictions beside what was measured. A prediction sees the profile, the deployment and the batch, and the probe's pace around the run;
- * nothing of the run.
+ * Predictions beside what was measured. A prediction sees the profile, the deployment and the
+ * batch, and the probe's pace around the run; nothing of the run.
  */
 export function comparePredictions(
   profile: MachineProfile,
@@ -122,7 +125,9 @@ function rowOf(
   const middle = [...rounds].sort((a, b) => a.pace - b.pace)[rounds.length >> 1];
   if (middle === undefined) throw new RangeError('No round was measured.');
   return {
-    ...{ model: model.name, deployment: name, batch },
+    model: model.name,
+    deployment: name,
+    batch,
     predicted: {
       tokensPerSecond: median(({ predicted }) => predicted.tokensPerSecond),
       tpotUs: median(({ predicted }) => predicted.tpotUs),

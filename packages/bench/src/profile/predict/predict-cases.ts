@@ -40,7 +40,9 @@ function cut(
   return {
     name: `${attentionWorkers} × ${expertWorkers}, m = ${microBatches}${link}`,
     deployment: {
-      ...{ attentionWorkers, expertWorkers, microBatches },
+      attentionWorkers,
+      expertWorkers,
+      microBatches,
       ...(emulatedLink === undefined ? {} : { emulatedLink }),
     },
     batches,

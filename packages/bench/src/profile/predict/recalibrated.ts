@@ -15,7 +15,10 @@ export interface Recalibrated {
   readonly after: ErrorSummary;
 }
 
-/** Every other case moves the profile; the ones between are predicted with the old one and with the new one. Undefined for one case. */
+/**
+ * Every other case moves the profile; the ones between are predicted with the old one and with the
+ * new one. Undefined for one case.
+ */
 export function recalibrated(
   profile: MachineProfile,
   reference: ProbeReading,
@@ -51,7 +54,9 @@ function moved(
       deployment,
       workload: { batch: shape.batch, contextTokens },
       times: {
-        ...{ attentionUs, expertUs, edgeUs },
+        attentionUs,
+        expertUs,
+        edgeUs,
         stepOverheadUs: run.stepOverheadUs,
         ...(deployment.colocated ? {} : { handoverUs: run.handoverUs }),
       },

@@ -4,8 +4,12 @@ import { fitProfile } from '../../../src/profile/fit-profile.js';
 import type { ProbedRun } from '../../../src/profile/predict/probed-runs.js';
 
 const attention = {
-  ...{ fixedUs: 300, repeatedUs: 120, tokenUs: 4 },
-  ...{ kneeTokens: 8, kneeTokenUs: 20, keyUs: 0.02 },
+  fixedUs: 300,
+  repeatedUs: 120,
+  tokenUs: 4,
+  kneeTokens: 8,
+  kneeTokenUs: 20,
+  keyUs: 0.02,
 };
 const expert = { fixedUs: 30, expertUs: 400, rowUs: 20, kneeRows: 2, kneeRowUs: 30 };
 const edge = { fixedUs: 2500, tokenUs: 50, kneeTokens: 4, kneeTokenUs: 300 };
@@ -36,7 +40,10 @@ function run(
     shape: { batch, promptTokens: 6, outputTokens: 10 },
     around: [reading, reading],
     run: {
-      ...{ tpotUs: 1, tokensPerSecond: 1, foreignShare: 0, stepOverheadUs: 200 * pace },
+      tpotUs: 1,
+      tokensPerSecond: 1,
+      foreignShare: 0,
+      stepOverheadUs: 200 * pace,
       window: { startUs: 0, endUs: 1 },
       attention: [6, 200].map((context) => {
         const repeated = cut === undefined ? 0 : (microBatches - 1) / microBatches;

@@ -13,20 +13,23 @@ export class ExpertActor {
   inputs = 0;
   merged = 0;
   /** [layers][expertCount] of every placement so far. */
-  private readonly residents: readonly Uint8Array[];
-  private readonly slots: readonly { hidden: Float32Array; answers: Float32Array }[];
-  private input: ExpertInput | undefined;
+  readonly #residents: readonly Uint8Array[];
+  readonly #slots: readonly { hidden: Float32Array; answers: Float32Array }[];
+  #input: ExpertInput | undefined;
 
-  constructor(
-    private readonly port: ExpertPort,
-    private readonly plan: ParticipantPlan,
-  ) {
+  readonly #port: ExpertPort;
+  readonly #plan: ParticipantPlan;
+
+  constructor(port: ExpertPort, plan: ParticipantPlan) {
+    this.#port = port;
+    this.#plan = plan;
+
     this.rows = Array<number>(plan.options.expertWorkerCount).fill(0);
     const { placement, layerCount } = plan.options;
-    this.residents = Array.from({ length: layerCount }, (_, layer) =>
+    this.#residents = Array.from({ length: layerCount }, (_, layer) =>
       residentTable(layerPlacement(placement, layer), expertRank(plan.rank)),
     );
-    this.slots = port.slots.map(({ hidden, answers }) => ({
+    this.#slots = port.slots.map(({ hidden, answers }) => ({
       hidden: floats(hidden.bytes),
       answers: floats(answers.bytes),
     }));
@@ -35,54 +38,54 @@ export class ExpertActor {
   act(action: ExpertAction): void {
     switch (action.type) {
       case 'close':
-        this.port.close();
+        this.#port.close();
         return;
       case 'receive':
-        this.input = this.port.receive();
+        this.#input = this.#port.receive();
         return;
       case 'reply':
-        if (this.input === undefined) throw new Error('There is nothing to reply to.');
-        this.port.reply(this.input);
+        if (this.#input === undefined) throw new Error('There is nothing to reply to.');
+        this.#port.reply(this.#input);
         return;
       case 'learn':
-        this.learn(action);
+        this.#learn(action);
         return;
       case 'retire':
-        this.port.retirePlacements(action.upTo);
+        this.#port.retirePlacements(action.upTo);
         return;
       case 'serve':
-        this.serve(action.inputs ?? Number.POSITIVE_INFINITY, action.delayMs ?? 0);
+        this.#serve(action.inputs ?? Number.POSITIVE_INFINITY, action.delayMs ?? 0);
         return;
       default:
         throw new Error(`An expert worker cannot ${action.type}.`);
     }
   }
 
-  private learn({ epoch, placement }: PlacementEpoch): void {
-    this.port.learnPlacement({ epoch, placement });
-    for (const [layer, residents] of this.residents.entries()) {
-      const own = residentExperts(layerPlacement(placement, layer), expertRank(this.plan.rank));
+  #learn({ epoch, placement }: PlacementEpoch): void {
+    this.#port.learnPlacement({ epoch, placement });
+    for (const [layer, residents] of this.#residents.entries()) {
+      const own = residentExperts(layerPlacement(placement, layer), expertRank(this.#plan.rank));
       for (const id of own) residents[id] = 1;
     }
   }
 
-  private serve(inputs: number, delayMs: number): void {
+  #serve(inputs: number, delayMs: number): void {
     for (let count = 0; count < inputs; count++) {
-      const input = this.port.receive();
+      const input = this.#port.receive();
       if (input === undefined) return;
-      this.check(input);
+      this.#check(input);
       if (delayMs > 0) blockFor(delayMs);
-      this.compute(input);
-      this.port.reply(input);
+      this.#compute(input);
+      this.#port.reply(input);
     }
   }
 
-  private compute(input: ExpertInput): void {
-    const { hiddenSize } = this.plan.options;
+  #compute(input: ExpertInput): void {
+    const { hiddenSize } = this.#plan.options;
     let row = 0;
     for (const [expert, count] of input.rowsPerExpert.entries()) {
       for (const end = row + count; row < end; row++) {
-        const slot = this.slots[input.slotIndex[row] ?? -1];
+        const slot = this.#slots[input.slotIndex[row] ?? -1];
         const from = (input.hiddenRow[row] ?? 0) * hiddenSize;
         const to = (input.answerRow[row] ?? 0) * hiddenSize;
         for (let index = 0; index < hiddenSize && slot !== undefined; index++) {
@@ -93,18 +96,18 @@ export class ExpertActor {
     }
   }
 
-  private check(input: ExpertInput): void {
-    const { slotCount } = this.plan.options;
+  #check(input: ExpertInput): void {
+    const { slotCount } = this.#plan.options;
     const slots = input.slotIndex.subarray(0, input.rowCount);
     const ranks = new Set([...slots].map((slot) => Math.floor(slot / slotCount)));
     this.inputs++;
     if (ranks.size > 1) this.merged++;
-    const own = this.plan.rank;
+    const own = this.#plan.rank;
     this.rows[own] = (this.rows[own] ?? 0) + input.rowCount;
     const sum = input.rowsPerExpert.reduce((total, count) => total + count, 0);
     if (input.rowCount === 0) this.trouble.push('received an input without rows');
     if (sum !== input.rowCount) this.trouble.push(`${input.rowCount} rows, but ${sum} by expert`);
-    const residents = this.residents[input.layer];
+    const residents = this.#residents[input.layer];
     if (input.rowsPerExpert.length !== residents?.length) {
       this.trouble.push(`${input.rowsPerExpert.length} experts of ${residents?.length}`);
     }
@@ -113,10 +116,10 @@ export class ExpertActor {
         this.trouble.push(`rows of expert ${id} in layer ${input.layer}`);
       }
     }
-    this.checkOrder(input);
+    this.#checkOrder(input);
   }
 
-  private checkOrder(input: ExpertInput): void {
+  #checkOrder(input: ExpertInput): void {
     let row = 0;
     for (const count of input.rowsPerExpert) {
       for (const end = row + count; row < end; row++) {

@@ -102,14 +102,18 @@ const endPatienceMs = 10_000;
 
 /** Runs plans, each with as many participants as it has ranks, and keeps them for the next plan. */
 export class TransportTeam {
-  private readonly idle: Participant[] = [];
-  private readonly all: Participant[] = [];
+  readonly #idle: Participant[] = [];
+  readonly #all: Participant[] = [];
 
-  constructor(private readonly start: () => Participant) {}
+  readonly #start: () => Participant;
+
+  constructor(start: () => Participant) {
+    this.#start = start;
+  }
 
   async run(plan: TeamPlan): Promise<TeamReport> {
     const plans = participantPlans(plan);
-    const participants = plans.map(() => this.take());
+    const participants = plans.map(() => this.#take());
     const addresses: (string | undefined)[] = plans.map(() => undefined);
     const giveAddress = (index: number, address: string): void => {
       addresses[index] = plan.changeAddress?.(address) ?? address;
@@ -154,7 +158,7 @@ export class TransportTeam {
         });
       }),
     );
-    this.idle.push(...participants.filter(({ hasEnded }) => !hasEnded));
+    this.#idle.push(...participants.filter(({ hasEnded }) => !hasEnded));
     return {
       attention: reports.slice(0, plan.attention.length),
       expert: reports.slice(plan.attention.length),
@@ -162,22 +166,22 @@ export class TransportTeam {
   }
 
   async close(): Promise<void> {
-    const running = this.idle.splice(0).filter(({ hasEnded }) => !hasEnded);
+    const running = this.#idle.splice(0).filter(({ hasEnded }) => !hasEnded);
     const limit = setTimeout(() => {
       for (const participant of running) participant.kill();
     }, endPatienceMs);
     await Promise.all(running.map(endOf));
     clearTimeout(limit);
     // Whoever is still busy is of a run that its test gave up.
-    for (const participant of this.all.splice(0)) if (!participant.hasEnded) participant.kill();
+    for (const participant of this.#all.splice(0)) if (!participant.hasEnded) participant.kill();
   }
 
-  private take(): Participant {
+  #take(): Participant {
     for (;;) {
-      const participant = this.idle.pop();
+      const participant = this.#idle.pop();
       if (participant === undefined) {
-        const started = this.start();
-        this.all.push(started);
+        const started = this.#start();
+        this.#all.push(started);
         return started;
       }
       if (!participant.hasEnded) return participant;

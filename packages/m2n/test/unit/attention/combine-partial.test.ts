@@ -49,7 +49,10 @@ function sumsOf({ tokens, topK, hiddenSize, ...each }: Case, rank: number) {
   return {
     weights: Float32Array.from(each.weights),
     expertRanks: Int32Array.from(each.expertRanks),
-    ...{ rank, tokens, topK, hiddenSize },
+    rank,
+    tokens,
+    topK,
+    hiddenSize,
   };
 }
 

@@ -1,6 +1,9 @@
 import type { RandomStream } from '../random-stream.js';
 
-/** How the rate of arrivals goes through the day: mean × (1 + amplitude × cos(2π (hour − peakHour) / 24)). */
+/**
+ * How the rate of arrivals goes through the day: mean × (1 + amplitude × cos(2π (hour − peakHour) /
+ * 24)).
+ */
 export interface DayLoad {
   readonly requestsPerSecond: number;
   /** 0: always the mean; below 1. Default 0.5. */
@@ -26,17 +29,20 @@ export class DayArrivals {
   #pieceEndS = pieceS;
   #rate: number;
 
-  constructor(
-    private readonly load: DayLoad,
-    private readonly random: RandomStream,
-  ) {
+  readonly #load: DayLoad;
+  readonly #random: RandomStream;
+
+  constructor(load: DayLoad, random: RandomStream) {
+    this.#load = load;
+    this.#random = random;
+
     this.#rate = rateAt(load, pieceS / 2);
   }
 
   /** The next arrival, in seconds; Infinity from `untilS` on. */
   next(untilS: number): number {
     for (;;) {
-      const at = this.#nowS + this.random.exponential() / this.#rate;
+      const at = this.#nowS + this.#random.exponential() / this.#rate;
       if (at < this.#pieceEndS) {
         this.#nowS = at;
         return at < untilS ? at : Infinity;
@@ -45,7 +51,7 @@ export class DayArrivals {
       this.#nowS = this.#pieceEndS;
       if (this.#nowS >= untilS) return Infinity;
       this.#pieceEndS += pieceS;
-      this.#rate = rateAt(this.load, this.#nowS + pieceS / 2);
+      this.#rate = rateAt(this.#load, this.#nowS + pieceS / 2);
     }
   }
 }

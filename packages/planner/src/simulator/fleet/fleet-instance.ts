@@ -5,12 +5,14 @@ import { WaitingRing } from './waiting-ring.js';
 const firstRoom = 16;
 
 /**
- * One instance of a fleet, between events instead of token by token. Every running sequence moves by one step per step, so one number, the steps so
- * far, stands for all: a sequence is prefilled when it has reached one such number and has ended at another. Between events, a step's length is that of the
- * step table and grows with the context, so that time is a quadratic function of steps.
+ * One instance of a fleet, between events instead of token by token. Every running sequence moves
+ * by one step per step, so one number, the steps so far, stands for all: a sequence is prefilled
+ * when it has reached one such number and has ended at another. Between events, a step's length is
+ * that of the step table and grows with the context, so that time is a quadratic function of steps.
  *
- * Differs from the detailed simulator in this: workers of the instance are equally loaded, KV room for the whole answer is taken at the start (so
- * nothing is preempted), and a request's prefill begins at the next whole step.
+ * Differs from the detailed simulator in this: workers of the instance are equally loaded, KV room
+ * for the whole answer is taken at the start (so nothing is preempted), and a request's prefill
+ * begins at the next whole step.
  */
 export class FleetInstance {
   /** Until when its sequences have been moved; ahead of everybody else's time while it is down. */
@@ -41,11 +43,15 @@ export class FleetInstance {
   #freeSlots: number[] = Array.from({ length: firstRoom }, (_, slot) => slot);
   readonly #waiting = new WaitingRing();
 
-  constructor(
-    private readonly table: StepTable,
-    private readonly maxQueuedRequests: number,
-    private readonly metrics: FleetMetrics,
-  ) {}
+  readonly #table: StepTable;
+  readonly #maxQueuedRequests: number;
+  readonly #metrics: FleetMetrics;
+
+  constructor(table: StepTable, maxQueuedRequests: number, metrics: FleetMetrics) {
+    this.#table = table;
+    this.#maxQueuedRequests = maxQueuedRequests;
+    this.#metrics = metrics;
+  }
 
   /** Sequences that it has, waiting ones included. */
   get load(): number {
@@ -93,33 +99,35 @@ export class FleetInstance {
   /** A request comes now. */
   arrive(arrivedS: number, prompt: number, output: number): void {
     this.advance(arrivedS);
-    this.metrics.events += 1;
+    this.#metrics.events += 1;
     if (this.#waiting.count === 0 && this.#fits(prompt, output)) {
       this.#start(arrivedS, prompt, output);
       this.#look();
     } else if (
-      this.#waiting.count < this.maxQueuedRequests &&
-      prompt + output <= this.table.kvTokens
+      this.#waiting.count < this.#maxQueuedRequests &&
+      prompt + output <= this.#table.kvTokens
     ) {
       this.#waiting.push(arrivedS, prompt, output);
     } else {
-      this.metrics.refused += 1;
+      this.#metrics.refused += 1;
     }
   }
 
-  /** A worker is lost: nothing moves until it is replaced and everybody's context is computed again. */
+  /**
+   * A worker is lost: nothing moves until it is replaced and everybody's context is computed again.
+   */
   fail(atS: number, recoveryS: number): void {
     this.advance(atS);
     // One that is down already does not fail again.
     if (this.nowS > atS) return;
-    const { prefillsMax, prefillChunkTokens, decodesMax, fixedUs } = this.table;
+    const { prefillsMax, prefillChunkTokens, decodesMax, fixedUs } = this.#table;
     const tokens = this.#keys;
     const stepUs = fixedUs[prefillsMax * (decodesMax + 1)] ?? 0;
     const again = (tokens / (prefillsMax * prefillChunkTokens)) * stepUs * 1e-6 * this.#slowness;
-    this.metrics.failures += 1;
-    this.metrics.events += 1;
-    this.metrics.recomputedTokens += tokens;
-    this.metrics.downS += recoveryS + again;
+    this.#metrics.failures += 1;
+    this.#metrics.events += 1;
+    this.#metrics.recomputedTokens += tokens;
+    this.#metrics.downS += recoveryS + again;
     this.nowS += recoveryS + again;
     this.#look();
   }
@@ -140,11 +148,14 @@ export class FleetInstance {
     return (2 * us) / (stepUs + Math.sqrt(stepUs * stepUs + 2 * growth * us));
   }
 
-  /** How long its steps take from now on, and when the first of its sequences has got where something happens. */
+  /**
+   * How long its steps take from now on, and when the first of its sequences has got where
+   * something happens.
+   */
   #look(): void {
-    const at = this.#prefills * (this.table.decodesMax + 1) + this.#decodes;
-    this.#fixedUs = this.table.fixedUs[at] ?? 0;
-    this.#keyUs = this.table.keyUs[at] ?? 0;
+    const at = this.#prefills * (this.#table.decodesMax + 1) + this.#decodes;
+    this.#fixedUs = this.#table.fixedUs[at] ?? 0;
+    this.#keyUs = this.#table.keyUs[at] ?? 0;
     this.#nextS =
       this.#count === 0
         ? Infinity
@@ -154,8 +165,8 @@ export class FleetInstance {
   #move(steps: number, seconds: number): void {
     this.#steps += steps;
     this.#keys += this.#decodes * steps;
-    this.metrics.outputTokens += this.#decodes * steps;
-    this.metrics.busyS += seconds;
+    this.#metrics.outputTokens += this.#decodes * steps;
+    this.#metrics.busyS += seconds;
   }
 
   /** What is due for the first of the heap. */
@@ -164,11 +175,11 @@ export class FleetInstance {
     const prompt = this.#prompts[slot] ?? 0;
     const output = this.#outputs[slot] ?? 0;
     const firstS = this.#firstS[slot] ?? 0;
-    this.metrics.events += 1;
+    this.#metrics.events += 1;
     if (firstS < 0) {
       this.#prefills -= 1;
-      this.metrics.outputTokens += 1;
-      this.metrics.ttftMs.add((this.nowS - (this.#arrivedS[slot] ?? 0)) * 1000);
+      this.#metrics.outputTokens += 1;
+      this.#metrics.ttftMs.add((this.nowS - (this.#arrivedS[slot] ?? 0)) * 1000);
       if (output > 1) {
         this.#firstS[slot] = this.nowS;
         this.#decodes += 1;
@@ -180,9 +191,9 @@ export class FleetInstance {
     } else {
       this.#decodes -= 1;
       this.#keys -= prompt + output;
-      this.metrics.tpotMs.add(((this.nowS - firstS) * 1000) / (output - 1));
+      this.#metrics.tpotMs.add(((this.nowS - firstS) * 1000) / (output - 1));
     }
-    this.metrics.finished += 1;
+    this.#metrics.finished += 1;
     this.#kvTaken -= prompt + output;
     this.#freeSlots.push(slot);
     this.#count -= 1;
@@ -207,7 +218,7 @@ export class FleetInstance {
   }
 
   #fits(prompt: number, output: number): boolean {
-    const { prefillsMax, decodesMax, kvTokens } = this.table;
+    const { prefillsMax, decodesMax, kvTokens } = this.#table;
     return (
       this.#prefills < prefillsMax &&
       this.#count < decodesMax &&
@@ -224,7 +235,7 @@ export class FleetInstance {
     this.#outputs[slot] = output;
     this.#prefills += 1;
     this.#kvTaken += prompt + output;
-    const due = Math.ceil(this.#steps - 1e-6) + Math.ceil(prompt / this.table.prefillChunkTokens);
+    const due = Math.ceil(this.#steps - 1e-6) + Math.ceil(prompt / this.#table.prefillChunkTokens);
     this.#rise(due, slot);
   }
 

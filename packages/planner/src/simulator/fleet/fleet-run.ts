@@ -3,7 +3,10 @@ import type { ServingLimits } from '../serve/serving-run.js';
 import type { SimulatedInstance } from '../simulated-instance.js';
 import type { DayLoad } from './day-load.js';
 
-/** Who gets a request: each in turn, or of so many drawn at random the one with the fewest sequences. */
+/**
+ * Who gets a request: each in turn, or of so many drawn at random the one with the fewest
+ * sequences.
+ */
 export type FleetRouter =
   { readonly type: 'round-robin' } | { readonly type: 'choices'; readonly count: number };
 

@@ -4,7 +4,8 @@ import type { LengthDistribution } from '../load/token-lengths.js';
 const entries = 1 << 14;
 
 /**
- * The quantiles of a length distribution, so that drawing a length is looking it up. Lengths beyond the 1 / 32,768 at either end do not occur; the mean is that of the table.
+ * The quantiles of a length distribution, so that drawing a length is looking it up. Lengths beyond
+ * the 1 / 32,768 at either end do not occur; the mean is that of the table.
  */
 export class LengthTable {
   readonly mean: number;
@@ -45,7 +46,10 @@ function normalQuantile(part: number): number {
   return (low + high) / 2;
 }
 
-/** Φ(x) by the series for small x and the continued fraction for large x (Abramowitz and Stegun 26.2.11, 26.2.14). */
+/**
+ * Φ(x) by the series for small x and the continued fraction for large x (Abramowitz and Stegun
+ * 26.2.11, 26.2.14).
+ */
 function normalDistribution(x: number): number {
   if (x < 0) return 1 - normalDistribution(-x);
   const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);

@@ -44,8 +44,9 @@ export interface FleetReport {
 }
 
 /**
- * A fleet of equal instances over a day. An instance goes from event to event (`FleetInstance`), by steps that were measured on the op-by-op simulator; it is
- * brought up to date when the router looks at it, so there is no queue of events. Memory is bounded by what the instances may hold.
+ * A fleet of equal instances over a day. An instance goes from event to event (`FleetInstance`), by
+ * steps that were measured on the op-by-op simulator; it is brought up to date when the router
+ * looks at it, so there is no queue of events. Memory is bounded by what the instances may hold.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD'.
  */
@@ -95,14 +96,19 @@ class Samples {
   #tokens = 0;
   #busyS = 0;
 
-  constructor(
-    private readonly run: FleetRun,
-    private readonly instances: readonly FleetInstance[],
-    private readonly metrics: FleetMetrics,
-  ) {}
+  readonly #run: FleetRun;
+  readonly #instances: readonly FleetInstance[];
+  readonly #metrics: FleetMetrics;
+
+  constructor(run: FleetRun, instances: readonly FleetInstance[], metrics: FleetMetrics) {
+    this.#run = run;
+    this.#instances = instances;
+    this.#metrics = metrics;
+  }
 
   take(atS: number): void {
-    const { metrics, instances } = this;
+    const metrics = this.#metrics;
+    const instances = this.#instances;
     let running = 0;
     let waiting = 0;
     for (const instance of instances) {
@@ -113,9 +119,10 @@ class Samples {
     const sinceS = atS - (this.taken.at(-1)?.atS ?? 0);
     this.taken.push({
       atS,
-      wantedRequestsPerSecond: rateAt(this.run.load, atS),
+      wantedRequestsPerSecond: rateAt(this.#run.load, atS),
       outputTokensPerSecond: (metrics.outputTokens - this.#tokens) / sinceS,
-      ...{ running, waiting },
+      running,
+      waiting,
       busy: (metrics.busyS - this.#busyS) / (sinceS * instances.length),
     });
     this.#tokens = metrics.outputTokens;
@@ -135,7 +142,8 @@ function reportOf(parts: {
   const { finished, refused } = metrics;
   const allS = instances.length * durationS;
   return {
-    ...{ instances: run.instances, durationS },
+    instances: run.instances,
+    durationS,
     requests: { arrived, finished, refused, unfinished: arrived - finished - refused },
     ttftMs: metrics.ttftMs.summary(),
     tpotMs: metrics.tpotMs.summary(),

@@ -11,8 +11,9 @@ export interface MeanRequest {
 }
 
 /**
- * How long a step of an instance takes, for d sequences that decode and p that are being prefilled: fixedUs[p, d] + keyUs[p, d] × keys that the
- * decoding ones see together. Measured on the op-by-op simulator, and interpolated.
+ * How long a step of an instance takes, for d sequences that decode and p that are being prefilled:
+ * fixedUs[p, d] + keyUs[p, d] × keys that the decoding ones see together. Measured on the op-by-op
+ * simulator, and interpolated.
  */
 export interface StepTable {
   /** [prefillsMax + 1, decodesMax + 1] */

@@ -20,8 +20,9 @@ const line = z.object({
 });
 
 /**
- * A recorded workload: JSON lines, `{"arrivalS": 0.25, "promptTokens": 571, "outputTokens": 159}`, or CSV whose first line names the same three columns, in any
- * order and besides others. Seconds from any start; in ascending order. Empty lines and lines that begin with # are passed over.
+ * A recorded workload: JSON lines, `{"arrivalS": 0.25, "promptTokens": 571, "outputTokens": 159}`,
+ * or CSV whose first line names the same three columns, in any order and besides others. Seconds
+ * from any start; in ascending order. Empty lines and lines that begin with # are passed over.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD' naming the line.
  */

@@ -10,8 +10,9 @@ export interface SimulatedRequest {
 }
 
 /**
- * How requests come. 'poisson': independently of each other. 'bursty': times between arrivals are gamma distributed with this coefficient of variation, so that
- * a few come close together and then none for long; 1 would be Poisson.
+ * How requests come. 'poisson': independently of each other. 'bursty': times between arrivals are
+ * gamma distributed with this coefficient of variation, so that a few come close together and then
+ * none for long; 1 would be Poisson.
  */
 export type Arrivals =
   | { readonly type: 'poisson' }
@@ -29,8 +30,9 @@ export interface Workload {
 export const requestsMax = 10_000_000;
 
 /**
- * The requests of a workload in the order of their arrival; the same workload gives the same ones. Lengths do not depend on arrivals: workloads that differ
- * only in their rate bring the same requests at other times.
+ * The requests of a workload in the order of their arrival; the same workload gives the same ones.
+ * Lengths do not depend on arrivals: workloads that differ only in their rate bring the same
+ * requests at other times.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD'.
  */

@@ -90,7 +90,10 @@ export class AttentionPool implements StepListener {
       id,
       promptTokens: this.#zeros.subarray(0, promptTokens),
       maxTokens: outputTokens,
-      ...{ eosTokenIds: [], ignoreEos: true, arrivedAtMs: nowUs / 1000, sampling: {} },
+      eosTokenIds: [],
+      ignoreEos: true,
+      arrivedAtMs: nowUs / 1000,
+      sampling: {},
       ...(ttftMs === undefined ? {} : { ttftTargetMs: ttftMs }),
       ...(tpotMs === undefined ? {} : { tpotTargetMs: tpotMs }),
     };
@@ -191,7 +194,11 @@ export class AttentionPool implements StepListener {
     const { instance, limits, policy } = this.#run;
     const { kvPageSize = 16, maxNumBatchedTokens = 512, prefillChunkTokens = 256 } = limits;
     const batcher = new Batcher({
-      ...{ policy, kvPageSize, maxNumBatchedTokens, positionsMax, prefixSharing: false },
+      policy,
+      kvPageSize,
+      maxNumBatchedTokens,
+      positionsMax,
+      prefixSharing: false,
       kvPageCount: limits.kvPages,
       microBatchCount: instance.microBatches,
       tokensPerMicroBatchMax: maxNumBatchedTokens,

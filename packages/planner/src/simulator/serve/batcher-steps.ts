@@ -13,17 +13,23 @@ export interface StepListener {
 }
 
 /**
- * The scheduler of one simulated attention worker: the shipping batcher with its policy, asked at the simulated time. Every token it samples is 0; nobody
- * reads them.
+ * The scheduler of one simulated attention worker: the shipping batcher with its policy, asked at
+ * the simulated time. Every token it samples is 0; nobody reads them.
  */
 export class BatcherSteps implements StepSource<BatcherStep> {
   #endedUs = 0;
 
+  readonly #listener: StepListener;
+  readonly #sampled: Uint8Array;
+
   constructor(
     readonly batcher: Batcher,
-    private readonly listener: StepListener,
-    private readonly sampled: Uint8Array,
-  ) {}
+    listener: StepListener,
+    sampled: Uint8Array,
+  ) {
+    this.#listener = listener;
+    this.#sampled = sampled;
+  }
 
   /** It has been idle until now. */
   wake(nowUs: number): void {
@@ -40,14 +46,14 @@ export class BatcherSteps implements StepSource<BatcherStep> {
   }
 
   endMicroBatch(_step: BatcherStep, _microBatch: number, nowUs: number): void {
-    const { emitted } = this.batcher.completeMicroBatch(this.sampled);
-    for (const token of emitted) this.listener.onToken(token, nowUs);
+    const { emitted } = this.batcher.completeMicroBatch(this.#sampled);
+    for (const token of emitted) this.#listener.onToken(token, nowUs);
   }
 
   end({ step }: BatcherStep, nowUs: number): void {
     this.batcher.noteStepTime(step, nowUs - this.#endedUs);
     this.#endedUs = nowUs;
-    this.listener.onStep(step, nowUs);
+    this.#listener.onStep(step, nowUs);
   }
 }
 

@@ -74,13 +74,16 @@ export class ServingMetrics {
   #tokensAtSample = 0;
   #tokensSoFar = 0;
 
-  constructor(
-    private readonly windowUs: { readonly from: number; readonly to: number },
-    private readonly targets: ServingTargets,
-  ) {}
+  readonly #windowUs: { readonly from: number; readonly to: number };
+  readonly #targets: ServingTargets;
+
+  constructor(windowUs: { readonly from: number; readonly to: number }, targets: ServingTargets) {
+    this.#windowUs = windowUs;
+    this.#targets = targets;
+  }
 
   onToken(request: RequestState, nowUs: number, finished: boolean): void {
-    const counts = nowUs >= this.windowUs.from && nowUs <= this.windowUs.to;
+    const counts = nowUs >= this.#windowUs.from && nowUs <= this.#windowUs.to;
     const first = request.tokens === 0;
     if (first) request.firstUs = nowUs;
     if (counts && first) {
@@ -113,7 +116,7 @@ export class ServingMetrics {
   #finish(request: RequestState, counts: boolean): void {
     this.counts.finished += 1;
     if (!counts) return;
-    const { ttftMs = Infinity, tpotMs = Infinity } = this.targets;
+    const { ttftMs = Infinity, tpotMs = Infinity } = this.#targets;
     const { arrivalUs, firstUs, lastUs, tokens } = request;
     const perToken = tokens > 1 ? (lastUs - firstUs) / 1000 / (tokens - 1) : 0;
     if (tokens > 1) this.tpotMs.add(perToken);

@@ -16,11 +16,12 @@ export interface ServingResult {
 }
 
 /**
- * One instance that serves requests: the shipping batcher and policy on every attention worker, and steps that take what the pipeline makes them
- * take, on one simulated clock.
+ * One instance that serves requests: the shipping batcher and policy on every attention worker, and
+ * steps that take what the pipeline makes them take, on one simulated clock.
  *
- * A lost attention worker's sequences go on elsewhere, computed again from their prompts and the tokens so far, and nobody new goes to it until it is back;
- * a lost expert worker stops every step until it is back, and computes again what it was at (architecture, section 8, without replicas).
+ * A lost attention worker's sequences go on elsewhere, computed again from their prompts and the
+ * tokens so far, and nobody new goes to it until it is back; a lost expert worker stops every step
+ * until it is back, and computes again what it was at (architecture, section 8, without replicas).
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD'; PolicyError where the policy breaks a rule.
  */

@@ -34,7 +34,9 @@ interface Worker {
   factor: number;
 }
 
-/** The attention workers. Each does one thing after the other, and waits for nothing but answers. */
+/**
+ * The attention workers. Each does one thing after the other, and waits for nothing but answers.
+ */
 export class AttentionSide {
   readonly #parts: PipelineParts;
   readonly #experts: ExpertSide;
@@ -48,9 +50,19 @@ export class AttentionSide {
     this.#parts = parts;
     this.#experts = experts;
     this.#workers = sources.map((source, rank) => ({
-      ...{ rank, source, walk: undefined, doing: undefined, busy: undefined, plans: false },
-      ...{ awaits: -1, waitsSinceUs: 0, owed: new Int32Array(microBatches) },
-      ...{ step: 0, countedUs: 0, life: 0, factor: 1 },
+      rank,
+      source,
+      walk: undefined,
+      doing: undefined,
+      busy: undefined,
+      plans: false,
+      awaits: -1,
+      waitsSinceUs: 0,
+      owed: new Int32Array(microBatches),
+      step: 0,
+      countedUs: 0,
+      life: 0,
+      factor: 1,
     }));
   }
 
@@ -229,7 +241,10 @@ export class AttentionSide {
     return { step, layer: layer + 1, microBatch: microBatchIndices[0] ?? 0 };
   }
 
-  /** A parked worker joins at the step after the one under way, one at work that fell behind at the one under way. */
+  /**
+   * A parked worker joins at the step after the one under way, one at work that fell behind at the
+   * one under way.
+   */
   #begin(worker: Worker, step: SimulatedStep): void {
     worker.step = Math.max(worker.step + 1, this.#stepSeen);
     const [microBatch = 0] = step.microBatchIndices;
@@ -240,8 +255,13 @@ export class AttentionSide {
   #end(worker: Worker, step: SimulatedStep): void {
     const tokens = step.tokens.reduce((sum, count) => sum + count, 0);
     this.#parts.timeline?.note({
-      ...{ role: 'attention', rank: worker.rank, kind: 'step' },
-      ...{ startUs: worker.countedUs, endUs: this.#nowUs, layer: -1, microBatch: -1 },
+      role: 'attention',
+      rank: worker.rank,
+      kind: 'step',
+      startUs: worker.countedUs,
+      endUs: this.#nowUs,
+      layer: -1,
+      microBatch: -1,
       size: tokens,
     });
     worker.countedUs = this.#nowUs;

@@ -32,7 +32,10 @@ export interface AnswerDesk {
   answerArgument(rank: number, microBatch: number): number;
 }
 
-/** The expert workers: they take frames as they come, and compute what their gather policy puts together. */
+/**
+ * The expert workers: they take frames as they come, and compute what their gather policy puts
+ * together.
+ */
 export class ExpertSide {
   readonly #parts: PipelineParts;
   readonly #experts: readonly Expert[];
@@ -45,7 +48,13 @@ export class ExpertSide {
     const { attentionWorkers, microBatches, gather = { type: 'lockstep' } } = instance;
     this.#parts = parts;
     this.#experts = expertGroups(instance, apart).map((group, index) => ({
-      ...{ group, index, serving: [], sinceUs: 0, runs: 0, backUs: 0, factor: 1 },
+      group,
+      index,
+      serving: [],
+      sinceUs: 0,
+      runs: 0,
+      backUs: 0,
+      factor: 1,
       gather: new GatherFrames(gather, attentionWorkers),
     }));
     const start: WorkPosition = { step: 0, layer: 0, microBatch: 0 };

@@ -1,9 +1,10 @@
 import type { SimulatedInstance } from '../simulated-instance.js';
 
 /**
- * The ends of the network between the pools: every worker has one way out and one way in, each busy with one message at a time. A message to
- * several peers leaves as one (its parts side by side), and is there when it has left and when its receiver has taken it in; receiving begins
- * with sending. With one sender and one receiver that is one link of T_c per message.
+ * The ends of the network between the pools: every worker has one way out and one way in, each busy
+ * with one message at a time. A message to several peers leaves as one (its parts side by side),
+ * and is there when it has left and when its receiver has taken it in; receiving begins with
+ * sending. With one sender and one receiver that is one link of T_c per message.
  */
 export class Links {
   /** When the sending that `receive` is about began. */
@@ -48,10 +49,16 @@ export class Links {
     const { costs, attentionWorkers } = this.#instance;
     return end < attentionWorkers
       ? costs.transferTimeUs({
-          ...{ attentionBytes: bytes, expertBytes: 0, attentionPeers: peers, expertPeers: 0 },
+          attentionBytes: bytes,
+          expertBytes: 0,
+          attentionPeers: peers,
+          expertPeers: 0,
         })
       : costs.transferTimeUs({
-          ...{ attentionBytes: 0, expertBytes: bytes, attentionPeers: 0, expertPeers: peers },
+          attentionBytes: 0,
+          expertBytes: bytes,
+          attentionPeers: 0,
+          expertPeers: peers,
         });
   }
 }

@@ -16,7 +16,10 @@ export interface SimulatedStep extends StepShape {
 
 /** What an attention worker asks and tells; all at the simulated time given. */
 export interface StepSource<Step extends SimulatedStep = SimulatedStep> {
-  /** The step to go on with; undefined parks the worker until `wake`, or, before the last micro-batch's end, asks again then. */
+  /**
+   * The step to go on with; undefined parks the worker until `wake`, or, before the last
+   * micro-batch's end, asks again then.
+   */
   next(nowUs: number): Step | undefined;
   startMicroBatch?(step: Step, microBatch: number): void;
   endMicroBatch?(step: Step, microBatch: number, nowUs: number): void;

@@ -13,8 +13,9 @@ import {
 } from './pipeline-parts.js';
 
 /**
- * The two pools of one instance, event by event: attention workers follow their steps in the engine's order, frames and answers take their time on
- * the links, expert workers serve what their gather policy puts together. It decides nothing else, and knows no requests.
+ * The two pools of one instance, event by event: attention workers follow their steps in the
+ * engine's order, frames and answers take their time on the links, expert workers serve what their
+ * gather policy puts together. It decides nothing else, and knows no requests.
  */
 export class PipelineSimulation<Step extends SimulatedStep = SimulatedStep> {
   nowUs = 0;

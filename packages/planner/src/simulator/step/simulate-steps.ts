@@ -40,8 +40,8 @@ export interface StepRunResult {
 const stepsMax = 100_000;
 
 /**
- * Steps of fixed size on one instance, event by event: what `stepTimeUs` says of two workers and a link, for any number of workers, unequal loads and
- * all gather policies.
+ * Steps of fixed size on one instance, event by event: what `stepTimeUs` says of two workers and a
+ * link, for any number of workers, unequal loads and all gather policies.
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD'.
  */
@@ -72,10 +72,11 @@ class FixedSteps implements StepSource {
   endedUs = 0;
   #left: number;
 
-  constructor(
-    private readonly step: SimulatedStep,
-    steps: number,
-  ) {
+  readonly #step: SimulatedStep;
+
+  constructor(step: SimulatedStep, steps: number) {
+    this.#step = step;
+
     this.#left = step.microBatchIndices.length === 0 ? 0 : steps;
   }
 
@@ -83,7 +84,7 @@ class FixedSteps implements StepSource {
     if (this.#left === 0) return undefined;
     this.#left -= 1;
     // Steps that overlap are told apart.
-    return { ...this.step };
+    return { ...this.#step };
   }
 
   end(_step: SimulatedStep, nowUs: number): void {
@@ -93,7 +94,7 @@ class FixedSteps implements StepSource {
 
   /** Of one step, without waits. */
   attentionUs({ costs, layers }: SimulatedInstance): number {
-    const { tokens, keysSeen, keysRead } = this.step;
+    const { tokens, keysSeen, keysRead } = this.#step;
     const us = tokens.map((each, index) =>
       costs.attentionTimeUs({
         tokens: each,
@@ -105,7 +106,10 @@ class FixedSteps implements StepSource {
   }
 }
 
-/** Equal micro-batches, of fractions of tokens where they do not come out even: what they hold is an average. No more of them than tokens, as in the batcher. */
+/**
+ * Equal micro-batches, of fractions of tokens where they do not come out even: what they hold is an
+ * average. No more of them than tokens, as in the batcher.
+ */
 function divide(
   { tokens, keysSeen, keysRead, outputRows }: StepLoad,
   count: number,

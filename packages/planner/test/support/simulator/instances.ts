@@ -3,8 +3,15 @@ import type { StepCosts } from '../../../src/index.js';
 import type { SimulatedInstance } from '../../../src/simulator/simulated-instance.js';
 
 const shape = {
-  ...{ layers: 60, expertCount: 8, topK: 2, dispatchRowBytes: 1, answerRowBytes: 1 },
-  ...{ attentionWorkers: 1, expertWorkers: 1, microBatches: 3, overlapSteps: false },
+  layers: 60,
+  expertCount: 8,
+  topK: 2,
+  dispatchRowBytes: 1,
+  answerRowBytes: 1,
+  attentionWorkers: 1,
+  expertWorkers: 1,
+  microBatches: 3,
+  overlapSteps: false,
 };
 
 /** Two workers and a link whose times do not depend on what they are given. */
@@ -35,8 +42,14 @@ export const linearCosts: StepCosts = {
 export function linearInstance(changes: Partial<SimulatedInstance> = {}): SimulatedInstance {
   return {
     costs: linearCosts,
-    ...{ layers: 24, expertCount: 16, topK: 2, dispatchRowBytes: 8192, answerRowBytes: 8192 },
-    ...{ attentionWorkers: 2, expertWorkers: 4, microBatches: 3 },
+    layers: 24,
+    expertCount: 16,
+    topK: 2,
+    dispatchRowBytes: 8192,
+    answerRowBytes: 8192,
+    attentionWorkers: 2,
+    expertWorkers: 4,
+    microBatches: 3,
     ...changes,
   };
 }

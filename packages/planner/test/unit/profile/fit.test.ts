@@ -62,8 +62,12 @@ describe('fitNonNegative', () => {
 describe('fits of halves', () => {
   it('find where an attention half turns from memory to multiply', () => {
     const truth = {
-      ...{ fixedUs: 180, repeatedUs: 70, tokenUs: 2 },
-      ...{ kneeTokens: 8, kneeTokenUs: 30, keyUs: 0.05 },
+      fixedUs: 180,
+      repeatedUs: 70,
+      tokenUs: 2,
+      kneeTokens: 8,
+      kneeTokenUs: 30,
+      keyUs: 0.05,
     };
     const samples = tokenCounts.flatMap((tokens) =>
       [10, 200].map((context) => {

@@ -10,10 +10,17 @@ import {
 import { predictDecode } from '../../../src/profile/predict-decode.js';
 
 const pool = (threads: number, workersAtOnce: number) => ({
-  ...{ threads, workersAtOnce, stepOverheadUs: 200, stepTokenUs: 5 },
+  threads,
+  workersAtOnce,
+  stepOverheadUs: 200,
+  stepTokenUs: 5,
   attention: {
-    ...{ fixedUs: 1000, repeatedUs: 100, tokenUs: 3 },
-    ...{ kneeTokens: 8, kneeTokenUs: 20, keyUs: 0.01 },
+    fixedUs: 1000,
+    repeatedUs: 100,
+    tokenUs: 3,
+    kneeTokens: 8,
+    kneeTokenUs: 20,
+    keyUs: 0.01,
   },
   expert: { fixedUs: 20, expertUs: 100, rowUs: 5, kneeRows: 2, kneeRowUs: 5 },
   edge: { fixedUs: 100, tokenUs: 3, kneeTokens: 4, kneeTokenUs: 3 },
@@ -23,14 +30,22 @@ const profileOf = (cores: number): MachineProfile => ({
   version: 1,
   takenAt: '2026-01-01',
   machine: { cpu: 'a', cores, memoryBytes: 1e9, platform: 'linux', versions: { node: '20' } },
-  ...{ backend: 'cpu', isa: 'avx2' },
+  backend: 'cpu',
+  isa: 'avx2',
   model: {
-    ...{ name: 'm', layerCount: 4, hiddenSize: 1024, expertCount: 16, topK: 2 },
-    ...{ expertWidth: 1792, vocabSize: 32_000 },
+    name: 'm',
+    layerCount: 4,
+    hiddenSize: 1024,
+    expertCount: 16,
+    topK: 2,
+    expertWidth: 1792,
+    vocabSize: 32_000,
   },
   bounds: {
-    ...{ readBytesPerSecond: 3e10, multiplyFlopsPerSecond: 1e11 },
-    ...{ instructionFlopsPerSecond: 2e11, forkJoinUs: 2 },
+    readBytesPerSecond: 3e10,
+    multiplyFlopsPerSecond: 1e11,
+    instructionFlopsPerSecond: 2e11,
+    forkJoinUs: 2,
   },
   pools: [pool(cores, 1)],
   handovers: [
@@ -43,7 +58,8 @@ const requestOf = (tpotMs: number, batchMax = 64): MachinePlanRequest => ({
   profile: profileOf(2),
   traffic: { inputTokens: 16, outputTokens: 32 },
   slo: { tpotMs },
-  ...{ batchMax, microBatchesMax: 4 },
+  batchMax,
+  microBatchesMax: 4,
 });
 
 describe('planOnMachine', () => {
@@ -63,7 +79,8 @@ describe('planOnMachine', () => {
           expect(prediction.tpotUs).toBeLessThanOrEqual(tpotMs * 1000);
           if (batch === request.batchMax) continue;
           const more = predictDecode(request.profile, deployment, {
-            ...{ batch: batch + 1, contextTokens: 32 },
+            batch: batch + 1,
+            contextTokens: 32,
           });
           expect(more.tpotUs).toBeGreaterThan(tpotMs * 1000);
         }

@@ -9,10 +9,17 @@ import { recalibrate } from '../../../src/profile/recalibrate.js';
 import { walkStepUs, type WalkTimes } from '../../../src/profile/walk-step-us.js';
 
 const pool = (threads: number, workersAtOnce: number, slow: number) => ({
-  ...{ threads, workersAtOnce, stepOverheadUs: 200, stepTokenUs: 5 },
+  threads,
+  workersAtOnce,
+  stepOverheadUs: 200,
+  stepTokenUs: 5,
   attention: {
-    ...{ fixedUs: 200 * slow, repeatedUs: 150 * slow, tokenUs: 3 },
-    ...{ kneeTokens: 8, kneeTokenUs: 20, keyUs: 0.01 },
+    fixedUs: 200 * slow,
+    repeatedUs: 150 * slow,
+    tokenUs: 3,
+    kneeTokens: 8,
+    kneeTokenUs: 20,
+    keyUs: 0.01,
   },
   expert: { fixedUs: 20, expertUs: 350 * slow, rowUs: 5, kneeRows: 2, kneeRowUs: 50 },
   edge: { fixedUs: 2000 * slow, tokenUs: 30, kneeTokens: 4, kneeTokenUs: 300 },
@@ -21,14 +28,22 @@ const profile: MachineProfile = {
   version: 1,
   takenAt: '2026-01-01',
   machine: { cpu: 'a', cores: 2, memoryBytes: 1e9, platform: 'linux', versions: { node: '20' } },
-  ...{ backend: 'cpu', isa: 'avx2' },
+  backend: 'cpu',
+  isa: 'avx2',
   model: {
-    ...{ name: 'm', layerCount: 4, hiddenSize: 1024, expertCount: 16, topK: 2 },
-    ...{ expertWidth: 1792, vocabSize: 32_000 },
+    name: 'm',
+    layerCount: 4,
+    hiddenSize: 1024,
+    expertCount: 16,
+    topK: 2,
+    expertWidth: 1792,
+    vocabSize: 32_000,
   },
   bounds: {
-    ...{ readBytesPerSecond: 3e10, multiplyFlopsPerSecond: 1e11 },
-    ...{ instructionFlopsPerSecond: 2e11, forkJoinUs: 2 },
+    readBytesPerSecond: 3e10,
+    multiplyFlopsPerSecond: 1e11,
+    instructionFlopsPerSecond: 2e11,
+    forkJoinUs: 2,
   },
   pools: [pool(2, 1, 1), pool(1, 2, 1.8)],
   handovers: [
@@ -62,10 +77,16 @@ describe('walkStepUs', () => {
         (attentionTimeUs, expertTimeUs, transferTimeUs, microBatches, layerCount) => {
           const all = (value: number): number[] => Array<number>(microBatches).fill(value);
           const walk = (overlapSteps: boolean): WalkTimes => ({
-            ...{ layerCount, gather: 'lockstep', overlapSteps },
-            ...{ attentionUs: all(attentionTimeUs), expertUs: all(expertTimeUs) },
-            ...{ edgeUs: all(0), mergedExpertUs: 0, stepOverheadUs: 0 },
-            ...{ handoverUs: 0, dispatchUs: 0 },
+            layerCount,
+            gather: 'lockstep',
+            overlapSteps,
+            attentionUs: all(attentionTimeUs),
+            expertUs: all(expertTimeUs),
+            edgeUs: all(0),
+            mergedExpertUs: 0,
+            stepOverheadUs: 0,
+            handoverUs: 0,
+            dispatchUs: 0,
             link: { latencyUs: transferTimeUs, rowsUs: all(0), answersUs: all(0) },
           });
           const law = { attentionTimeUs, expertTimeUs, transferTimeUs };
@@ -86,9 +107,16 @@ describe('walkStepUs', () => {
   it('adds pools up that take turns', () => {
     const two = [300, 300];
     const us = walkStepUs({
-      ...{ layerCount: 4, gather: 'layer', overlapSteps: true },
-      ...{ attentionUs: two, expertUs: two, mergedExpertUs: 1000, edgeUs: [500, 500] },
-      ...{ stepOverheadUs: 100, handoverUs: 50, dispatchUs: 10 },
+      layerCount: 4,
+      gather: 'layer',
+      overlapSteps: true,
+      attentionUs: two,
+      expertUs: two,
+      mergedExpertUs: 1000,
+      edgeUs: [500, 500],
+      stepOverheadUs: 100,
+      handoverUs: 50,
+      dispatchUs: 10,
       link: { latencyUs: 0, rowsUs: [0, 0], answersUs: [0, 0] },
     });
     expect(us).toBeCloseTo(4 * (600 + 20 + 50 + 1000) + 1000 + 100, 6);
@@ -142,7 +170,10 @@ describe('predictDecode', () => {
 
   it('takes turns where the threads outnumber the cores, as the engine does', () => {
     expect(deployOnCores({}, 2)).toMatchObject({
-      ...{ gather: 'layer', attentionThreads: 2, expertThreads: 2, microBatches: 2 },
+      gather: 'layer',
+      attentionThreads: 2,
+      expertThreads: 2,
+      microBatches: 2,
     });
     expect(deployOnCores({ threads: 1 }, 2).gather).toBe('lockstep');
     expect(deployOnCores({ colocated: true }, 2)).toMatchObject({ microBatches: 1 });

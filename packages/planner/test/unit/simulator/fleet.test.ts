@@ -26,7 +26,13 @@ const limits = { kvPages: 8000, maxNumSeqs: 64 };
 
 const fleet = (changes: Partial<FleetRun> = {}) =>
   simulateFleet({
-    ...{ instance, limits, instances: 4, lengths, seed: 1, durationS: 900, samples: 6 },
+    instance,
+    limits,
+    instances: 4,
+    lengths,
+    seed: 1,
+    durationS: 900,
+    samples: 6,
     load: { requestsPerSecond: 60 },
     ...changes,
   });
@@ -47,14 +53,23 @@ describe('a simulated fleet', () => {
     (rate) => {
       const durationS = 12;
       const { report } = simulateServing({
-        ...{ instance: slower, limits, durationS, warmUpS: 2, drainS: 0 },
+        instance: slower,
+        limits,
+        durationS,
+        warmUpS: 2,
+        drainS: 0,
         requests: drawRequests({
-          ...{ requestsPerSecond: rate, durationS, seed: 3, lengths },
+          requestsPerSecond: rate,
+          durationS,
+          seed: 3,
+          lengths,
           arrivals: { type: 'poisson' },
         }),
       });
       const model = fleet({
-        ...{ instance: slower, instances: 1, durationS: 3600 },
+        instance: slower,
+        instances: 1,
+        durationS: 3600,
         load: { requestsPerSecond: rate, amplitude: 0 },
       });
       expect(Math.abs(model.tpotMs.mean / report.tpotMs.mean - 1)).toBeLessThan(0.15);
@@ -83,7 +98,9 @@ describe('a simulated fleet', () => {
 
   it('follows the day', () => {
     const { samples } = fleet({
-      ...{ durationS: 86_400, samples: 24, load: { requestsPerSecond: 2, peakHour: 15 } },
+      durationS: 86_400,
+      samples: 24,
+      load: { requestsPerSecond: 2, peakHour: 15 },
     });
     const tokens = samples.map(({ outputTokensPerSecond }) => outputTokensPerSecond);
     expect(tokens.indexOf(Math.max(...tokens))).toBeGreaterThan(12);

@@ -40,7 +40,11 @@ describe('a random stream', () => {
 
 describe('drawn requests', () => {
   const workload = (arrivals: Arrivals) => ({
-    ...{ requestsPerSecond: 50, durationS: 400, seed: 5, arrivals, lengths: paperLengths },
+    requestsPerSecond: 50,
+    durationS: 400,
+    seed: 5,
+    arrivals,
+    lengths: paperLengths,
   });
 
   it.each([
@@ -99,7 +103,8 @@ describe('a request trace', () => {
   ])('names the line that cannot be: %s', (text, line) => {
     expect(() => parseRequestTrace(text)).toThrow(
       expect.objectContaining({
-        ...{ code: 'ERR_CONFIG_FIELD', details: { path: 'arrivals', line } },
+        code: 'ERR_CONFIG_FIELD',
+        details: { path: 'arrivals', line },
       }) as Error,
     );
   });

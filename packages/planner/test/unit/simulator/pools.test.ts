@@ -19,7 +19,10 @@ describe('pools of several workers', () => {
     for (const microBatches of [1, 2, 3, 4]) {
       // Messages of constant length: N messages to one worker are received at the same time.
       const instance = constantInstance(times, {
-        ...{ attentionWorkers: 3, expertWorkers: 4, microBatches, layers: 9 },
+        attentionWorkers: 3,
+        expertWorkers: 4,
+        microBatches,
+        layers: 9,
       });
       expect(total(instance, [12, 12, 12], 1)).toBeCloseTo(stepTimeUs(times, microBatches, 9), 6);
     }
@@ -32,7 +35,9 @@ describe('pools of several workers', () => {
         fc.integer({ min: 1, max: 4 }),
         (tokens, expertWorkers) => {
           const instance = linearInstance({
-            ...{ attentionWorkers: tokens.length, expertWorkers, layers: 4 },
+            attentionWorkers: tokens.length,
+            expertWorkers,
+            layers: 4,
           });
           const loads = tokens.map(load);
           const together = simulateSteps({ instance, loads, steps: 2 });
@@ -54,7 +59,8 @@ describe('pools of several workers', () => {
     });
     const windowed = simulateSteps({
       instance: linearInstance(window),
-      ...{ loads: uneven.map(load), steps: 6 },
+      loads: uneven.map(load),
+      steps: 6,
     });
     const spent = (run: typeof lockstep, rank: number) =>
       (run.stepUs[rank] ?? []).reduce((sum, us) => sum + us, 0);
@@ -67,7 +73,9 @@ describe('pools of several workers', () => {
     const lockstep = linearInstance({ costs: rowsDoNotMatter });
     const turns = simulateSteps({
       instance: { ...lockstep, gather: { type: 'layer' } },
-      ...{ loads: [30, 30].map(load), steps: 1, timelineEvents: 100_000 },
+      loads: [30, 30].map(load),
+      steps: 1,
+      timelineEvents: 100_000,
     });
     const runs = turns.timeline.filter(({ kind }) => kind === 'experts');
     expect(runs).toHaveLength(lockstep.layers * lockstep.expertWorkers);
@@ -110,7 +118,9 @@ describe('a simulated trace', () => {
   it('has the names, lanes and places of the flight recorder', () => {
     const { timeline } = simulateSteps({
       instance: linearInstance({ layers: 2 }),
-      ...{ loads: [30, 60].map(load), steps: 2, timelineEvents: 10_000 },
+      loads: [30, 60].map(load),
+      steps: 2,
+      timelineEvents: 10_000,
     });
     const { traceEvents } = simulatedTrace(timeline);
     const seen = new Set(traceEvents.map(({ name }) => name));

@@ -14,7 +14,10 @@ const lengths = {
   output: { median: 20, sigma: 0.8, max: 200 },
 };
 const workload: Workload = {
-  ...{ requestsPerSecond: 20, durationS: 2, seed: 1, arrivals: { type: 'poisson' } },
+  requestsPerSecond: 20,
+  durationS: 2,
+  seed: 1,
+  arrivals: { type: 'poisson' },
   lengths,
 };
 const instance = linearInstance({ layers: 2 });
@@ -23,7 +26,9 @@ const alone = linearInstance({ layers: 2, attentionWorkers: 1 });
 function run(changes: Partial<ServingRun> = {}, load: Partial<Workload> = {}) {
   const wanted = { ...workload, ...load };
   return simulateServing({
-    ...{ instance, limits: { kvPages: 4000 }, durationS: wanted.durationS },
+    instance,
+    limits: { kvPages: 4000 },
+    durationS: wanted.durationS,
     requests: drawRequests(wanted),
     ...changes,
   });
@@ -40,7 +45,10 @@ describe('simulated serving', () => {
     (policy) => {
       const { report } = run({ policy });
       expect(report.requests).toEqual({
-        ...{ arrived: given.length, finished: given.length, refused: 0, unfinished: 0 },
+        arrived: given.length,
+        finished: given.length,
+        refused: 0,
+        unfinished: 0,
       });
       expect(report.simulatedS).toBeGreaterThanOrEqual(1.8);
       expect(run({ policy }).report).toEqual(report);
@@ -81,7 +89,8 @@ describe('simulated serving', () => {
   it('waits where the only attention worker is lost', () => {
     const failures = [{ role: 'attention', rank: 0, atS: 1, recoveryS: 2 }] as const;
     const { report } = run({
-      ...{ instance: alone, requests: together },
+      instance: alone,
+      requests: together,
       faults: { failures },
       durationS: 30,
     });
@@ -110,7 +119,9 @@ describe('simulated serving', () => {
   it('refuses beyond its queue, and preempts where pages are short', () => {
     const crowd = given.map((request) => ({ ...request, arrivalUs: 1 }));
     const { report } = run({
-      ...{ instance: alone, requests: crowd, limits: { kvPages: 4000, maxQueuedRequests: 10 } },
+      instance: alone,
+      requests: crowd,
+      limits: { kvPages: 4000, maxQueuedRequests: 10 },
     });
     // One starts at once.
     expect(report.requests.refused).toBe(given.length - 11);

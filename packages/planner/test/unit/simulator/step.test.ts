@@ -6,7 +6,9 @@ import { constantInstance } from '../../support/simulator/instances.js';
 
 const load = { tokens: 12, keysSeen: 120 };
 const times = (attentionTimeUs: number, expertTimeUs: number, transferTimeUs: number) => ({
-  ...{ attentionTimeUs, expertTimeUs, transferTimeUs },
+  attentionTimeUs,
+  expertTimeUs,
+  transferTimeUs,
 });
 
 describe('a simulated step', () => {
@@ -28,7 +30,9 @@ describe('a simulated step', () => {
     fc.assert(
       fc.property(stages, small, small, small, (given, m, layers, experts) => {
         const instance = constantInstance(given, {
-          ...{ microBatches: m, layers, expertWorkers: experts },
+          microBatches: m,
+          layers,
+          expertWorkers: experts,
         });
         const { totalUs } = simulateSteps({ instance, loads: [load], steps: 1 });
         expect(totalUs).toBeCloseTo(stepTimeUs(given, m, layers), 6);
@@ -40,7 +44,9 @@ describe('a simulated step', () => {
     fc.assert(
       fc.property(stages, small, small, small, (given, m, layers, steps) => {
         const instance = constantInstance(given, {
-          ...{ microBatches: m, layers, overlapSteps: true },
+          microBatches: m,
+          layers,
+          overlapSteps: true,
         });
         const { totalUs } = simulateSteps({ instance, loads: [load], steps });
         expect(totalUs).toBeCloseTo(stepTimeUs(given, m, layers * steps), 5);

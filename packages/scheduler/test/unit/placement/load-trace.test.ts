@@ -129,8 +129,16 @@ describe('a load trace', () => {
 
 describe('zipfTrace', () => {
   const options = {
-    ...{ layerCount: 2, expertCount: 8, topK: 2, exponent: 1.2, seed: 3, swapsPerWindow: 1.5 },
-    ...{ windows: 4, dispatchesPerWindow: 5, tokensPerDispatch: 64, windowUs: 1000 },
+    layerCount: 2,
+    expertCount: 8,
+    topK: 2,
+    exponent: 1.2,
+    seed: 3,
+    swapsPerWindow: 1.5,
+    windows: 4,
+    dispatchesPerWindow: 5,
+    tokensPerDispatch: 64,
+    windowUs: 1000,
   };
 
   it('is the same for the same seed, and another for another', () => {

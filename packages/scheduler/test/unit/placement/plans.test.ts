@@ -164,7 +164,8 @@ describe('planPlacement', () => {
       fc.property(cases, (each) => {
         const full = { ...each, slots: each.loads.expertCount, splitRowsMin: 1 };
         const { imbalance } = planPlacement(costOf(full), full.slots);
-        // No expert is divided into parts of less than a row of each dispatch, so none below two of them is divided.
+        // No expert is divided into parts of less than a row of each dispatch, so none below two of
+        // them is divided.
         const whole = 2 * each.loads.dispatches - 1;
         expect(imbalance.worst).toBeLessThanOrEqual(
           imbalance.ideal * 1.5 + each.loads.layerCount * whole,
@@ -227,8 +228,14 @@ describe('improvePlacement', () => {
 describe('PlacementPlanner', () => {
   const sizes = { layerCount: 2, expertCount: 16, topK: 2 };
   const options = {
-    ...{ ...sizes, expertWorkers: 4, slotsPerWorker: 5, splitRowsMin: 16 },
-    ...{ expertBytes: 1000, moveBytesMax: 1500, margin: 0.05, halfLifeUs: 4_000_000 },
+    ...sizes,
+    expertWorkers: 4,
+    slotsPerWorker: 5,
+    splitRowsMin: 16,
+    expertBytes: 1000,
+    moveBytesMax: 1500,
+    margin: 0.05,
+    halfLifeUs: 4_000_000,
   };
   const shape = { windows: 1, dispatchesPerWindow: 40, tokensPerDispatch: 128, windowUs: 1e6 };
   const even = [Array.from({ length: 16 }, (_, id) => [id >> 2])] as unknown as Placement;
@@ -285,7 +292,10 @@ describe('PlacementPlanner', () => {
       const trace = zipfTrace({ ...sizes, ...many, exponent: 1.2, seed, order: 'each-layer' });
       const cost = new PlacementCost(totalLoads(sizes, trace), 4, 16);
       const improved = improvePlacement({
-        ...{ cost, placement: even, slotsPerWorker: 5, copiesMax: Infinity },
+        cost,
+        placement: even,
+        slotsPerWorker: 5,
+        copiesMax: Infinity,
       });
       expect(improved.before.cost).toBeGreaterThan(1.5);
       expect(improved.after.cost).toBeLessThanOrEqual(1.03);

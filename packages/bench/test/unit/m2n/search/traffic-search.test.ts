@@ -53,8 +53,14 @@ it('compares each figure with its own prediction and takes the worst', () => {
 it('reads a point as traffic, and leaves out what no machine has the memory for', () => {
   const space = trafficSpace(['shm']);
   const point = {
-    ...{ transport: 'shm', senders: 2, receivers: 4, bytes: 2 ** 22, skew: true, slots: 8 },
-    ...{ bothDirections: false, spinUs: 50 },
+    transport: 'shm',
+    senders: 2,
+    receivers: 4,
+    bytes: 2 ** 22,
+    skew: true,
+    slots: 8,
+    bothDirections: false,
+    spinUs: 50,
   };
   expect(trafficAt(point)).toEqual(point);
   expect(space.allows({ ...point, slots: 1 })).toBe(true);
