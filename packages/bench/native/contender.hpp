@@ -21,7 +21,7 @@ struct Setup {
   int slots = 1;
   std::size_t message_bytes = 0;  // Sender to receiver.
   std::size_t answer_bytes = 0;   // Receiver to sender.
-  bool yields = false;            // More processes than cores: whoever waits gives the core away.
+  bool yields = false;            // More processes than cores: a waiting process gives the core away.
   std::string variant;            // One of a contender's ways to do it.
   std::string directory;          // For sockets' and segments' names; empty at first.
 };
@@ -55,7 +55,7 @@ int OwnRank(int* argc, char*** argv);
 
 // Until `name` is there. For contenders that find each other by files in `Setup::directory`.
 void AwaitFile(const std::string& path);
-// Writes the file so that whoever awaits it finds it whole.
+// Writes the file so that a process that waits for it finds it whole.
 void WriteFile(const std::string& path, const std::string& content);
 std::string ReadFile(const std::string& path);
 

@@ -187,7 +187,7 @@ class Runner {
     MeasureLatency();
     MeasureThroughput(0, kCacheLine);
     MeasureThroughput(1, arguments_.setup.message_bytes);
-    // The compiler must believe that somebody wants the sums.
+    // The compiler must believe that the sums are used.
     if (sum_ == 42) std::fputs("", stderr);
   }
 

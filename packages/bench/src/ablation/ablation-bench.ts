@@ -101,7 +101,7 @@ async function measure(
 }
 
 /**
- * 0 … count − 1, forwards and backwards in turn: whoever goes later finds the machine as the others
+ * 0 … count − 1, forwards and backwards in turn: a later one finds the machine as the others
  * left it.
  */
 function inTurns(count: number, round: number): number[] {

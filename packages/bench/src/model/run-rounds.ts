@@ -80,7 +80,7 @@ async function measure(
       const bandwidth = bounds.readBandwidth();
       const peak = bounds.machine.multiplyPeak();
       instruction = peak.instruction;
-      // Whoever goes second finds the machine as the first one left it: take turns.
+      // The second run finds the machine as the first one left it, so they take turns.
       const second =
         round % 2 === 0 && against !== undefined
           ? await runOnce(against, request, read)

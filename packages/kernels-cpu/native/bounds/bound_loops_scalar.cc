@@ -32,7 +32,7 @@ void MultiplyAdd(std::size_t rounds) {
   for (std::size_t round = 0; round < rounds; ++round) {
     for (int i = 0; i < kChains * kLanes; ++i) sums[i] = sums[i] * 0.999f + 0.001f;
   }
-  // Somebody might look.
+  // The compiler must believe that the sums are used.
   asm volatile("" ::"m"(sums) : "memory");
 }
 

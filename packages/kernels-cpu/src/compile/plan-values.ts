@@ -94,7 +94,7 @@ function planScratch(nodes: readonly GraphNode[], plan: ValuePlanner): void {
       plan.growScratch(buffer, rowBytes(value));
       plan.add(value, 'scratch', buffer);
       held.set(value, buffer);
-      // Nobody reads it: its buffer is free after this node.
+      // No op reads it: its buffer is free after this node.
       if (!lastReader.has(value)) lastReader.set(value, node);
     }
     for (const [value, buffer] of held) {

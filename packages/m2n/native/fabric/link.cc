@@ -33,7 +33,7 @@ Link::Link(const LinkContext& context, std::uint32_t peer, std::int32_t* mirror,
       tokens_(static_cast<std::size_t>(context.shape.slot_count)),
       replies_sent_(context.is_attention ? 0 : tokens_.size()),
       frames_(segment_, pair_) {
-  // Whoever rings the copy's doorbell asks for what is new to be sent.
+  // A thread that rings the copy's doorbell asks for what is new to be sent.
   StoreRelease(mirror_ + SegmentWord::kDoorbellParked, 1);
 }
 

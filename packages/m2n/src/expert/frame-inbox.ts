@@ -138,7 +138,7 @@ export class FrameInbox implements Lookout {
 
   /**
    * For attention ranks: the greatest step seen, and whom this rank waits for. Stored only when
-   * they change, before a wait and after a reply: neither holds anybody up.
+   * they change, before a wait and after a reply: neither holds another rank up.
    */
   publish(): void {
     const { words, gather } = this.#options;

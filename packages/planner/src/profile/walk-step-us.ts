@@ -96,7 +96,7 @@ class StepWalk implements StepFollower<WalkStep> {
   }
 
   begin(): void {
-    // Nobody else has to know.
+    // No other worker has to know.
   }
 
   startMicroBatch(): void {

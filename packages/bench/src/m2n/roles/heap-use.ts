@@ -4,7 +4,7 @@ const pieces = 12;
 const messagesPerPiece = 64 * layersPerStep;
 
 /**
- * Come before the timed phases: messages whose rows and times nobody touches, to see what the ports
+ * Come before the timed phases: messages whose rows and times are not touched, to see what the ports
  * take of the heap, and to let the engine compile them.
  */
 export const heapPhases: readonly Phase[] = Array.from({ length: pieces }, () => ({

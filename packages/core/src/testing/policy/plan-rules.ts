@@ -50,7 +50,7 @@ function brokenLimit(view: SchedulerView, plan: StepPlan): string | undefined {
 }
 
 /**
- * A policy cannot ask to be called later: nothing would change until it runs somebody, or preempts
+ * A policy cannot ask to be called later: nothing would change until it runs a sequence, or preempts
  * some and not all.
  */
 function brokenProgress(view: SchedulerView, plan: StepPlan): string | undefined {

@@ -7,7 +7,7 @@ export interface RowOrigin {
   readonly token: number;
 }
 
-/** Fills answers before a dispatch: an expert that answers what nobody asked for overwrites it. */
+/** Fills answers before a dispatch: an expert that sends outputs of rows it was not given overwrites it. */
 export const untouched = -7;
 
 /**

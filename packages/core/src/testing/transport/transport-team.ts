@@ -172,7 +172,7 @@ export class TransportTeam {
     }, endPatienceMs);
     await Promise.all(running.map(endOf));
     clearTimeout(limit);
-    // Whoever is still busy is of a run that its test gave up.
+    // A participant that is still busy belongs to a run that its test gave up.
     for (const participant of this.#all.splice(0)) if (!participant.hasEnded) participant.kill();
   }
 

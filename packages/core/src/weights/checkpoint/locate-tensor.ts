@@ -3,7 +3,7 @@ import type { TensorLocation } from '../../spec/weight-source.js';
 import { nearMatches } from './near-matches.js';
 
 /**
- * What a weight source knows: the tensors it can give, and those whose element type nobody here
+ * What a weight source knows: the tensors it can give, and those whose element type no reader here
  * reads.
  */
 export interface TensorTable {

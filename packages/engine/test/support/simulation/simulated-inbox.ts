@@ -61,7 +61,7 @@ export class SimulatedInbox implements Inbox {
   }
 
   take(type: CoordinatorMessage['type']): Promise<never> {
-    return Promise.reject(new Error(`Nobody sends '${type}' in the simulation.`));
+    return Promise.reject(new Error(`No part of the simulation sends '${type}'.`));
   }
 
   send(message: WorkerMessage): void {

@@ -17,7 +17,7 @@ const firstRoom = 16;
 export class FleetInstance {
   /** Until when its sequences have been moved; ahead of everybody else's time while it is down. */
   nowS = 0;
-  /** When something happens to it next, if nobody comes. */
+  /** When something happens to it next, if no request comes. */
   #nextS = Infinity;
   /** Durations are multiplied by it. */
   #slowness = 1;

@@ -18,7 +18,7 @@ import { BatcherSteps, type BatcherStep, type StepListener } from './batcher-ste
 import type { RequestState, ServingMetrics, ServingSample } from './serving-metrics.js';
 import type { ServingRun } from './serving-run.js';
 
-/** The prompts of all requests: nobody reads tokens. */
+/** The prompts of all requests: the simulator reads no tokens. */
 const positionsMax = 2_097_152;
 
 type PoolRun = Pick<ServingRun, 'instance' | 'limits' | 'targets'> & {

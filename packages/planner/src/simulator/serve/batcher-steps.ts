@@ -14,7 +14,7 @@ export interface StepListener {
 
 /**
  * The scheduler of one simulated attention worker: the shipping batcher with its policy, asked at
- * the simulated time. Every token it samples is 0; nobody reads them.
+ * the simulated time. Every token it samples is 0; the simulator reads none.
  */
 export class BatcherSteps implements StepSource<BatcherStep> {
   #endedUs = 0;

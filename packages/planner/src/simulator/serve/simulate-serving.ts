@@ -20,7 +20,7 @@ export interface ServingResult {
  * steps that take what the pipeline makes them take, on one simulated clock.
  *
  * A lost attention worker's sequences go on elsewhere, computed again from their prompts and the
- * tokens so far, and nobody new goes to it until it is back; a lost expert worker stops every step
+ * tokens so far, and no new sequence goes to it until it is back; a lost expert worker stops every step
  * until it is back, and computes again what it was at (architecture, section 8, without replicas).
  *
  * @throws ConfigError 'ERR_CONFIG_FIELD'; PolicyError where the policy breaks a rule.
@@ -118,7 +118,7 @@ function agendaOf(
   };
 }
 
-/** Until nobody is under way, or for so long. */
+/** Simulates until no request is under way, or for so long. */
 function drain(parts: {
   readonly pool: AttentionPool;
   readonly simulation: Simulation;
