@@ -99,7 +99,7 @@ describe('what a policy sees of running sequences', () => {
     expect(batcher.counts).toMatchObject({ running: 2, outputTokensTotal: 4 + 3 });
   });
 
-  it('is another sequence once a seat has another', () => {
+  it('is another sequence once a batch slot has another', () => {
     const ids = new Set<number>();
     const { batcher } = watch(2, ({ running }) => {
       for (const { id } of running) ids.add(id);
@@ -113,7 +113,7 @@ describe('what a policy sees of running sequences', () => {
     expect([...ids]).toEqual([1, 2, 3]);
   });
 
-  it('is there for more sequences than there were seats at first', () => {
+  it('is there for more sequences than there were batch slots at first', () => {
     const { batcher } = watch(1, () => undefined);
     for (let id = 3; id < 40; id += 1) batcher.add(request(id, 2));
     for (let turn = 0; turn < 4; turn += 1) {
