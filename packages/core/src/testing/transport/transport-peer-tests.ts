@@ -108,9 +108,10 @@ export function peerTests(test: TransportTest, run: RunTeam): void {
 
   test('a dead attention rank is ERR_PEER_CLOSED', async () => {
     const patient = optionsFor(2, 1, { peerTimeoutMs: patientMs });
+    // Rank 1 parks: where it was in step, a rank 0 that begins later would wait for it.
     const attention = [
       [step, { type: 'die' }],
-      [step, until(endOfRank('expert', 0))],
+      [step, { type: 'park' }, until(endOfRank('expert', 0))],
     ] as const;
     const report = await run({ options: patient, attention, expert: serving(1) });
     const { error, elapsedMs } = lastOutcome(report.expert[0]);
