@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { isPluginPath } from '../plugins/plugin-specifier.js';
 import { count, option } from './option.js';
 
 export const computeOptions = {
   backend: option(z.string().default('cpu'), {
-    help: 'what computes: cpu, reference, null, or a package',
+    help: 'what computes: cpu, reference, null, a file (.js), or a package',
+    isPath: isPluginPath,
   }),
   backendSettings: option(z.record(z.string(), z.number()).default({}), {
     help: 'settings that only this backend knows',

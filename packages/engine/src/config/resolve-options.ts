@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { ConfigError, type ModelSizes } from '@megascale/core';
 import { uniformPlacement } from '@megascale/scheduler';
-import { policySpecifier } from '../plugins/policy-file.js';
+import { pluginSpecifier } from '../plugins/plugin-specifier.js';
 import { coordinatorOptions, type EngineConfig } from './engine-config.js';
 import { checkHosts, resolveNetwork } from './hosts.js';
 import type { ParsedOptions } from './options.js';
@@ -40,7 +40,9 @@ export function resolveOptions(options: ParsedOptions, sizes: ModelSizes): Engin
     maxNumBatchedTokens,
     maxNumSeqs: Math.min(options.maxNumSeqs, maxNumBatchedTokens),
     overlapSteps: options.overlapSteps && !options.colocated,
-    policy: policySpecifier(options.policy),
+    policy: pluginSpecifier(options.policy),
+    backend: pluginSpecifier(options.backend),
+    transport: pluginSpecifier(options.transport),
     network: resolveNetwork(options.network),
     expertLoadWindowMs: loadWindowMs(options),
   };

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { isPolicyPath } from '../plugins/policy-file.js';
+import { isPluginPath } from '../plugins/plugin-specifier.js';
 import { count, option } from './option.js';
 
 export const scheduleOptions = {
   policy: option(z.string().default('fcfs'), {
     help: 'who runs in a step: fcfs, prefill-first, slo-aware, a file (.js, .ts), or a package',
     metavar: 'policy',
-    isPath: isPolicyPath,
+    isPath: isPluginPath,
   }),
   policyTimeMs: option(count.max(60_000).default(50), {
     help: 'longest time for one plan of a policy of your own; fcfs replaces a slower one',

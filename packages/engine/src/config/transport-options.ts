@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isPluginPath } from '../plugins/plugin-specifier.js';
 import { networkSchema } from './hosts.js';
 import { option } from './option.js';
 
@@ -32,7 +33,8 @@ export const emulatedLink = z.strictObject({
 
 export const transportOptions = {
   transport: option(z.string().default('shm'), {
-    help: 'what carries rows between the pools: shm, tcp, fabric, or a package',
+    help: 'what carries rows between the pools: shm, tcp, fabric, a file (.js), or a package',
+    isPath: isPluginPath,
   }),
   network: option(networkSchema.default({}), {
     help: 'settings of transports that reach other hosts',

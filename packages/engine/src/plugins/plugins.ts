@@ -7,7 +7,8 @@ import {
   type TransportFactory,
 } from '@megascale/core';
 
-import { expectPolicy, importPolicyFile, isPolicyFile, policySpecifier } from './policy-file.js';
+import { pluginSpecifier } from './plugin-specifier.js';
+import { expectPolicy, importPolicyFile, isPolicyFile } from './policy-file.js';
 
 /**
  * Which package brings which implementation. Workers import them by name, in their own process, so
@@ -68,7 +69,7 @@ export function isKnownPolicy(name: string): boolean {
  * or is no policy.
  */
 export async function loadPolicy(name: string): Promise<SchedulerPolicy> {
-  const specifier = policySpecifier(name);
+  const specifier = pluginSpecifier(name);
   if (isPolicyFile(specifier)) {
     const module = await importPolicyFile(specifier);
     const plugin = module['plugin'] as Plugin | undefined;

@@ -1,24 +1,8 @@
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { ConfigError, type SchedulerPolicy } from '@megascale/core';
-
-const filePattern = /\.[cm]?[jt]s$/;
-
-/**
- * Returns what workers import: a file relative to the directory of this process becomes a URL; a
- * name or a package stays.
- */
-export function policySpecifier(policy: string): string {
-  return isPolicyPath(policy) ? pathToFileURL(resolve(policy)).href : policy;
-}
-
-/** Says whether the option names a file by its path. */
-export function isPolicyPath(policy: string): boolean {
-  return filePattern.test(policy) && !policy.startsWith('file:');
-}
+import { pluginFilePattern } from './plugin-specifier.js';
 
 export function isPolicyFile(specifier: string): boolean {
-  return specifier.startsWith('file:') && filePattern.test(specifier);
+  return specifier.startsWith('file:') && pluginFilePattern.test(specifier);
 }
 
 /**
