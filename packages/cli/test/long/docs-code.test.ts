@@ -116,13 +116,15 @@ async function runShell({ code, place }: DocBlock) {
     .replaceAll(/\bMODEL\b/g, join(repository, 'models', 'dictionary'))
     .replaceAll(/\b(OUT|DIR)\b/g, (name) => join(own, name))
     .replaceAll(/(127\.0\.0\.1|localhost):8000/g, `127.0.0.1:${port}`);
+  const commandLine = join(repository, 'packages/cli/bin/megascale.js');
   const script = `
 set -euo pipefail
 mkdir -p '${own}'
-command_line() { '${process.execPath}' '${join(repository, 'packages/cli/bin/megascale.js')}' "$@"; }
+command_line() { '${process.execPath}' '${commandLine}' "$@"; }
 megascale() {
   if [ "$1" != serve ]; then command_line "$@"; return; fi
-  command_line "$@" --port ${port} & servers+=($!)
+  # Not by the function, whose subshell would receive the signal instead of the server.
+  '${process.execPath}' '${commandLine}' "$@" --port ${port} & servers+=($!)
   for _ in $(seq 600); do
     curl -sf http://127.0.0.1:${port}/health >/dev/null && return
     kill -0 "\${servers[-1]}" || return 1
