@@ -21,9 +21,9 @@ struct Setup {
   int slots = 1;
   std::size_t message_bytes = 0;  // Sender to receiver.
   std::size_t answer_bytes = 0;   // Receiver to sender.
-  bool yields = false;            // More processes than cores: a waiting process gives the core away.
-  std::string variant;            // One of a contender's ways to do it.
-  std::string directory;          // For sockets' and segments' names; empty at first.
+  bool yields = false;    // More processes than cores: a waiting process gives the core away.
+  std::string variant;    // One of a contender's ways to do it.
+  std::string directory;  // For sockets' and segments' names; empty at first.
 };
 
 enum class Role { kSender, kReceiver };

@@ -18,8 +18,8 @@ bool OwnerLives(std::int32_t owner);
 bool RemoveMemoryOfDeadOwner(const std::vector<std::uint8_t>& name);
 
 // The provider guards an endpoint's memory by a lock that stays taken where its holder was killed,
-// and the next thread that takes it spins for ever. Frees it, if it is taken and the memory is laid out as
-// that of libfabric 1.17 is; else does nothing.
+// and the next thread that takes it spins for ever. Frees it, if it is taken and the memory is laid
+// out as that of libfabric 1.17 is; else does nothing.
 void FreeLockOf(const std::vector<std::uint8_t>& name);
 
 }  // namespace megascale::m2n::fabric

@@ -42,9 +42,9 @@ struct PeerName {
   std::vector<std::uint8_t> name;
 };
 
-// A port's memory, its peers' copies and what keeps them alike. The waiting thread drives the provider;
-// a thread of its own does so while no port waits, and after Close until peers know of the end.
-// Safe to use from one thread beside that one.
+// A port's memory, its peers' copies and what keeps them alike. The waiting thread drives the
+// provider; a thread of its own does so while no port waits, and after Close until peers know of
+// the end. Safe to use from one thread beside that one.
 class Port : private CompletionSink {
  public:
   // Throws std::runtime_error.
@@ -86,8 +86,8 @@ class Port : private CompletionSink {
   };
 
   void Run();
-  // So that a thread that is stuck in a lock of the provider goes on: its holder was killed. Locks that
-  // belong to the living may be left taken too, by someone else who was writing to them.
+  // So that a thread that is stuck in a lock of the provider goes on: its holder was killed. Locks
+  // that belong to the living may be left taken too, by someone else who was writing to them.
   void FreeProviderLocks(bool of_living_too);
   // With mutex_ held. True if anything happened.
   bool Progress();

@@ -12,9 +12,10 @@
 namespace megascale::m2n {
 
 // The network side of one port. Two threads share it: the port's own, which calls everything here,
-// and an I/O thread. The thread that waits drives: while the port's thread waits for a ring it sends and
-// receives itself, so that no thread has to be woken between a packet and the work it brings; while
-// it computes, the I/O thread receives behind its back. wake() sends at once in the caller.
+// and an I/O thread. The thread that waits drives: while the port's thread waits for a ring it
+// sends and receives itself, so that no thread has to be woken between a packet and the work it
+// brings; while it computes, the I/O thread receives behind its back. wake() sends at once in the
+// caller.
 class Engine {
  public:
   // Throws std::system_error, std::runtime_error.
