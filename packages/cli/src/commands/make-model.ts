@@ -5,21 +5,7 @@ import type { CliWorld } from '../world.js';
 import { safeInteger, sizeNumber, wholeNumber } from '../flags/number-flags.js';
 import { progressBar } from '../output/progress-bar.js';
 
-interface MakeModelFlags {
-  readonly family: RandomCheckpointOptions['family'];
-  readonly hidden: number;
-  readonly layers: number;
-  readonly experts: number;
-  readonly topK: number;
-  readonly expertWidth: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headSize?: number;
-  readonly vocab: number;
-  readonly positions: number;
-  readonly slidingWindow?: number;
-  readonly tied?: boolean;
-  readonly seed: number;
+interface MakeModelFlags extends RandomCheckpointOptions {
   readonly json?: boolean;
 }
 

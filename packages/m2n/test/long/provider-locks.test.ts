@@ -8,8 +8,8 @@ import type { KillState } from '../support/kill-states.js';
 import { Participant, runKill } from '../support/killed-pair.js';
 import { endpointFilesOf } from '../support/shared-memory-files.js';
 
-// libfabric's provider shm guards each endpoint's memory by a lock that lies in it. Whoever is
-// killed with a lock leaves it taken. A test cannot kill at that instant, so it takes the lock
+// libfabric's provider shm guards each endpoint's memory by a lock that lies in it. A
+// process that is killed while it holds a lock leaves it taken. A test cannot kill at that instant, so it takes the lock
 // itself and then kills.
 
 const options: PlainTransportOptions = {
